@@ -1,0 +1,55 @@
+"""Every error a user can meet. Each says what was asked, what was found, and what to do, in one line."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Nap2Error(Exception):
+    """Base of all errors caused by input; `train.py` prints its one line and exits with code 2."""
+
+
+class UnknownNameError(Nap2Error, LookupError):
+    """A name that is not in a registry; suggests the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        shown = known if len(known) <= 30 else [*known[:30], f"… ({len(known)} in all)"]
+        super().__init__(f"No {kind} is called {name!r}.{hint} Known: {', '.join(shown) or 'none'}.")
+
+
+class ArchStringError(Nap2Error, ValueError):
+    """An architecture string that its search space cannot read; points at the offending part."""
+
+
+class ConfigError(Nap2Error, ValueError):
+    """A value, or a pair of values, that the composed config may not have."""
+
+
+class DataFileError(Nap2Error, OSError):
+    """A dataset or benchmark file that is missing, damaged, or not what it should be."""
+
+
+class StoreError(Nap2Error):
+    """A snapshot store that cannot be used as asked."""
+
+
+class CorruptSnapshotError(StoreError):
+    """A stored candidate whose bytes are not those that were written."""
+
+
+class StoreVersionError(StoreError):
+    """A store written under another schema version."""
+
+
+class CheckpointError(Nap2Error):
+    """A checkpoint folder that is missing, damaged, or of another shape."""
+
+
+class EvaluationError(Nap2Error):
+    """A protocol that cannot be run on the candidates at hand."""
+
+
+class NetworkError(Nap2Error):
+    """A network that cannot be recorded, trained or scored."""

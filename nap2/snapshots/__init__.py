@@ -1,0 +1,1 @@
+"""What is measured (statistics, layers), when (recorder), and where it is kept (store)."""

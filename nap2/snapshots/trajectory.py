@@ -1,0 +1,87 @@
+"""A trajectory: the ragged maps of the first snapshots of one training run, and how they were taken."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nap2.errors import StoreError
+from nap2.schema import COUNTS, MODALITIES
+from nap2.snapshots.layout import num_entries
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Maps of `T` snapshots.
+
+    Attributes:
+        values: float32 `[T, M, N]`, raw statistics in the order of `nap2.snapshots.layout`.
+        units: int64 `[L]`, output units of each recorded layer, before sampling.
+        every: optimizer steps between two snapshots.
+        counts: int64 `[T, M, C]`, see `nap2.schema.COUNTS`.
+        layer_names: names of the recorded layers, in `named_modules()` order.
+    """
+
+    values: Tensor
+    units: Tensor
+    every: int
+    counts: Tensor
+    layer_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.values), len(MODALITIES), num_entries(self.units.tolist()))
+        if tuple(self.values.shape) != expected or self.values.dtype != torch.float32:
+            raise StoreError(
+                f"A trajectory of these units holds float32 {expected}, "
+                f"not {self.values.dtype} {tuple(self.values.shape)}; record it again."
+            )
+        if tuple(self.counts.shape) != (*expected[:2], len(COUNTS)):
+            raise StoreError(
+                f"Trajectory counts have shape {tuple(self.counts.shape)}, expected {expected[:2]} + (5,)."
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def first(self, num_snapshots: int) -> "Trajectory":
+        """The same run seen for `num_snapshots` snapshots only.
+
+        Raises:
+            StoreError: if it has fewer, or `num_snapshots` < 1.
+        """
+        if not 1 <= num_snapshots <= len(self):
+            raise StoreError(f"Asked for the first {num_snapshots} snapshots of a trajectory that holds {len(self)}.")
+        return Trajectory(
+            self.values[:num_snapshots], self.units, self.every, self.counts[:num_snapshots], self.layer_names
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write one safetensors file."""
+        from safetensors.torch import save_file
+
+        tensors = {"values": self.values, "units": self.units, "counts": self.counts}
+        metadata = {"format": "nap2-trajectory", "every": str(self.every), "layer_names": json.dumps(self.layer_names)}
+        save_file({k: t.contiguous() for k, t in tensors.items()}, str(path), metadata=metadata)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Trajectory":
+        """Read what `save` wrote.
+
+        Raises:
+            StoreError: if the file is missing, damaged, or no trajectory.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not Path(path).is_file():
+            raise StoreError(f"No trajectory at {path}; save one with recorder.trajectory().save(…).")
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != "nap2-trajectory":
+                    raise StoreError(f"{path} is a safetensors file, but no trajectory.")
+                tensors = {name: file.get_tensor(name) for name in ("values", "units", "counts")}
+        except SafetensorError as error:
+            raise StoreError(f"{path} cannot be read as a trajectory ({error}); record it again.") from error
+        return cls(every=int(metadata["every"]), layer_names=tuple(json.loads(metadata["layer_names"])), **tensors)
