@@ -30,7 +30,7 @@ def forked_random_state(seed: int | None = None) -> Iterator[None]:
 
 
 def make_deterministic() -> None:
-    """The determinism flags of the paper (App. E.2.1): cuDNN deterministic, no benchmark, no TF32, fixed cuBLAS workspace."""
+    """The determinism flags of the paper (App. E.2.1): cuDNN deterministic, no TF32, fixed workspace."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
