@@ -22,7 +22,7 @@ def generator(*parts: object) -> torch.Generator:
 @contextmanager
 def forked_random_state(seed: int | None = None) -> Iterator[None]:
     """Run a block on its own random state (seeded if asked); afterwards torch's CPU and CUDA states are as before."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     with torch.random.fork_rng(devices=devices):
         if seed is not None:
             torch.manual_seed(seed)

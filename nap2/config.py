@@ -1,0 +1,229 @@
+"""The schema of the composed config, and the checks that need more than one value.
+
+`conf/` holds the values and their sources; these dataclasses hold names and types. A composed config becomes one
+`Config` before any work starts, so that a stage never meets a wrong key, a wrong type, or two settings that clash.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from nap2.errors import ConfigError, UnknownNameError
+from nap2.schema import MAX_SNAPSHOTS, MODALITIES
+
+FLAVOURS = ("paper", "isomorphic", "functional")
+LABELS = ("truth", "measured")
+
+
+@dataclass
+class SpaceConfig:
+    """Which search space, and the keyword arguments of its `build`."""
+
+    name: str = MISSING
+    skeleton: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class DatasetConfig:
+    """Which images. `reader` is instantiated in the process that trains; `stand_in_for` marks every result row."""
+
+    name: str = MISSING
+    num_classes: int = MISSING
+    reader: dict[str, Any] = field(default_factory=dict)
+    stand_in_for: str | None = None
+    note: str | None = None
+
+
+@dataclass
+class SnapshotConfig:
+    """Which candidates are trained, how far, and how often they are looked at."""
+
+    candidates: str | None = None
+    num_candidates: int | None = None
+    one_per_class: bool = True
+    sample_seed: int = 0
+    every: int = 100
+    num_snapshots: int = 1
+    to_the_end: bool = False
+    second_seed: int = 0
+    prune: bool = True
+    shard: str = "0/1"
+    plan: bool = False
+
+
+@dataclass
+class IndexConfig:
+    """How thoroughly the store is verified."""
+
+    full: bool = False
+
+
+@dataclass
+class TruthConfig:
+    """Where published (or a user's own) accuracies come from."""
+
+    source: str | None = None
+    importer: str = "auto"
+
+
+@dataclass
+class SplitConfig:
+    """Architectures for training, validation and test of the predictor (App. D.4, E)."""
+
+    flavour: str = "functional"
+    train_sizes: list[int] = field(default_factory=lambda: [50])
+    val_size: int = 100
+    test_size: int = 200
+    trials: int = 10
+    seed: int = 42
+
+
+@dataclass
+class CaeConfig:
+    """Which autoencoders this call trains: both, weights or gradients."""
+
+    modality: str = "both"
+    cache_gb: float = 8.0
+
+
+@dataclass
+class PredictorConfig:
+    """Which predictors this call trains."""
+
+    modality: str = "both"
+
+
+@dataclass
+class EvaluateConfig:
+    """What the table shows, and how sure it is."""
+
+    budgets: list[int] | None = None
+    bootstrap: int = 1000
+    baselines: bool = True
+
+
+@dataclass
+class ProxiesConfig:
+    """Which proxies are scored, on which networks, batches and seeds."""
+
+    names: list[str] | None = None
+    candidates: str | None = None
+    num_candidates: int | None = 100
+    batch_size: int = 64
+    seeds: list[int] = field(default_factory=lambda: [0])
+    batches: int = 1
+
+
+@dataclass
+class CurvesConfig:
+    """Which candidates' training curves are drawn."""
+
+    num_candidates: int = 12
+
+
+@dataclass
+class ReportConfig:
+    """Published figures to print beside ours: a JSON of rows, as `docs/evaluation.md` describes."""
+
+    published: str | None = None
+
+
+@dataclass
+class RankConfig:
+    """Rank architectures of the space with a trained predictor."""
+
+    checkpoint: str | None = None
+    arch_strs: list[str] = field(default_factory=list)
+    query_batches: int = 100
+
+
+@dataclass
+class TrainerConfig:
+    """Where things run."""
+
+    device: str = "cpu"
+    threads: int | None = None
+
+
+@dataclass
+class PathsConfig:
+    """Every folder the project reads or writes."""
+
+    data: str = MISSING
+    store: str = MISSING
+    runs: str = MISSING
+    truth: str = MISSING
+    checkpoints: str = MISSING
+
+
+@dataclass
+class Config:
+    """The whole composed config."""
+
+    stage: str = MISSING
+    name: str = MISSING
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    snapshot: SnapshotConfig = field(default_factory=SnapshotConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    truth: TruthConfig = field(default_factory=TruthConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    cae: CaeConfig = field(default_factory=CaeConfig)
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    proxies: ProxiesConfig = field(default_factory=ProxiesConfig)
+    curves: CurvesConfig = field(default_factory=CurvesConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    rank: RankConfig = field(default_factory=RankConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    labels: str = "truth"
+    workers: int = 1
+    retry_failed: bool = False
+    seed: int = 0
+
+
+ConfigStore.instance().store(name="nap2_schema", node=Config)
+
+
+def _check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UnknownNameError(kind, value, known)
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(f"{name}={value} is too small; use at least {least}.")
+
+
+def check(config: Config) -> None:
+    """Refuse values that no stage can work with.
+
+    Raises:
+        ConfigError, UnknownNameError: in one line, before any work.
+    """
+    _check_choice("modality (cae.modality)", config.cae.modality, ("both", *MODALITIES))
+    _check_choice("modality (predictor.modality)", config.predictor.modality, ("both", *MODALITIES))
+    _check_choice("split flavour (split.flavour)", config.split.flavour, FLAVOURS)
+    _check_choice("label source (labels)", config.labels, LABELS)
+    _check_at_least("workers", config.workers, 1)
+    _check_at_least("snapshot.every", config.snapshot.every, 1)
+    _check_at_least("split.trials", config.split.trials, 1)
+    _check_at_least("split.val_size", config.split.val_size, 1)
+    _check_at_least("split.test_size", config.split.test_size, 2)
+    if not 1 <= config.snapshot.num_snapshots <= MAX_SNAPSHOTS:
+        raise ConfigError(
+            f"snapshot.num_snapshots={config.snapshot.num_snapshots} cannot be kept; use 1 to {MAX_SNAPSHOTS}."
+        )
+    if not config.split.train_sizes or min(config.split.train_sizes) < 2:
+        raise ConfigError(f"split.train_sizes={config.split.train_sizes} needs sizes of at least 2 architectures.")
+    if config.space.skeleton.get("num_classes") != config.dataset.num_classes:
+        raise ConfigError(
+            f"space.skeleton.num_classes={config.space.skeleton.get('num_classes')} clashes with "
+            f"dataset.num_classes={config.dataset.num_classes}; leave the first at ${{dataset.num_classes}}."
+        )

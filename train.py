@@ -1,0 +1,93 @@
+"""The only entry point: compose the config → one typed object → run the stage.
+
+python train.py                                  lists the stages
+python train.py stage=snapshot experiment=digits
+python train.py stage=cae cae.modality=weights   any key of conf/ can be set
+python train.py --multirun stage=predictor split.seed=1,2,3 launcher=slurm
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+
+from nap2.errors import Nap2Error
+
+HELP_FLAGS = {"-h", "--help"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code (2: refused, 130: interrupted)."""
+    try:
+        return _run(list(arguments))
+    except Nap2Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    from nap2.stages.help import overview
+
+    if not arguments or HELP_FLAGS & set(arguments):
+        print(overview(__doc__ or ""))
+        return 0
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if flags == ["--cfg", "job"] or "--cfg" in flags:
+        return _show([a for a in arguments if "=" in a])
+    if flags:
+        return _sweep(arguments)
+    from nap2.stages.compose import compose_config
+
+    tree, config = compose_config(arguments)
+    return run_stage(tree, config)
+
+
+def run_stage(tree: object, config: object) -> int:
+    """Run the stage of a composed config in this process."""
+    from omegaconf import DictConfig
+
+    from nap2.config import Config
+    from nap2.stages import STAGES
+    from nap2.stages.console import logged_run
+
+    assert isinstance(config, Config)
+    assert isinstance(tree, DictConfig)
+    warnings.filterwarnings("ignore", module="lightning")
+    with logged_run(tree, config):
+        result = import_module(STAGES[config.stage].module).run(config)
+    return int(result or 0)
+
+
+def _show(overrides: list[str]) -> int:
+    from omegaconf import OmegaConf
+
+    from nap2.stages.compose import compose_config
+
+    print(OmegaConf.to_yaml(compose_config(overrides)[0], resolve=True))
+    return 0
+
+
+def _sweep(arguments: list[str]) -> int:
+    """Hydra's own runner, for `--multirun` and its launchers; each job passes the same checks."""
+    import hydra
+    from omegaconf import DictConfig, OmegaConf
+
+    from nap2.config import Config, check
+
+    @hydra.main(config_path="conf", config_name="config", version_base="1.3")
+    def job(tree: DictConfig) -> int:
+        config = OmegaConf.to_object(tree)
+        assert isinstance(config, Config)
+        check(config)
+        return run_stage(tree, config)
+
+    sys.argv = [sys.argv[0], *arguments]
+    job()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
