@@ -22,7 +22,7 @@ console = Console(highlight=False)
 
 @dataclass
 class RunLog:
-    """`<folder>/<stage>.log` beside the config it ran with; both appear with the first line, so a refusal leaves none."""
+    """`<folder>/<stage>.log` beside the config it ran with; both appear with the first line that is said."""
 
     folder: Path
     stage: str

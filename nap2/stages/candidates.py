@@ -1,0 +1,104 @@
+"""Which candidates a config names: a user's list, or a seeded draw from the search space."""
+
+import csv
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from nap2.config import Config
+from nap2.errors import ArchStringError, ConfigError, UnknownNameError
+from nap2.sharding import shard
+from nap2.snapshots.manifest import Candidate, Setting
+from nap2.spaces import SPACES
+from nap2.spaces.search_space import SearchSpace
+
+
+def space_of(config: Config) -> SearchSpace:
+    """The search space that the config names.
+
+    Raises:
+        UnknownNameError: if there is none of that name.
+    """
+    if config.space.name not in SPACES:
+        raise UnknownNameError("search space", config.space.name, SPACES)
+    return SPACES[config.space.name]
+
+
+def setting_of(config: Config) -> Setting:
+    """What all candidates of this config's store share. The seed is the candidate's own."""
+    recipe = {key: value for key, value in config.recipe.items() if key != "seed"}
+    return Setting(config.space.name, dict(config.space.skeleton), config.dataset.name, recipe, config.snapshot.every)
+
+
+def candidates_of(config: Config) -> list[Candidate]:
+    """Every candidate that `stage=snapshot` is to train, this task's shard only, in order.
+
+    Raises:
+        ConfigError, ArchStringError: for a missing list, an unreadable one, or an arch string that the space refuses.
+    """
+    space, setting, seed = space_of(config), setting_of(config), int(config.recipe.get("seed", 0))
+    options = config.snapshot
+    if options.candidates:
+        names = read_arch_strs(Path(options.candidates), space)
+    else:
+        names = draw(space, options.num_candidates, options.sample_seed, options.one_per_class)
+    names = names[: options.num_candidates]
+    found = [Candidate(setting, name, seed) for name in names]
+    found += [Candidate(setting, name, seed + 1) for name in names[: options.second_seed]]
+    index, count = _shard(options.shard)
+    return shard(found, index, count)
+
+
+def read_arch_strs(path: Path, space: SearchSpace) -> list[str]:
+    """The column `arch_str` of a CSV, every entry checked.
+
+    Raises:
+        ConfigError: if the file or the column is missing, or a name stands twice.
+        ArchStringError: with the line of the first unreadable entry.
+    """
+    if not path.is_file():
+        raise ConfigError(f"No candidate list at {path}; give a CSV with a column arch_str.")
+    with path.open(newline="") as file:
+        rows = csv.DictReader(file)
+        if "arch_str" not in (rows.fieldnames or ()):
+            raise ConfigError(f"{path} has columns {rows.fieldnames}, but none called arch_str.")
+        names: dict[str, None] = {}
+        for line, row in enumerate(rows, 2):
+            try:
+                space.check(row["arch_str"])
+            except ArchStringError as error:
+                raise ArchStringError(f"{path}, line {line}: {error}") from error
+            if row["arch_str"] in names:
+                raise ConfigError(f"{path}, line {line}: {row['arch_str']} stands there twice; keep one.")
+            names[row["arch_str"]] = None
+    return list(names)
+
+
+def draw(space: SearchSpace, count: int | None, seed: int, one_per_class: bool) -> list[str]:
+    """The first `count` of a seeded shuffle of the space, at most one of each functional class if asked."""
+    order = list(space.arch_strings())
+    random.Random(seed).shuffle(order)
+    if not one_per_class:
+        return order[:count]
+    chosen: dict[str, str] = {}
+    for name in order:
+        if count is not None and len(chosen) >= count:
+            break
+        chosen.setdefault(space.classes["functional"](name), name)
+    return list(chosen.values())
+
+
+def _shard(text: str) -> tuple[int, int]:
+    try:
+        index, count = (int(part) for part in text.split("/"))
+    except ValueError as error:
+        raise ConfigError(f"snapshot.shard={text!r} is no index/count; write e.g. 3/16.") from error
+    return index, count
+
+
+def seeds_by_arch(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
+    """Candidates grouped by architecture, in order."""
+    grouped: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        grouped.setdefault(candidate.arch_str, []).append(candidate)
+    return grouped

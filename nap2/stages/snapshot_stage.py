@@ -1,0 +1,123 @@
+"""stage=snapshot: train candidates for a while, look at them every so many steps, and store what was seen."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from nap2.config import Config
+from nap2.errors import ConfigError
+from nap2.seeding import make_deterministic
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.store import CandidateWriter, SnapshotStore
+from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker
+from nap2.stages.candidates import candidates_of, setting_of
+from nap2.stages.console import say
+
+Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
+
+
+def run(config: Config) -> int:
+    """Train what is missing; a second identical call does nothing and says so. Returns 1 if a candidate failed."""
+    candidates = candidates_of(config)
+    if not candidates:
+        raise ConfigError("The config names no candidate; raise snapshot.num_candidates or check snapshot.shard.")
+    device = check_device(config.trainer.device)
+    options, root = config.snapshot, Path(config.paths.store)
+    if options.plan:
+        say(plan_campaign(root, candidates, options.num_snapshots, config.workers))
+        return 0
+    parts = trainer_parts(config)
+    instantiate(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
+    store = SnapshotStore.create(root, setting_of(config))
+    say(f"{len(candidates)} candidates, {options.num_snapshots} snapshots each, into {root} ({device})")
+    if config.workers == 1:
+        with StopFlag.on_signals() as stop:
+            summary = run_worker(
+                store,
+                candidates,
+                options.num_snapshots,
+                make_train(**parts),
+                retry_failed=config.retry_failed,
+                stop=stop,
+            )
+    else:
+        summary = run_local_campaign(
+            root,
+            candidates,
+            options.num_snapshots,
+            ("nap2.stages.snapshot_stage:make_train", parts),
+            config.workers,
+            Path(config.paths.runs) / "logs",
+            retry_failed=config.retry_failed,
+        )
+    say(summary.sentence())
+    return summary.exit_code
+
+
+def check_device(name: str) -> torch.device:
+    """The device, if this machine has it.
+
+    Raises:
+        ConfigError: if it has not.
+    """
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"trainer.device={name}, but torch {torch.__version__} sees no GPU here; use trainer=cpu.")
+    return torch.device(name)
+
+
+def trainer_parts(config: Config) -> dict[str, Any]:
+    """Everything a worker process needs, as plain containers."""
+    return {
+        "reader": OmegaConf.to_container(OmegaConf.create(config.dataset.reader), resolve=True),
+        "images": dict(config.data["images"]),
+        "num_snapshots": config.snapshot.num_snapshots,
+        "to_the_end": config.snapshot.to_the_end,
+        "prune": config.snapshot.prune,
+        "device": config.trainer.device,
+        "threads": config.trainer.threads,
+    }
+
+
+def make_train(
+    reader: dict[str, Any],
+    images: dict[str, Any],
+    num_snapshots: int,
+    to_the_end: bool,
+    prune: bool,
+    device: str,
+    threads: int | None,
+) -> Train:
+    """Read the images once; the function returned trains one candidate on them."""
+    from nap2.training.train_candidate import train_candidate
+
+    if threads:
+        torch.set_num_threads(threads)
+    elif "OMP_NUM_THREADS" not in os.environ and device == "cpu":
+        torch.set_num_threads(1)
+    make_deterministic()
+    image_set = instantiate(reader)
+
+    def train(candidate: Candidate, writer: CandidateWriter, stop_requested: Callable[[], bool]) -> None:
+        data = instantiate(
+            images,
+            image_set=image_set,
+            batch_size=int(candidate.setting.recipe["batch_size"]),
+            seed=candidate.seed,
+        )
+        train_candidate(
+            candidate,
+            data,
+            writer,
+            num_snapshots,
+            to_the_end=to_the_end,
+            device=device,
+            prune=prune,
+            stop_requested=stop_requested,
+        )
+
+    return train
