@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.results_files import ROOT, figure_text, machine, verdict, write_page, write_result
@@ -65,7 +66,7 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
 
 def _table(result: dict[str, Any]) -> Table | str:
     if result.get("failed"):
-        return f"[red]failed[/red]: {result['failed']}"
+        return f"[red]failed[/red]: {escape(result['failed'])}"
     table = Table("what", "measured", "goal", "stretch", "reached", "note")
     for row in result["rows"]:
         cells = [figure_text(row[name], row["unit"]) for name in ("figure", "goal", "stretch")]
