@@ -1,0 +1,121 @@
+"""Fit one LightningModule: resumable, the best weights kept, with progress that suits a terminal and a batch log."""
+
+import logging
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from rich.progress import TaskID
+
+from nap2.stages.console import LINE_EVERY_S, console, duration, progress_bar, say
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit ended with; the module passed in holds the best weights."""
+
+    epochs: int
+    best_val_loss: float
+    seconds: float
+
+
+def fit(
+    module: LightningModule,
+    data: LightningDataModule,
+    folder: Path,
+    *,
+    what: str,
+    epochs: int,
+    patience: int | None,
+    device: str,
+    monitor: str = "val/loss",
+    gradient_clip: float | None = None,
+) -> FitResult:
+    """Train until `epochs` or until `monitor` has not improved for `patience` epochs, going on from `folder/last.ckpt`.
+
+    `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are loaded into `module` at the end.
+    """
+    quiet_lightning()
+    checkpoint = ModelCheckpoint(
+        folder, filename="best", monitor=monitor, save_last=True, enable_version_counter=False, save_weights_only=False
+    )
+    callbacks: list[Callback] = [checkpoint, _FitProgress(what, epochs, monitor)]
+    if patience is not None:
+        callbacks.append(EarlyStopping(monitor, patience=patience))
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="gpu" if device.startswith("cuda") else "cpu",
+        devices=1,
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="", version=""),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10**9,
+        gradient_clip_val=gradient_clip,
+    )
+    started = time.monotonic()
+    last = folder / "last.ckpt"
+    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+    best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
+    module.load_state_dict(best["state_dict"])
+    score = checkpoint.best_model_score
+    loss = float(score) if score is not None else float("nan")
+    return FitResult(trainer.current_epoch, loss, time.monotonic() - started)
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's tips and device lines out of our output; its warnings about our small epochs say nothing new."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*litlogger.*|.*does not have many workers.*|.*Checkpoint directory.*")
+
+
+class _FitProgress(Callback):
+    """A bar over the epochs on a terminal; a line with the losses and an ETA at most every 30 s elsewhere."""
+
+    def __init__(self, what: str, epochs: int, monitor: str) -> None:
+        self.what, self.epochs, self.monitor = what, epochs, monitor
+        self.bar = progress_bar() if console.is_terminal else None
+        self.task: TaskID | None = None
+        self.started = self.last = 0.0
+        self.first_epoch = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = self.last = time.monotonic()
+        self.first_epoch = trainer.current_epoch
+        if self.bar is not None:
+            self.bar.start()
+            self.task = self.bar.add_task(self.what, total=self.epochs, completed=self.first_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        done, now = trainer.current_epoch + 1, time.monotonic()
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=done)
+        elif now - self.last >= LINE_EVERY_S or done == self.epochs:
+            left = (now - self.started) / (done - self.first_epoch) * (self.epochs - done)
+            say(f"{self.what}: epoch {done} of {self.epochs}, {self._losses(trainer)}, {duration(left)} left")
+            self.last = now
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def _losses(self, trainer: Trainer) -> str:
+        names = ("train/loss", self.monitor)
+        return ", ".join(
+            f"{n} {float(trainer.callback_metrics[n]):.4g}" for n in names if n in trainer.callback_metrics
+        )

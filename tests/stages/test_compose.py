@@ -1,0 +1,81 @@
+"""Bad command lines are refused in one line; good ones become one typed object."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nap2.config import Config
+from nap2.errors import ConfigError, Nap2Error, UnknownNameError
+from nap2.stages import STAGES
+from nap2.stages.compose import CONF, compose_config
+
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_into_a_typed_config(experiment: str) -> None:
+    config = compose_config(["stage=snapshot", f"experiment={experiment}"])[1]
+    assert isinstance(config, Config)
+    assert config.name == experiment
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_dataset_composes(dataset: str) -> None:
+    assert compose_config(["stage=snapshot", f"dataset={dataset}"])[1].dataset.num_classes > 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
+    path = Path(CONF).parent / (STAGES[stage].module.replace(".", "/") + ".py")
+    assert path.is_file()
+    assert "def run(config: Config)" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["stage=caee"], r"No stage is called 'caee'. Did you mean 'cae'\?"),
+        (
+            ["stage=cae", "dataset=cifar11"],
+            r"No dataset \(conf/dataset/\) is called 'cifar11'. Did you mean 'cifar10'\?",
+        ),
+        (["stage=cae", "experiment=digit"], r"Did you mean 'digits'\?"),
+        (["stage=cae", "workrs=3"], r"No setting is called 'workrs'. Did you mean 'workers'\?"),
+        (["stage=cae", "model.cae.epocs=3"], r"Did you mean 'model.cae.epochs'\?"),
+        (["stage=cae", "workers=many"], r"'many' .*[Ii]nteger"),
+        (["stage=cae", "workers=0"], r"workers=0 is too small; use at least 1"),
+        (["stage=cae", "nonsense"], r"'nonsense' cannot be read as key=value"),
+        (["stage=cae", "cae.modality=weight"], r"Did you mean 'weights'\?"),
+        (["stage=cae", "snapshot.num_snapshots=24"], r"use 1 to 23"),
+        (["stage=cae", "split.train_sizes=[]"], r"train_sizes=\[\] needs sizes"),
+        (["stage=cae", "space.skeleton.num_classes=7"], r"clashes with dataset.num_classes=10"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(Nap2Error, match=message) as caught:
+        compose_config(overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_stage_is_named() -> None:
+    with pytest.raises((ConfigError, UnknownNameError), match="stage"):
+        compose_config(["workers=1"])
+
+
+@pytest.mark.slow
+def test_the_command_exits_with_2_and_writes_nothing(tmp_path: Path) -> None:
+    train = Path(CONF).parent / "train.py"
+    result = subprocess.run(
+        [sys.executable, str(train), "stage=cae", "workers=x"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
