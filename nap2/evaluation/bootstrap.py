@@ -1,0 +1,161 @@
+"""How far a figure would move with other test candidates and other trials: bootstrap intervals and noise ceilings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nap2.errors import EvaluationError
+from nap2.evaluation.metrics import TAU, Metric, kendall_tau
+
+Floats = NDArray[np.float64]
+
+ROUNDS = 1000
+LEVEL = 0.95
+_LARGEST_PAIR_TABLE = 2000  # candidates; above it the [A, A] table of pairs costs more than counting inversions
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95 % percentile interval and standard error over bootstrap rounds; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of 0; a difference whose interval does not is called none."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+def interval(
+    predicted: ArrayLike, truth: ArrayLike, metric: Metric = TAU, rounds: int = ROUNDS, seed: int = 0
+) -> Interval:
+    """The mean of a metric over trials, with its interval over test candidates and trials.
+
+    Args:
+        predicted: `[A]` or `[trials, A]`, finite; every trial predicts the same test candidates.
+        truth: `[A]`, accuracies.
+        metric: any of `METRICS`.
+        rounds: bootstrap rounds; each draws `A` candidates and as many trials with replacement.
+        seed: of the draws; equal seeds draw equal candidates, whatever the metric.
+
+    Raises:
+        EvaluationError: shapes that do not belong together, fewer than 2 candidates, values that are not finite.
+    """
+    scores, labels = np.atleast_2d(np.asarray(predicted, np.float64)), np.asarray(truth, np.float64)
+    value = float(np.mean([metric.score(trial, labels) for trial in scores]))
+    return _percentiles(value, _resampled_mean(scores, labels, metric, rounds, seed))
+
+
+def paired_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    truth: ArrayLike,
+    metric: Metric = TAU,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Interval:
+    """Metric of `first` minus metric of `second`, both seen on the same drawn candidates in every round.
+
+    Args:
+        first: `[A]` or `[trials, A]`.
+        second: `[A]` or `[trials, A]`; trials are drawn together where both have equally many.
+        truth: `[A]`.
+        metric: any of `METRICS`.
+        rounds: bootstrap rounds.
+        seed: of the draws.
+    """
+    labels = np.asarray(truth, np.float64)
+    mine, theirs = (np.atleast_2d(np.asarray(values, np.float64)) for values in (first, second))
+    values = [float(np.mean([metric.score(trial, labels) for trial in scores])) for scores in (mine, theirs)]
+    samples = [_resampled_mean(scores, labels, metric, rounds, seed) for scores in (mine, theirs)]
+    return _percentiles(values[0] - values[1], samples[0] - samples[1])
+
+
+def noise_ceiling(runs: ArrayLike, labels: ArrayLike | None = None) -> float:
+    """The tau that no predictor should be expected to pass: how well one training run ranks the candidates.
+
+    Args:
+        runs: `[R, A]`, final accuracies of the same candidates under R seeds; NaN where a run is missing.
+        labels: `[A]`, what is to be predicted. None: each run is held against the mean of the other runs.
+
+    Returns:
+        The mean tau-b over runs, each over the candidates it knows.
+    """
+    table = np.atleast_2d(np.asarray(runs, np.float64))
+    if labels is None and len(table) < 2:
+        raise EvaluationError(
+            "A noise ceiling needs two runs of each candidate, or labels beside one run; there is one."
+        )
+    taus = []
+    for index, run in enumerate(table):
+        target = np.asarray(labels, np.float64) if labels is not None else _mean_known(np.delete(table, index, axis=0))
+        known = np.isfinite(run) & np.isfinite(target)
+        taus.append(kendall_tau(run[known], target[known]))
+    return float(np.mean(taus))
+
+
+def seed_agreement(runs: ArrayLike) -> float:
+    """The mean tau-b between two runs `[R, A]` of the same candidates under different seeds."""
+    table = np.atleast_2d(np.asarray(runs, np.float64))
+    pairs = [(i, j) for i in range(len(table)) for j in range(i)]
+    if not pairs:
+        raise EvaluationError("The agreement of seeds needs two runs of each candidate; there is one.")
+    known = np.isfinite(table)
+    taus = [kendall_tau(table[i][known[i] & known[j]], table[j][known[i] & known[j]]) for i, j in pairs]
+    return float(np.mean(taus))
+
+
+def _mean_known(runs: Floats) -> Floats:
+    counts = np.isfinite(runs).sum(axis=0)
+    means: Floats = np.where(counts > 0, np.nansum(runs, axis=0) / np.maximum(counts, 1), np.nan)
+    return means
+
+
+def _resampled_mean(scores: Floats, labels: Floats, metric: Metric, rounds: int, seed: int) -> Floats:
+    """The metric's mean over drawn trials for each bootstrap round, `[rounds]`."""
+    candidates, trials = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
+    drawn = candidates.integers(labels.size, size=(rounds, labels.size))  # [rounds, A]
+    if metric is TAU and labels.size <= _LARGEST_PAIR_TABLE:
+        counts = np.stack([np.bincount(row, minlength=labels.size) for row in drawn]).astype(np.float32)
+        values = np.stack([_tau_by_counts(trial, labels, counts) for trial in scores])  # [trials, rounds]
+    else:
+        values = np.array([[_score_drawn(metric, trial, labels, row) for row in drawn] for trial in scores])
+    chosen = trials.integers(len(scores), size=(rounds, len(scores)))
+    means: Floats = np.take_along_axis(values.T, chosen, axis=1).mean(axis=1)
+    return means
+
+
+def _score_drawn(metric: Metric, scores: Floats, labels: Floats, drawn: NDArray[np.int64]) -> float:
+    return metric.score(scores[drawn], labels[drawn])
+
+
+def _tau_by_counts(scores: Floats, labels: Floats, counts: NDArray[np.float32]) -> Floats:
+    """tau-b of every resample at once, `[rounds]`, from how often each candidate was drawn, `[rounds, A]`.
+
+    Drawing a candidate twice makes pairs that are tied in both arrays; tau-b counts those nowhere, so the weighted sums
+    over the table of pairs are exact.
+    """
+    order, true_order = _pair_signs(scores), _pair_signs(labels)  # [A, A]
+    agreement, ranked, truly_ranked = (
+        np.einsum("ra,ra->r", counts @ table, counts, dtype=np.float64)
+        for table in (order * true_order, np.abs(order), np.abs(true_order))
+    )
+    scale = np.sqrt(ranked * truly_ranked)
+    taus: Floats = np.where(scale > 0, agreement / np.maximum(scale, 1.0), np.nan)  # a scale above 0 is at least 2
+    return taus
+
+
+def _pair_signs(values: Floats) -> NDArray[np.float32]:
+    return (values[:, None] > values).astype(np.float32) - (values[:, None] < values).astype(np.float32)
+
+
+def _percentiles(value: float, samples: Floats) -> Interval:
+    defined = samples[np.isfinite(samples)]
+    if defined.size < 2 or not np.isfinite(value):
+        return Interval(value, float("nan"), float("nan"), float("nan"))
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high), float(defined.std(ddof=1)))

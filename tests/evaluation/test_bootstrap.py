@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from nap2.errors import EvaluationError
+from nap2.evaluation import bootstrap
+from nap2.evaluation.metrics import METRICS, TAU
+
+
+def noisy(truth, noise, trials, seed=0):
+    return truth + noise * np.random.default_rng(seed).normal(size=(trials, truth.size))
+
+
+TRUTH = np.random.default_rng(7).normal(size=60)
+
+
+def test_resampled_tau_is_scipys_on_every_drawn_sample():
+    random = np.random.default_rng(0)
+    scores, labels = random.integers(0, 9, 25).astype(float), random.integers(0, 9, 25).astype(float)
+    drawn = random.integers(25, size=(50, 25))
+    counts = np.stack([np.bincount(row, minlength=25) for row in drawn]).astype(np.float32)
+    expected = [kendalltau(scores[row], labels[row]).statistic for row in drawn]
+    np.testing.assert_allclose(bootstrap._tau_by_counts(scores, labels, counts), expected, atol=1e-6)
+
+
+def test_both_ways_to_resample_tau_draw_the_same_candidates(monkeypatch):
+    predicted = noisy(TRUTH, 1.0, 3)
+    fast = bootstrap.interval(predicted, TRUTH, rounds=100)
+    monkeypatch.setattr(bootstrap, "_LARGEST_PAIR_TABLE", 0)
+    slow = bootstrap.interval(predicted, TRUTH, rounds=100)
+    np.testing.assert_allclose([fast.low, fast.high, fast.value], [slow.low, slow.high, slow.value], atol=1e-6)
+
+
+def test_the_interval_covers_the_population_value():
+    random = np.random.default_rng(5)
+    population = 2 / np.pi * np.arcsin(1 / np.sqrt(2))  # tau of x and x + noise of equal variance
+    hits = 0
+    for seed in range(60):
+        truth = random.normal(size=80)
+        found = bootstrap.interval(truth + random.normal(size=80), truth, rounds=300, seed=seed)
+        hits += found.low <= population <= found.high
+    assert hits >= 50  # 95 % of 60 are 57
+
+
+def test_the_interval_narrows_with_more_candidates():
+    widths = []
+    for size in (30, 300):
+        truth = np.random.default_rng(1).normal(size=size)
+        found = bootstrap.interval(noisy(truth, 1.0, 1), truth, rounds=300)
+        widths.append(found.high - found.low)
+    assert widths[1] < widths[0] / 2
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_does_not():
+    predicted = noisy(TRUTH, 1.0, 2)
+    first = bootstrap.interval(predicted, TRUTH, rounds=100, seed=3)
+    assert first == bootstrap.interval(predicted, TRUTH, rounds=100, seed=3)
+    assert first != bootstrap.interval(predicted, TRUTH, rounds=100, seed=4)
+
+
+def test_a_method_differs_from_itself_by_exactly_nothing():
+    predicted = noisy(TRUTH, 1.0, 3)
+    found = bootstrap.paired_difference(predicted, predicted, TRUTH, rounds=100)
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+    assert not found.excludes_zero
+
+
+def test_pairing_narrows_the_interval_of_a_difference():
+    better = noisy(TRUTH, 0.5, 1)
+    worse = better + 0.1 * np.random.default_rng(9).normal(size=better.shape)
+    paired = bootstrap.paired_difference(better, worse, TRUTH)
+    alone = bootstrap.interval(better, TRUTH)
+    assert paired.high - paired.low < (alone.high - alone.low) / 2
+
+
+def test_a_clear_difference_excludes_zero_and_changes_sign_when_swapped():
+    good, bad = noisy(TRUTH, 0.2, 3), noisy(TRUTH, 3.0, 3, seed=1)
+    found = bootstrap.paired_difference(good, bad, TRUTH)
+    swapped = bootstrap.paired_difference(bad, good, TRUTH)
+    assert found.excludes_zero
+    assert found.value > 0
+    assert swapped.value == pytest.approx(-found.value)
+    assert swapped.low == pytest.approx(-found.high, abs=1e-6)
+
+
+def test_any_metric_has_an_interval():
+    found = bootstrap.interval(noisy(TRUTH, 1.0, 2), TRUTH, METRICS["coverage_top-10_in_top-20"], rounds=50)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_an_undefined_figure_has_an_undefined_interval():
+    found = bootstrap.interval(np.zeros(60), TRUTH, TAU, rounds=20)
+    assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_the_noise_ceiling_leaves_the_run_itself_out():
+    random = np.random.default_rng(2)
+    runs = TRUTH + 0.3 * random.normal(size=(3, 60))
+    expected = np.mean([kendalltau(runs[i], np.delete(runs, i, 0).mean(0)).statistic for i in range(3)])
+    assert bootstrap.noise_ceiling(runs) == pytest.approx(expected)
+    assert bootstrap.seed_agreement(runs) < bootstrap.noise_ceiling(runs, TRUTH) < 1.0
+
+
+def test_missing_runs_are_left_out_of_the_noise_ceiling():
+    runs = np.stack([TRUTH, TRUTH, TRUTH])
+    runs[2, :30] = np.nan
+    assert bootstrap.noise_ceiling(runs) == pytest.approx(1.0)
+    assert bootstrap.seed_agreement(runs) == pytest.approx(1.0)
+
+
+def test_one_run_gives_no_ceiling():
+    with pytest.raises(EvaluationError, match="needs two runs"):
+        bootstrap.noise_ceiling(TRUTH)
+    with pytest.raises(EvaluationError, match="needs two runs"):
+        bootstrap.seed_agreement(TRUTH[None])

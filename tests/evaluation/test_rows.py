@@ -1,0 +1,105 @@
+import json
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+
+from nap2.errors import DataFileError, UnknownNameError
+from nap2.evaluation.rows import ResultRow, append_rows, read_rows, select
+
+ROW = ResultRow(
+    method="nap2",
+    space="nasbench201",
+    source="cifar10",
+    target="cifar10",
+    flavour="functional",
+    train_size=700,
+    trial=0,
+    seed=1,
+    query_batches=100,
+    snapshots=1,
+    metric="kendall_tau",
+    value=0.7,
+    num_test=200,
+    versions={"torch": "2.4"},
+)
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    rows = [ROW, replace(ROW, trial=None, seed=None, low=0.6, high=0.8), replace(ROW, query_batches=200, value=None)]
+    append_rows(tmp_path / "rows.jsonl", rows)
+    assert read_rows(tmp_path / "rows.jsonl") == rows
+
+
+def test_the_latest_of_equal_keys_counts_in_the_place_of_the_first(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    append_rows(path, [ROW, replace(ROW, trial=1)])
+    append_rows(path, [replace(ROW, value=0.9, commit="later")])
+    assert [(row.trial, row.value) for row in read_rows(path)] == [(0, 0.9), (1, 0.7)]
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_an_undefined_figure_is_none_and_never_nan(tmp_path):
+    append_rows(tmp_path / "rows.jsonl", [replace(ROW, value=float("nan"), query_time_s=float("inf"))])
+    assert "NaN" not in (tmp_path / "rows.jsonl").read_text()
+    row = read_rows(tmp_path / "rows.jsonl")[0]
+    assert row.value is None
+    assert row.query_time_s is None
+
+
+def test_an_unfinished_last_line_is_no_row_and_does_not_spoil_the_next(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    append_rows(path, [ROW])
+    with path.open("a") as file:
+        file.write('{"method": "na')
+    assert read_rows(path) == [ROW]
+    append_rows(path, [replace(ROW, trial=1)])
+    assert [row.trial for row in read_rows(path)] == [0, 1]
+
+
+def _write_many(path, worker):
+    for trial in range(40):
+        append_rows(path, [replace(ROW, trial=trial, seed=worker), replace(ROW, trial=trial, seed=worker, metric="x")])
+
+
+def test_concurrent_writers_lose_and_mix_nothing(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_write_many, args=(path, worker)) for worker in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(read_rows(path)) == 4 * 40 * 2
+
+
+def test_several_files_are_read_as_one(tmp_path):
+    append_rows(tmp_path / "a.jsonl", [ROW])
+    append_rows(tmp_path / "b.jsonl", [replace(ROW, method="params")])
+    assert [row.method for row in read_rows(tmp_path / "a.jsonl", tmp_path / "b.jsonl")] == ["nap2", "params"]
+
+
+def test_select_takes_values_and_collections():
+    rows = [replace(ROW, method=method, query_batches=budget) for method in ("a", "b", "c") for budget in (100, 200)]
+    assert [row.method for row in select(rows, query_batches=200, method=("a", "c"))] == ["a", "c"]
+    with pytest.raises(UnknownNameError, match="Did you mean 'query_batches'"):
+        select(rows, query_batch=200)
+
+
+def test_a_damaged_line_is_named_by_its_number(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    append_rows(path, [ROW])
+    with path.open("a") as file:
+        file.write("not json\n")
+    with pytest.raises(DataFileError, match=r"rows.jsonl, line 2: not a result row"):
+        read_rows(path)
+    path.write_text(json.dumps({"method": "nap2"}) + "\n")
+    with pytest.raises(DataFileError, match="line 1"):
+        read_rows(path)
+    with pytest.raises(DataFileError, match="run an evaluation first"):
+        read_rows(tmp_path / "none.jsonl")
+
+
+def test_a_row_says_whose_labels_judged_it():
+    with pytest.raises(UnknownNameError, match="kind of label"):
+        replace(ROW, label="guessed")
