@@ -1,0 +1,141 @@
+"""stage=predictor: fit one BiGRU per trial and train size on the embeddings of its training candidates."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from torch import Tensor
+
+from nap2.checkpoint import load_checkpoint, save_checkpoint
+from nap2.config import Config
+from nap2.evaluation.splits import Split
+from nap2.models.bigru import BiGRUPredictor
+from nap2.models.predictor_module import PredictorModule
+from nap2.schema import MODALITIES
+from nap2.seeding import seed_from
+from nap2.snapshots.embedding_store import EmbeddingStore
+from nap2.stages.cae_stage import pool_name, pool_setting, require_trained
+from nap2.stages.console import duration, say
+from nap2.stages.fit import fit
+from nap2.stages.provenance import commit, versions
+from nap2.stages.run_folder import RunFolder
+from nap2.stages.snapshot_stage import check_device
+from nap2.stages.splits import Pool, load_pool, open_store
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Embeddings `[A, T, D]`, lengths `[A]` and accuracies `[A]` of some architectures, in the order of `arch_strs`."""
+
+    arch_strs: list[str]
+    trajectory: Tensor
+    lengths: Tensor
+    accuracy: Tensor
+
+
+def run(config: Config) -> int:
+    """Train every predictor that is missing, then assemble the checkpoint that users load."""
+    check_device(config.trainer.device)
+    store = open_store(config)
+    pool = load_pool(config, store)
+    embeddings = EmbeddingStore.open(RunFolder.of(config).embeddings)
+    for size in config.split.train_sizes:
+        for split in pool.splits:
+            train_one(config, pool, split, size, embeddings)
+    assemble(config, pool)
+    return 0
+
+
+def embedded(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> Embedded:
+    """What a predictor sees of some architectures, and their labels."""
+    trajectory, lengths = embeddings.read([pool.ids[arch] for arch in arch_strs])
+    accuracy = torch.tensor([pool.accuracy[arch] for arch in arch_strs], dtype=torch.float32)
+    return Embedded(arch_strs, trajectory, lengths, accuracy)
+
+
+def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> None:
+    """Fit one predictor, or say that it is there already."""
+    what = f"predictor on {size}, trial {split.trial}"
+    folder = RunFolder.of(config).predictor(size, split.trial)
+    if (folder / "checkpoint" / "spec.json").is_file():
+        say(f"{what}: already at {folder / 'checkpoint'}")
+        return
+    options: dict[str, Any] = config.model["predictor"]
+    train, val = list(split.train_of(size)), list(split.val)
+    seen = embedded(pool, embeddings, [*train, *val])
+    data = instantiate(
+        config.data["embeddings"],
+        trajectory=seen.trajectory,
+        lengths=seen.lengths,
+        accuracy=seen.accuracy,
+        split={"train": list(range(size)), "val": list(range(size, size + len(val)))},
+        batch_size=options["batch_size"],
+        seed=seed_from("embeddings", config.seed, split.trial),
+    )
+    torch.manual_seed(seed_from("predictor", config.seed, size, split.trial))
+    net = BiGRUPredictor(hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"])
+    result = fit(
+        PredictorModule(net, lr=options["lr"], max_lr=options["max_lr"]),
+        data,
+        folder,
+        what=what,
+        epochs=options["epochs"],
+        patience=None,
+        device=config.trainer.device,
+    )
+    spec = {
+        "kind": "predictor-head",
+        "train_size": size,
+        "trial": split.trial,
+        "num_snapshots": config.snapshot.num_snapshots,
+        "every": config.snapshot.every,
+        "setting": pool_setting(config),
+        "cae_pool": pool_name(config, pool),
+        "val_loss": result.best_val_loss,
+        "seconds": result.seconds,
+        "commit": commit(),
+        "versions": versions(),
+    }
+    card = f"# BiGRU predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
+    save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
+    say(f"{what}: validation L1 {result.best_val_loss:.4g} after {duration(result.seconds)}")
+
+
+def assemble(config: Config, pool: Pool) -> None:
+    """Both encoders and the first trial's predictor of the largest size, in one folder that `from_pretrained` loads."""
+    folder, size = RunFolder.of(config), max(config.split.train_sizes)
+    _, head = load_checkpoint(folder.predictor(size, 0) / "checkpoint")
+    tensors = {"predictor": head["predictor"]}
+    for modality in MODALITIES:
+        tensors[f"{modality}_encoder"] = load_checkpoint(require_trained(config, modality))[1]["encoder"]
+    spec = {
+        "kind": "predictor",
+        "num_snapshots": config.snapshot.num_snapshots,
+        "every": config.snapshot.every,
+        "setting": pool_setting(config),
+        "train_size": size,
+        "labels": config.labels,
+        "stand_in_for": config.dataset.stand_in_for,
+        "cae_pool": pool_name(config, pool),
+        "commit": commit(),
+        "versions": versions(),
+    }
+    save_checkpoint(folder.checkpoint, tensors, spec, _card(config, size))
+    say(f"checkpoint: {folder.checkpoint}")
+
+
+def _card(config: Config, size: int) -> str:
+    dataset = config.dataset.name
+    return (
+        f"# NAP2 predictor: {config.space.name} on {dataset}\n\n"
+        f"Ranks networks after up to {config.snapshot.num_snapshots} snapshots, one every {config.snapshot.every} "
+        f"mini-batches. Fitted on {size} candidates trained on {dataset} with the recipe "
+        f"{config.recipe.get('name')}; labels: {config.labels} accuracies.\n"
+    )
+
+
+def checkpoint_of(config: Config, size: int, trial: int) -> Path:
+    """Where one predictor's released form lies."""
+    return RunFolder.of(config).predictor(size, trial) / "checkpoint"
