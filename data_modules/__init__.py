@@ -1,0 +1,1 @@
+"""LightningDataModules: images (candidates), feature maps (autoencoders), embeddings (predictor)."""
