@@ -1,0 +1,93 @@
+"""Which layers of a network are recorded, and which of their units are sampled (App. B.1, B.4; docs/decisions.md)."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from nap2.errors import NetworkError
+from nap2.schema import MAX_LAYERS, SAMPLED_UNITS, SAMPLING_SEED
+
+RECORDED_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+class RecordedLayer(NamedTuple):
+    """One layer whose weight and gradient are observed.
+
+    Attributes:
+        name: the module's name in `named_modules()`.
+        weight: the parameter itself, `[units, …]`.
+        units: output filters or neurons, before sampling.
+    """
+
+    name: str
+    weight: nn.Parameter
+    units: int
+
+
+def recorded_layers(model: nn.Module) -> list[RecordedLayer]:
+    """The first 65 convolutions and linear layers, in `named_modules()` order; a module that occurs twice counts once.
+
+    Raises:
+        NetworkError: if there is none, or one of them holds no trainable weight that could be read.
+    """
+    found = [(name, module) for name, module in model.named_modules() if isinstance(module, RECORDED_TYPES)]
+    if not found:
+        known = ", ".join(kind.__name__ for kind in RECORDED_TYPES)
+        raise NetworkError(f"{type(model).__name__} has no layer to record; NAP2 reads the weights of {known}.")
+    return [_record(name, module) for name, module in found[:MAX_LAYERS]]
+
+
+@lru_cache(maxsize=256)
+def sampled_units(units: int) -> Tensor | None:
+    """Ascending int64 `[99]` indices of the sampled units, or None if all are kept. Do not modify: it is cached."""
+    if units <= SAMPLED_UNITS:
+        return None
+    order = torch.randperm(units, generator=torch.Generator().manual_seed(SAMPLING_SEED), device="cpu")
+    return order[:SAMPLED_UNITS].sort().values
+
+
+def sampled_rows(values: Tensor) -> Tensor:
+    """The values of the sampled units of one weight or gradient.
+
+    Args:
+        values: `[units, …]`, of any floating dtype and device.
+
+    Returns:
+        `[min(units, 99), d]` on the same device, a view where possible. The order within a row is the order in memory,
+        which no statistic depends on.
+    """
+    rows = values.detach()
+    if rows.dim() == 4 and rows.is_contiguous(memory_format=torch.channels_last):
+        rows = rows.permute(0, 2, 3, 1)
+    rows = rows.reshape(len(rows), rows[0].numel() if len(rows) else 0)
+    index = sampled_units(len(rows))
+    return rows if index is None else rows.index_select(0, _on_device(len(rows), rows.device))
+
+
+@lru_cache(maxsize=256)
+def _on_device(units: int, device: torch.device) -> Tensor:
+    index = sampled_units(units)
+    assert index is not None
+    return index.to(device)
+
+
+def _record(name: str, module: nn.Module) -> RecordedLayer:
+    weight = module.weight
+    if isinstance(weight, UninitializedParameter):
+        raise NetworkError(
+            f"Layer {name!r} has no weight yet; run one batch through the lazy network before recording."
+        )
+    if not isinstance(weight, nn.Parameter):
+        raise NetworkError(
+            f"The weight of layer {name!r} is computed from other parameters (weight norm, pruning or another "
+            "parametrisation) and has no gradient of its own; remove the parametrisation before recording."
+        )
+    if weight.is_meta or not weight.is_floating_point():
+        kind = "on the meta device" if weight.is_meta else f"of type {weight.dtype}"
+        raise NetworkError(
+            f"The weight of layer {name!r} is {kind}; record a network with real floating-point weights."
+        )
+    return RecordedLayer(name, weight, len(weight))

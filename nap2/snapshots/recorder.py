@@ -1,0 +1,142 @@
+"""Watching a training loop: statistics of weights and gradients every so many optimizer steps."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nap2.errors import NetworkError
+from nap2.schema import DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
+from nap2.snapshots.layers import RecordedLayer, recorded_layers, sampled_rows
+from nap2.snapshots.layout import num_entries
+from nap2.snapshots.statistics import modality_statistics
+from nap2.snapshots.trajectory import Trajectory
+
+
+class SnapshotRecorder:
+    """Takes a snapshot every `every` optimizer steps of a plain PyTorch loop, and changes nothing.
+
+    Call `step` once per optimizer step, after `backward` and before `optimizer.step()`, so that the gradients belong to
+    the weights they stand beside. When gradients are accumulated over several mini-batches, call it once, after the
+    last `backward`; before any clipping; and with a loss scaler either after `unscale_` or with its scale:
+
+        loss.backward()
+        recorder.step()
+        optimizer.step()
+
+        scaler.scale(loss).backward()
+        recorder.step(grad_scale=scaler.get_scale())
+        scaler.step(optimizer)
+    """
+
+    def __init__(self, model: nn.Module, every: int = DEFAULT_EVERY, limit: int = MAX_SNAPSHOTS) -> None:
+        """Look at the network.
+
+        Args:
+            model: any module; it is read, never called.
+            every: optimizer steps between two snapshots, >= 1.
+            limit: snapshots after which nothing more is recorded, >= 1.
+
+        Raises:
+            NetworkError: if the model has no layer to record, or `every` or `limit` is below 1.
+        """
+        if every < 1 or limit < 1:
+            raise NetworkError(f"A recorder needs every >= 1 and limit >= 1, not every={every}, limit={limit}.")
+        layers = recorded_layers(model)
+        self.model, self.every, self.limit = model, every, limit
+        self.units = tuple(layer.units for layer in layers)
+        self.layer_names = tuple(layer.name for layer in layers)
+        self.num_steps = 0
+        self._values: list[Tensor] = []  # each [M, N]
+        self._counts: list[Tensor] = []  # each [M, C]
+
+    @property
+    def num_snapshots(self) -> int:
+        """Snapshots taken so far."""
+        return len(self._values)
+
+    def step(self, grad_scale: float = 1.0) -> bool:
+        """Count one optimizer step and take a snapshot if it is time.
+
+        Args:
+            grad_scale: factor by which the loss, and so every gradient, is currently multiplied.
+
+        Returns:
+            Whether a snapshot was taken.
+
+        Raises:
+            NetworkError: if the recorded layers are no longer those of the first step.
+        """
+        self.num_steps += 1
+        if self.num_steps % self.every or self.num_snapshots >= self.limit:
+            return False
+        layers = self._current_layers()
+        weights = [sampled_rows(layer.weight) for layer in layers]
+        gradients = [_gradient_rows(layer, grad_scale) for layer in layers]
+        values, counts = modality_statistics([weights, gradients])
+        self._values.append(values.cpu())
+        self._counts.append(counts.cpu())
+        return True
+
+    def trajectory(self) -> Trajectory:
+        """The snapshots so far.
+
+        Raises:
+            NetworkError: if there is none yet.
+        """
+        if not self._values:
+            raise NetworkError(
+                f"No snapshot was taken yet: {self.num_steps} of {self.every} steps were counted; "
+                "call step() after every backward."
+            )
+        units = torch.tensor(self.units, dtype=torch.int64)
+        return Trajectory(torch.stack(self._values), units, self.every, torch.stack(self._counts), self.layer_names)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on in another process; tensors and plain values only."""
+        num_values = num_entries(self.units)
+        return {
+            "num_steps": self.num_steps,
+            "every": self.every,
+            "layer_names": list(self.layer_names),
+            "units": list(self.units),
+            "values": torch.stack(self._values) if self._values else torch.zeros(0, len(MODALITIES), num_values),
+            "counts": torch.stack(self._counts) if self._counts else torch.zeros(0, dtype=torch.int64),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            NetworkError: if it belongs to another network or another interval.
+        """
+        theirs = (state["every"], tuple(state["units"]), tuple(state["layer_names"]))
+        if theirs != (self.every, self.units, self.layer_names):
+            raise NetworkError(
+                f"The recorder's state is of {len(theirs[1])} layers every {theirs[0]} steps, this recorder watches "
+                f"{len(self.units)} layers every {self.every}; resume with the same network and interval."
+            )
+        self.num_steps = state["num_steps"]
+        self._values, self._counts = list(state["values"].cpu()), list(state["counts"].cpu())
+
+    def _current_layers(self) -> list[RecordedLayer]:
+        layers = recorded_layers(self.model)
+        if tuple((layer.name, layer.units) for layer in layers) != tuple(
+            zip(self.layer_names, self.units, strict=True)
+        ):
+            raise NetworkError(
+                f"The network changed while it was recorded: {len(self.units)} layers when the recorder was made, "
+                f"{len(layers)} (or others) at step {self.num_steps}; make a new recorder for a new network."
+            )
+        return layers
+
+
+def _gradient_rows(layer: RecordedLayer, grad_scale: float) -> Tensor:
+    """`[min(units, 99), d]`; a layer without a gradient keeps its place with zeros."""
+    gradient = layer.weight.grad
+    if gradient is None:
+        return torch.zeros_like(sampled_rows(layer.weight))
+    rows = sampled_rows(gradient)
+    if grad_scale == 1.0:
+        return rows
+    return (rows if rows.dtype == torch.float64 else rows.float()) / grad_scale
