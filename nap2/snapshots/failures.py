@@ -1,0 +1,63 @@
+"""Candidates that failed: one small JSON file each, with the reason and how often it was tried."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nap2.errors import StoreError
+from nap2.snapshots.candidate_folder import software_versions
+from nap2.snapshots.disk import write_atomically
+from nap2.snapshots.manifest import Candidate
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a candidate has no snapshots.
+
+    Attributes:
+        reason: one line.
+        step: optimizer step of the last try, where it got that far.
+        tries: how often it failed.
+        arch_str: its architecture.
+        seed: its seed.
+        versions: software of the last try.
+    """
+
+    reason: str
+    step: int | None
+    tries: int
+    arch_str: str
+    seed: int
+    versions: Mapping[str, str]
+
+
+def write_failure(folder: Path, candidate: Candidate, reason: str, step: int | None) -> Failure:
+    """Record one more failure of a candidate; returns what now stands in its file."""
+    path = folder / f"{candidate.id}.json"
+    tries = 1 + (read_failure(path).tries if path.exists() else 0)
+    failure = Failure(" ".join(reason.split()), step, tries, candidate.arch_str, candidate.seed, software_versions())
+    write_atomically(path, json.dumps(asdict(failure), indent=1).encode())
+    return failure
+
+
+def read_failure(path: Path) -> Failure:
+    """What one file says.
+
+    Raises:
+        StoreError: if it is damaged.
+    """
+    try:
+        return Failure(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"The failure record {path} is damaged ({error}); delete it to try that candidate.") from error
+
+
+def read_failures(folder: Path) -> dict[str, Failure]:
+    """All failures by candidate id, in sorted order."""
+    return {path.stem: read_failure(path) for path in sorted(folder.glob("[!.]*.json"))}
+
+
+def clear_failure(folder: Path, candidate_id: str) -> None:
+    """Forget that a candidate failed."""
+    (folder / f"{candidate_id}.json").unlink(missing_ok=True)

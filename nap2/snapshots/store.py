@@ -1,0 +1,199 @@
+"""The snapshot store: what training writes and every later stage reads.
+
+<root>/zarr.json                  the setting all its candidates share
+<root>/candidates/<id>-T<k>/      one Zarr root per complete candidate; existence means complete, the longest wins
+<root>/.staging/<id>/             claim, resumable state and unfinished folder of a candidate at work
+<root>/failed/<id>.json           candidates that failed
+<root>/index.csv                  a rebuildable overview (`nap2.snapshots.index`)
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nap2.errors import CorruptSnapshotError, StoreError
+from nap2.snapshots import candidate_folder, shelf
+from nap2.snapshots.candidate_folder import CandidateRecord
+from nap2.snapshots.claims import Claim, claimed
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.disk import explained, remove_folder
+from nap2.snapshots.failures import Failure, clear_failure, read_failures, write_failure
+from nap2.snapshots.manifest import Candidate, Setting
+from nap2.snapshots.store_root import create_root, read_setting
+from nap2.snapshots.trajectory import Trajectory
+from nap2.snapshots.writer import CandidateWriter
+
+
+@dataclass(frozen=True)
+class StoredCandidate:
+    """One candidate as it was stored, every byte checked."""
+
+    candidate: Candidate
+    trajectory: Trajectory
+    curve: Curve
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SnapshotStore:
+    """Snapshots of many candidates of one setting. Cheap to build, safe to share: it holds no open file."""
+
+    root: Path
+    setting: Setting
+
+    @classmethod
+    def create(cls, root: Path | str, setting: Setting) -> "SnapshotStore":
+        """Make a store, or open the one that is there; any number of processes may do so at once.
+
+        Raises:
+            StoreError: if a store of another setting is there (each difference is named), or it cannot be written.
+            StoreVersionError: if another schema wrote it.
+        """
+        create_root(Path(root), setting)
+        return cls(Path(root), setting)
+
+    @classmethod
+    def open(cls, root: Path | str) -> "SnapshotStore":
+        """Open an existing store.
+
+        Raises:
+            StoreError: if there is none.
+            StoreVersionError: if another schema wrote it.
+        """
+        return cls(Path(root), read_setting(Path(root)))
+
+    @property
+    def shelf(self) -> Path:
+        """The folder of complete candidates."""
+        return self.root / "candidates"
+
+    @property
+    def staging(self) -> Path:
+        """The folder of candidates at work."""
+        return self.root / ".staging"
+
+    def complete(self) -> dict[str, int]:
+        """Number of snapshots of every complete candidate, by id in sorted order."""
+        with explained("Listing candidates", self.shelf):
+            return shelf.longest_by_id(self.shelf)
+
+    def failures(self) -> dict[str, Failure]:
+        """Why candidates failed, by id in sorted order."""
+        return read_failures(self.root / "failed")
+
+    @contextmanager
+    def claim(
+        self, candidate: Candidate, num_snapshots: int, to_the_end: bool = False
+    ) -> Iterator[CandidateWriter | None]:
+        """Hold a candidate for the block; None if it is complete already or somebody alive holds it.
+
+        Args:
+            candidate: of this store's setting.
+            num_snapshots: how many are wanted; a shorter complete one does not count.
+            to_the_end: whether its final accuracy is wanted too.
+
+        Raises:
+            StoreError: if the candidate belongs to another setting, or the store cannot be written.
+        """
+        if differences := candidate.setting.differences(self.setting):
+            raise StoreError(f"Candidate {candidate.id} does not belong to {self.root}: {'; '.join(differences)}.")
+        if self._has(candidate.id, num_snapshots, to_the_end):
+            yield None
+            return
+        with _explained_claim(self.staging / candidate.id) as claim:
+            if claim is None or self._has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
+                yield None
+                return
+            for leftover in (*claim.folder.glob("write-*"), *claim.folder.glob(".*.tmp")):  # of owners that died
+                remove_folder(leftover, self.staging)
+            yield CandidateWriter(candidate, claim.folder / "state.pt", self.root, claim, to_the_end)
+
+    def folder(self, candidate_id: str) -> Path:
+        """The folder of the longest complete one.
+
+        Raises:
+            StoreError: if there is none.
+        """
+        longest = shelf.longest_of(self.shelf, candidate_id)
+        if not longest:
+            raise StoreError(f"The store {self.root} holds no complete candidate {candidate_id}; run stage=snapshot.")
+        return shelf.folder_of(self.shelf, candidate_id, longest)
+
+    def record(self, candidate_id: str) -> CandidateRecord:
+        """Read one candidate as NumPy arrays and check every byte of it (see `read`)."""
+        while True:
+            folder = self.folder(candidate_id)
+            try:
+                record = candidate_folder.read_candidate(folder)
+                break
+            except CorruptSnapshotError:
+                if folder.exists():
+                    raise
+                # a longer one took its place while we were reading: look again
+        if record.candidate.id != candidate_id or not folder.name.endswith(f"-T{len(record.arrays['values'])}"):
+            raise CorruptSnapshotError(
+                f"{folder} holds candidate {record.candidate.id}-T{len(record.arrays['values'])} and not the one its "
+                f"name says; delete it and run stage=snapshot again."
+            )
+        return record
+
+    def read(self, candidate_id: str) -> StoredCandidate:
+        """Read one candidate and check every byte of it.
+
+        Raises:
+            StoreError: if there is none.
+            CorruptSnapshotError: if its bytes are not those that were written.
+            StoreVersionError: if another schema wrote it.
+        """
+        record = self.record(candidate_id)
+        arrays = {name: torch.from_numpy(array) for name, array in record.arrays.items()}
+        every, names = record.candidate.setting.every, record.layer_names
+        trajectory = Trajectory(arrays["values"], arrays["units"], every, arrays["counts"], names)
+        lists = {name: record.arrays[name].tolist() for name in candidate_folder.STORED_ARRAYS[3:]}
+        return StoredCandidate(
+            record.candidate, trajectory, Curve(**lists, final_accuracy=record.final_accuracy), record.versions
+        )
+
+    def verify(self, candidate_id: str) -> None:
+        """Check every byte of one candidate; raises as `read` does."""
+        self.record(candidate_id)
+
+    def record_failure(self, candidate: Candidate, reason: str, step: int | None = None) -> Failure:
+        """Note that a candidate failed (once more), with its reason in one line and the step it reached."""
+        with explained(f"Recording the failure of candidate {candidate.id}", self.root / "failed"):
+            return write_failure(self.root / "failed", candidate, reason, step)
+
+    def clear_failure(self, candidate_id: str) -> None:
+        """Forget that a candidate failed."""
+        with explained(f"Clearing the failure of candidate {candidate_id}", self.root / "failed"):
+            clear_failure(self.root / "failed", candidate_id)
+
+    def _has(self, candidate_id: str, num_snapshots: int, to_the_end: bool) -> bool:
+        longest = shelf.longest_of(self.shelf, candidate_id)
+        if longest < num_snapshots or not to_the_end:
+            return longest >= num_snapshots
+        folder = shelf.folder_of(self.shelf, candidate_id, longest)
+        if candidate_folder.read_attributes(folder)["final_accuracy"] is not None:
+            return True
+        if longest > num_snapshots:
+            raise StoreError(
+                f"Candidate {candidate_id} has {longest} snapshots and no final accuracy; ask for {longest} snapshots "
+                f"instead of {num_snapshots} to train it to the end without losing any."
+            )
+        return False
+
+
+@contextmanager
+def _explained_claim(folder: Path) -> Iterator[Claim | None]:
+    """`claimed(folder)`, whose own errors (not those of the block) become one line."""
+    holding = claimed(folder)
+    with explained("Claiming a candidate", folder):
+        claim = holding.__enter__()
+    try:
+        yield claim
+    finally:
+        with explained("Releasing a candidate", folder):
+            holding.__exit__(None, None, None)

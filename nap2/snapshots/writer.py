@@ -1,0 +1,73 @@
+"""How a finished training run becomes a complete candidate of the store."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nap2.errors import StoreError
+from nap2.schema import MAX_SNAPSHOTS
+from nap2.snapshots import candidate_folder, shelf
+from nap2.snapshots.claims import Claim
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.disk import explained, make_durable, remove_folder, token
+from nap2.snapshots.failures import clear_failure
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.trajectory import Trajectory
+
+
+@dataclass
+class CandidateWriter:
+    """The right to write one candidate, for as long as its claim block lasts.
+
+    Attributes:
+        candidate: who it is.
+        state_path: where training keeps its resumable state, one atomically replaced file; deleted when it finishes.
+    """
+
+    candidate: Candidate
+    state_path: Path
+    _root: Path
+    _claim: Claim
+    _replace: bool
+
+    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool = False) -> None:
+        """Make the candidate complete, in one step; shorter ones of the same candidate then disappear.
+
+        Args:
+            trajectory: the snapshots; their number names the folder.
+            curve: what the run showed; `snapshot_accuracy` and `snapshot_seconds` have one entry per snapshot.
+            keep_state: whether `state_path` stays, so that a longer request can go on from it.
+
+        Raises:
+            StoreError: if they do not fit together, the disk refuses, or another worker took the claim over.
+        """
+        if trajectory.every != self.candidate.setting.every:
+            every, expected = trajectory.every, self.candidate.setting.every
+            raise StoreError(f"A trajectory taken every {every} steps cannot go into a store of every {expected}.")
+        if len(trajectory) > MAX_SNAPSHOTS:
+            raise StoreError(f"A store keeps at most {MAX_SNAPSHOTS} snapshots of a candidate, not {len(trajectory)}.")
+        if not self._claim.is_mine():
+            raise StoreError(f"Candidate {self.candidate.id} was taken over by another worker; its result stands.")
+        staged = self._claim.folder / f"write-{token()}"
+        try:
+            with explained(f"Writing candidate {self.candidate.id}", staged):
+                self._write(staged, trajectory, curve)
+        finally:
+            with suppress(OSError):  # what matters was raised already
+                remove_folder(staged, self._root / ".staging")
+        clear_failure(self._root / "failed", self.candidate.id)
+        self._claim.keep_folder = keep_state
+
+    def discard_state(self) -> None:
+        """Forget the resumable state: the next try begins at step 0."""
+        self.state_path.unlink(missing_ok=True)
+
+    def _write(self, staged: Path, trajectory: Trajectory, curve: Curve) -> None:
+        tensors = {"values": trajectory.values, "units": trajectory.units, "counts": trajectory.counts}
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        arrays |= candidate_folder.curve_arrays(curve)
+        names, accuracy = trajectory.layer_names, curve.final_accuracy
+        candidate_folder.write_candidate(staged, self.candidate, arrays, names, accuracy)
+        make_durable(staged)
+        onto, trash = self._root / "candidates", self._root / ".staging"
+        shelf.place(staged, onto, self.candidate.id, len(trajectory), trash, self._replace)
