@@ -1,0 +1,198 @@
+"""An overview of a store that can always be rebuilt: every candidate verified, one row each in `index.csv`."""
+
+import csv
+import errno
+import hashlib
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from nap2.errors import CorruptSnapshotError, StoreError
+from nap2.schema import COUNTS
+from nap2.snapshots import shelf
+from nap2.snapshots.disk import explained, write_atomically
+from nap2.snapshots.store import SnapshotStore
+
+COMPLETE, CORRUPT, REFUSED, FAILED = "complete", "corrupt", "refused", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One candidate.
+
+    Attributes:
+        id: its hash.
+        status: `complete` (verified), `corrupt` (damaged bytes), `refused` (cannot be read here, or another schema),
+            `failed` (no snapshot, a failure record).
+        reason: why it is not complete, in one line.
+        arch_str: its architecture; empty where it cannot be read.
+        seed: its seed; -1 where it cannot be read.
+        dataset: its image set.
+        snapshots: how many it holds.
+        layers: how many layers were recorded.
+        bytes: its size on disk.
+        final_accuracy: test accuracy (fraction) at the end of the recipe, where known.
+        counts: occurrences over all snapshots and modalities, in the order of `nap2.schema.COUNTS`.
+        content_sha256: the hash that was checked.
+        stamp: changes whenever a file of its folder is written.
+    """
+
+    id: str
+    status: str
+    reason: str = ""
+    arch_str: str = ""
+    seed: int = -1
+    dataset: str = ""
+    snapshots: int = 0
+    layers: int = 0
+    bytes: int = 0
+    final_accuracy: float | None = None
+    counts: tuple[int, ...] = (0,) * len(COUNTS)
+    content_sha256: str = ""
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What a refresh found.
+
+    Attributes:
+        rows: one per candidate, by id.
+        num_verified: candidates whose bytes were read this time; the others had not changed.
+        path: the CSV file.
+    """
+
+    rows: list[IndexRow]
+    num_verified: int
+    path: Path
+
+    @property
+    def count_by_status(self) -> dict[str, int]:
+        """How many candidates are complete, corrupt, …"""
+        return dict(Counter(row.status for row in self.rows))
+
+    @property
+    def corrupt(self) -> list[IndexRow]:
+        """Damaged candidates: delete their folders and run stage=snapshot again."""
+        return [row for row in self.rows if row.status == CORRUPT]
+
+
+def refresh_index(
+    store: SnapshotStore, full: bool = False, progress: Callable[[Sequence[str]], Iterable[str]] = iter
+) -> IndexSummary:
+    """Verify what changed since the last refresh and write `index.csv` atomically. Nothing is ever deleted.
+
+    Args:
+        store: any store; one that cannot be written is indexed in memory only.
+        full: read every byte again (bits can rot without a file's time or size changing).
+        progress: wraps the ids that are about to be verified, to show how far it is.
+
+    Raises:
+        StoreError: if the disk is full.
+    """
+    path, complete = store.root / "index.csv", store.complete()
+    known = {} if full else {row.id: row for row in read_index(path) if row.status == COMPLETE}
+    stamps = {i: _stamp(shelf.folder_of(store.shelf, i, snapshots)) for i, snapshots in complete.items()}
+    rows = {i: row for i, row in known.items() if (row.snapshots, row.stamp) == (complete.get(i), stamps.get(i))}
+    changed = [i for i in complete if i not in rows]
+    for candidate_id in progress(changed):
+        if (row := _verified(store, candidate_id, stamps[candidate_id])) is not None:
+            rows[candidate_id] = row
+    _add_failures(store, rows)
+    summary = IndexSummary([rows[i] for i in sorted(rows)], len(changed), path)
+    _write(path, summary.rows)
+    return summary
+
+
+def read_index(path: Path) -> list[IndexRow]:
+    """The rows of an `index.csv`; none if it is missing or not of this form, for it can be rebuilt."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [_parsed(line) for line in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError, csv.Error):
+        return []
+
+
+def _verified(store: SnapshotStore, candidate_id: str, stamp: str) -> IndexRow | None:
+    longest = shelf.longest_of(store.shelf, candidate_id)
+    try:
+        record = store.record(candidate_id)
+    except CorruptSnapshotError as error:
+        return IndexRow(candidate_id, CORRUPT, str(error), snapshots=longest, stamp=stamp)
+    except StoreError as error:
+        gone = not shelf.longest_of(store.shelf, candidate_id)  # deleted while we were at work
+        return None if gone else IndexRow(candidate_id, REFUSED, str(error), snapshots=longest, stamp=stamp)
+    arrays = record.arrays
+    return IndexRow(
+        candidate_id,
+        COMPLETE,
+        arch_str=record.candidate.arch_str,
+        seed=record.candidate.seed,
+        dataset=record.candidate.setting.dataset,
+        snapshots=len(arrays["values"]),
+        layers=len(arrays["units"]),
+        bytes=sum(size for _, size, _ in _files(store.folder(candidate_id))),
+        final_accuracy=record.final_accuracy,
+        counts=tuple(arrays["counts"].sum(axis=(0, 1)).tolist()),
+        content_sha256=record.content_sha256,
+        stamp=stamp,
+    )
+
+
+def _add_failures(store: SnapshotStore, rows: dict[str, IndexRow]) -> None:
+    for candidate_id, failure in store.failures().items():
+        if candidate_id not in rows:
+            reason = f"{failure.reason} ({failure.tries} tries)"
+            dataset = store.setting.dataset
+            rows[candidate_id] = IndexRow(candidate_id, FAILED, reason, failure.arch_str, failure.seed, dataset)
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Relative path, bytes and time of each file, sorted."""
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            status = os.stat(path)
+            found.append((os.path.relpath(path, folder), status.st_size, status.st_mtime_ns))
+    return sorted(found)
+
+
+def _stamp(folder: Path) -> str:
+    try:
+        return hashlib.sha256(repr(_files(folder)).encode()).hexdigest()[:16]
+    except FileNotFoundError:  # replaced while we were looking: verify it
+        return ""
+
+
+def _write(path: Path, rows: list[IndexRow]) -> None:
+    text = io.StringIO(newline="")
+    names = [field.name for field in fields(IndexRow) if field.name != "counts"]
+    writer = csv.DictWriter(text, [*names, *COUNTS], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: getattr(row, name) for name in names} | dict(zip(COUNTS, row.counts, strict=True)))
+    content = text.getvalue().encode()
+    try:
+        if path.exists() and path.read_bytes() == content:
+            return
+        write_atomically(path, content)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return  # somebody else's store: what was found is still returned
+        with explained("Writing the index", path):
+            raise
+
+
+def _parsed(line: dict[str, str]) -> IndexRow:
+    values: dict[str, object] = {name: line[name] for name in ("id", "status", "reason", "arch_str", "dataset")}
+    values |= {name: int(line[name]) for name in ("seed", "snapshots", "layers", "bytes")}
+    values |= {name: line[name] for name in ("content_sha256", "stamp")}
+    accuracy = float(line["final_accuracy"]) if line["final_accuracy"] else None
+    counts = tuple(int(line[name]) for name in COUNTS)
+    return IndexRow(final_accuracy=accuracy, counts=counts, **values)  # type: ignore[arg-type]  # a row of text
