@@ -180,8 +180,8 @@ def _refuse_too_few(title: str, labelled: int, asked: tuple[int, int, int], give
     if any(have < want for have, want in zip(given, asked, strict=True)):
         wanted, had = (" + ".join(map(str, sizes)) for sizes in (asked, given))
         raise EvaluationError(
-            f"{title[0].upper()}{title[1:]} asks for {wanted} candidates (train, validation, test); the {labelled} with a label"
-            f" give {had}: ask for fewer, or train more candidates."
+            f"{title[0].upper()}{title[1:]} asks for {wanted} candidates (train, validation, test); the {labelled} with"
+            f" a label give {had}: ask for fewer, or train more candidates."
         )
 
 

@@ -1,0 +1,6 @@
+"""Ground truth: published or own final accuracies by arch string, one HDF5 table per search space."""
+
+from nap2.truth.accuracy_csv import import_csv
+from nap2.truth.table import DatasetTruth, TruthTable
+
+__all__ = ["DatasetTruth", "TruthTable", "import_csv"]
