@@ -53,3 +53,7 @@ class EvaluationError(Nap2Error):
 
 class NetworkError(Nap2Error):
     """A network that cannot be recorded, trained or scored."""
+
+
+class FeatureMapError(Nap2Error, ValueError):
+    """Values and units that do not make a feature map together."""

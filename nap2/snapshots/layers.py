@@ -67,6 +67,17 @@ def sampled_rows(values: Tensor) -> Tensor:
     return rows if index is None else rows.index_select(0, _on_device(len(rows), rows.device))
 
 
+def gradient_rows(layer: RecordedLayer, grad_scale: float = 1.0) -> Tensor:
+    """The gradient of the sampled units, `[min(units, 99), d]`, divided by `grad_scale`; zeros where there is none."""
+    gradient = layer.weight.grad
+    if gradient is None:
+        return torch.zeros_like(sampled_rows(layer.weight))
+    rows = sampled_rows(gradient)
+    if grad_scale == 1.0:
+        return rows
+    return (rows if rows.dtype == torch.float64 else rows.float()) / grad_scale
+
+
 @lru_cache(maxsize=256)
 def _on_device(units: int, device: torch.device) -> Tensor:
     index = sampled_units(units)

@@ -15,7 +15,7 @@ CHUNK = 1 << 15  # values per piece on a CPU: float64 copies of one piece stay i
 
 
 class Summary(NamedTuple):
-    """What sources (units, or whole layers) amount to; float64 tensors of one shape, the quantiles with a last axis of 5."""
+    """What sources (units, or whole layers) amount to; float64 tensors of one shape, but quantiles end in `[5]`."""
 
     size: Tensor  # number of finite values
     middle: Tensor  # a value from the middle of the source
@@ -50,7 +50,7 @@ def summaries(rows: Tensor, sizes: Tensor | None, num_layers: int) -> Summary:
 
 
 def merged(units: Summary, middle: Tensor, quantiles: Tensor) -> Summary:
-    """The summary `[K]` of layers from that of their units `[K, U]`; their middle `[K]` and quantiles `[K, 5]` are given."""
+    """The summary `[K]` of layers from that of their units `[K, U]` and their own middle `[K]`, quantiles `[K, 5]`."""
     size = units.size.sum(dim=1)
     share = units.size / size.clamp(min=1)[:, None]
     unit_mean = (units.middle - middle[:, None]) + units.mean

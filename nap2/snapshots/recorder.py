@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nap2.errors import NetworkError
 from nap2.schema import DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
-from nap2.snapshots.layers import RecordedLayer, recorded_layers, sampled_rows
+from nap2.snapshots.layers import RecordedLayer, gradient_rows, recorded_layers, sampled_rows
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.statistics import modality_statistics
 from nap2.snapshots.trajectory import Trajectory
@@ -72,7 +72,7 @@ class SnapshotRecorder:
             return False
         layers = self._current_layers()
         weights = [sampled_rows(layer.weight) for layer in layers]
-        gradients = [_gradient_rows(layer, grad_scale) for layer in layers]
+        gradients = [gradient_rows(layer, grad_scale) for layer in layers]
         values, counts = modality_statistics([weights, gradients])
         self._values.append(values.cpu())
         self._counts.append(counts.cpu())
@@ -129,14 +129,3 @@ class SnapshotRecorder:
                 f"{len(layers)} (or others) at step {self.num_steps}; make a new recorder for a new network."
             )
         return layers
-
-
-def _gradient_rows(layer: RecordedLayer, grad_scale: float) -> Tensor:
-    """`[min(units, 99), d]`; a layer without a gradient keeps its place with zeros."""
-    gradient = layer.weight.grad
-    if gradient is None:
-        return torch.zeros_like(sampled_rows(layer.weight))
-    rows = sampled_rows(gradient)
-    if grad_scale == 1.0:
-        return rows
-    return (rows if rows.dtype == torch.float64 else rows.float()) / grad_scale
