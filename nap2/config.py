@@ -65,7 +65,10 @@ class TruthConfig:
     """Where published (or a user's own) accuracies come from."""
 
     source: str | None = None
-    importer: str = "auto"
+    unit: str | None = None
+    origin: str = ""
+    licence: str = ""
+    replace: bool = False
 
 
 @dataclass

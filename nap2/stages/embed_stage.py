@@ -7,7 +7,7 @@ import torch
 
 from nap2.checkpoint import load_checkpoint
 from nap2.config import Config
-from nap2.models.cae import CAE
+from nap2.models.cae import CAE, Encoder
 from nap2.models.encode import encode_trajectories
 from nap2.schema import EMBEDDING_SIZE, MODALITIES
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
@@ -46,7 +46,7 @@ def _encode(
     store: SnapshotStore,
     target: EmbeddingStore,
     missing: list[str],
-    encoders: list[torch.nn.Module],
+    encoders: list[Encoder],
     num_snapshots: int,
     device: torch.device,
 ) -> None:

@@ -13,7 +13,8 @@ from nap2.config import Config
 from nap2.errors import ConfigError
 from nap2.seeding import make_deterministic
 from nap2.snapshots.manifest import Candidate
-from nap2.snapshots.store import CandidateWriter, SnapshotStore
+from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker
 from nap2.stages.candidates import candidates_of, setting_of
 from nap2.stages.console import say

@@ -1,0 +1,57 @@
+"""What every search space offers, behind one record."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from nap2.errors import ArchStringError
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A set of architectures that arch strings name.
+
+    Attributes:
+        name: as in `SPACES` and `conf/space/`.
+        size: number of arch strings.
+        build: `(arch_str, **skeleton) -> nn.Module` returning logits, initialised from torch's random state.
+        default_skeleton: the published values of `build`'s keyword arguments.
+        check: raises `ArchStringError` for a string that the space cannot read.
+        arch_strings: all of them, in the benchmark's index order.
+        classes: class key of an arch string, by split flavour: equal keys, equal networks.
+        num_parameters: `(arch_str, **skeleton) -> int`, in closed form.
+        graph_features: float64 `[len(graph_feature_names)]` read off the graph alone.
+        graph_feature_names: what they are.
+    """
+
+    name: str
+    size: int
+    build: Callable[..., nn.Module]
+    default_skeleton: Mapping[str, int]
+    check: Callable[[str], None]
+    arch_strings: Callable[[], tuple[str, ...]]
+    classes: Mapping[str, Callable[[str], str]]
+    num_parameters: Callable[..., int]
+    graph_features: Callable[[str], NDArray[np.float64]]
+    graph_feature_names: tuple[str, ...]
+
+    def index_of(self, arch_str: str) -> int:
+        """The benchmark's index.
+
+        Raises:
+            ArchStringError: if the string is no architecture of the space.
+        """
+        self.check(arch_str)
+        index = _positions(self.arch_strings).get(arch_str)
+        if index is None:
+            raise ArchStringError(f"{arch_str!r} is none of the {self.size} architectures of {self.name}.")
+        return index
+
+
+@lru_cache(maxsize=8)
+def _positions(arch_strings: Callable[[], tuple[str, ...]]) -> dict[str, int]:
+    return {name: index for index, name in enumerate(arch_strings())}

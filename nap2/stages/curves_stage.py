@@ -1,0 +1,55 @@
+"""stage=curves: the training curves of stored candidates, coloured by where they ended up."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+from nap2.config import Config
+from nap2.snapshots.store import StoredCandidate
+from nap2.stages.console import say, track
+from nap2.stages.splits import index_rows, labels_of, open_store
+
+mpl.use("Agg")
+
+SMOOTHING = 10  # mini-batches
+
+
+def run(config: Config) -> int:
+    """Draw loss per mini-batch and validation accuracy per snapshot of a spread of candidates."""
+    store = open_store(config)
+    rows = index_rows(config, store)
+    label = labels_of(config, rows)
+    known = sorted((row for row in rows if row.arch_str in label), key=lambda row: label[row.arch_str])
+    places = np.linspace(0, len(known) - 1, min(config.curves.num_candidates, len(known))).round().astype(int)
+    chosen = [known[place] for place in places]
+    found = [store.read(row.id) for row in track(chosen, "reading", len(chosen))]
+    path = Path(config.paths.runs) / "curves.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(
+        found, [label[row.arch_str] for row in chosen], f"{config.name}: {len(found)} of {len(known)} candidates", path
+    )
+    say(f"plot: {path}")
+    return 0
+
+
+def draw(found: list[StoredCandidate], accuracy: list[float], title: str, path: Path) -> None:
+    """Two panels: smoothed training loss, and validation accuracy at each snapshot."""
+    from matplotlib import pyplot as plt
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    norm = Normalize(100 * min(accuracy), 100 * max(accuracy))
+    figure, (loss_axes, accuracy_axes) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for stored, final in zip(found, accuracy, strict=True):
+        colour = mpl.colormaps["viridis"](norm(100 * final))
+        loss = np.asarray(stored.curve.train_loss)
+        smooth = np.convolve(loss, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
+        loss_axes.plot(np.arange(len(smooth)) + SMOOTHING, smooth, color=colour, lw=1.2)
+        steps = stored.trajectory.every * np.arange(1, len(stored.curve.snapshot_accuracy) + 1)
+        accuracy_axes.plot(steps, 100 * np.asarray(stored.curve.snapshot_accuracy), color=colour, lw=1.2, marker=".")
+    loss_axes.set(xlabel="mini-batches", ylabel=f"training loss (mean of {SMOOTHING})", title=title)
+    accuracy_axes.set(xlabel="mini-batches", ylabel="validation accuracy at each snapshot (%)")
+    figure.colorbar(ScalarMappable(norm, "viridis"), ax=accuracy_axes, label="final accuracy (%)")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,33 @@
+"""stage=pipeline: every stage from images to the table, in the order of the data."""
+
+import time
+from dataclasses import replace
+from importlib import import_module
+
+from nap2.config import Config
+from nap2.stages import STAGES
+from nap2.stages.console import duration, say
+
+ORDER = ("snapshot", "index", "cae", "embed", "predictor", "evaluate")
+
+
+def run(config: Config) -> int:
+    """Run the stages one after another; each goes on where it was interrupted. Stops at the first that cannot go on."""
+    started = time.monotonic()
+    for number, name in enumerate(ORDER, 1):
+        say(f"[{number}/{len(ORDER)}] {name}: {STAGES[name].help}")
+        code = int(import_module(STAGES[name].module).run(replace(config, stage=name)) or 0)
+        if name == "snapshot" and code == 1:
+            say("some candidates failed; they stay listed as failures, and the rest goes on")
+        elif code:
+            return code
+    say(f"done in {duration(time.monotonic() - started)}")
+    _say_next(config)
+    return 0
+
+
+def _say_next(config: Config) -> None:
+    say("what to try next:")
+    say(f"  python train.py stage=curves experiment={config.name}            the training curves behind the table")
+    say(f"  python train.py stage=proxies experiment={config.name}           zero-cost proxies on the same candidates")
+    say("  python train.py stage=snapshot experiment=nb201_cifar10 snapshot.plan=true   what real data would cost")

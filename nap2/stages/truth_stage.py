@@ -1,0 +1,26 @@
+"""stage=truth: import published accuracies, or your own, into the one HDF5 table of a search space."""
+
+from pathlib import Path
+
+from nap2.config import Config
+from nap2.errors import ConfigError
+from nap2.stages.candidates import space_of
+from nap2.stages.console import say
+from nap2.truth import TruthTable, import_csv
+
+
+def run(config: Config) -> int:
+    """Read `truth.source`, check every arch string, and merge it into `<paths.truth>/<space>.h5`."""
+    options, space = config.truth, space_of(config)
+    if options.source is None:
+        raise ConfigError("truth.source is not set; give a CSV with arch_str and one accuracy column per dataset.")
+    table = import_csv(
+        options.source, space.name, space.check, unit=options.unit, source=options.origin, licence=options.licence
+    )
+    path = Path(config.paths.truth) / f"{space.name}.h5"
+    if path.is_file():
+        table = TruthTable.open(path).merged(table, replace=options.replace)
+    table.save(path)
+    for dataset in sorted(table.datasets):
+        say(f"{path}: {dataset}, {len(table.known(dataset))} of {len(table.arch_strs)} accuracies known")
+    return 0
