@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.metrics import TAU, Metric, kendall_tau
+from nap2.evaluation.metrics import RHO, TAU, Metric, kendall_tau
 
 Floats = NDArray[np.float64]
 
@@ -119,34 +119,61 @@ def _resampled_mean(scores: Floats, labels: Floats, metric: Metric, rounds: int,
     """The metric's mean over drawn trials for each bootstrap round, `[rounds]`."""
     candidates, trials = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     drawn = candidates.integers(labels.size, size=(rounds, labels.size))  # [rounds, A]
-    if metric is TAU and labels.size <= _LARGEST_PAIR_TABLE:
+    if metric.name in _BY_COUNTS and labels.size <= _LARGEST_PAIR_TABLE:
         counts = np.stack([np.bincount(row, minlength=labels.size) for row in drawn]).astype(np.float32)
-        values = np.stack([_tau_by_counts(trial, labels, counts) for trial in scores])  # [trials, rounds]
+        values = _BY_COUNTS[metric.name](scores, labels, counts)  # [trials, rounds]
     else:
-        values = np.array([[_score_drawn(metric, trial, labels, row) for row in drawn] for trial in scores])
+        values = np.array([[metric.score(trial[row], labels[row]) for row in drawn] for trial in scores])
     chosen = trials.integers(len(scores), size=(rounds, len(scores)))
     means: Floats = np.take_along_axis(values.T, chosen, axis=1).mean(axis=1)
     return means
 
 
-def _score_drawn(metric: Metric, scores: Floats, labels: Floats, drawn: NDArray[np.int64]) -> float:
-    return metric.score(scores[drawn], labels[drawn])
-
-
 def _tau_by_counts(scores: Floats, labels: Floats, counts: NDArray[np.float32]) -> Floats:
-    """tau-b of every resample at once, `[rounds]`, from how often each candidate was drawn, `[rounds, A]`.
+    """tau-b of every trial in every resample, `[trials, rounds]`.
 
     Drawing a candidate twice makes pairs that are tied in both arrays; tau-b counts those nowhere, so the weighted sums
     over the table of pairs are exact.
+
+    Args:
+        scores: `[trials, A]`.
+        labels: `[A]`.
+        counts: `[rounds, A]`, how often each candidate was drawn.
     """
-    order, true_order = _pair_signs(scores), _pair_signs(labels)  # [A, A]
-    agreement, ranked, truly_ranked = (
-        np.einsum("ra,ra->r", counts @ table, counts, dtype=np.float64)
-        for table in (order * true_order, np.abs(order), np.abs(true_order))
-    )
-    scale = np.sqrt(ranked * truly_ranked)
-    taus: Floats = np.where(scale > 0, agreement / np.maximum(scale, 1.0), np.nan)  # a scale above 0 is at least 2
-    return taus
+    true_order = _pair_signs(labels)  # [A, A]
+    truly_ranked = _weigh(counts, np.abs(true_order))
+    taus = []
+    for order in map(_pair_signs, scores):
+        scale = np.sqrt(_weigh(counts, np.abs(order)) * truly_ranked)
+        agreement = _weigh(counts, order * true_order)
+        taus.append(np.where(scale > 0, agreement / np.maximum(scale, 1.0), np.nan))  # a scale above 0 is at least 2
+    return np.stack(taus)
+
+
+def _weigh(counts: NDArray[np.float32], table: NDArray[np.float32]) -> Floats:
+    """Sums `[rounds]` of a table of pairs `[A, A]`, each pair weighted by how often it was drawn."""
+    sums: Floats = np.einsum("ra,ra->r", counts @ table, counts, dtype=np.float64)
+    return sums
+
+
+def _rho_by_counts(scores: Floats, labels: Floats, counts: NDArray[np.float32]) -> Floats:
+    """Spearman's rho of every trial in every resample, `[trials, rounds]`; arguments as in `_tau_by_counts`.
+
+    A candidate's average rank, less the mean rank, is half of how many drawn ones it beats minus how many beat it.
+    """
+    second = _centred_ranks(labels, counts)  # [rounds, A]
+    spread = np.einsum("ra,ra,ra->r", counts, second, second)
+    rhos = []
+    for trial in scores:
+        first = _centred_ranks(trial, counts)
+        scale = np.sqrt(np.einsum("ra,ra,ra->r", counts, first, first) * spread)
+        shared = np.einsum("ra,ra,ra->r", counts, first, second)
+        rhos.append(np.where(scale > 0, shared / np.maximum(scale, 0.25), np.nan))  # a scale above 0 is at least 0.5
+    return np.stack(rhos)
+
+
+def _centred_ranks(values: Floats, counts: NDArray[np.float32]) -> Floats:
+    return (counts @ _pair_signs(values).T).astype(np.float64) / 2
 
 
 def _pair_signs(values: Floats) -> NDArray[np.float32]:
@@ -159,3 +186,7 @@ def _percentiles(value: float, samples: Floats) -> Interval:
         return Interval(value, float("nan"), float("nan"), float("nan"))
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high), float(defined.std(ddof=1)))
+
+
+_BY_COUNTS = {TAU.name: _tau_by_counts, RHO.name: _rho_by_counts}
+"""Metrics whose resamples are all read off one table of pairs."""

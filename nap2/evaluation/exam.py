@@ -1,0 +1,104 @@
+"""What is asked (the test candidates) and what is answered (predictions): the two sides of every protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nap2.errors import EvaluationError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exam:
+    """The test candidates that every method is judged on, and what all of its rows have in common.
+
+    Attributes:
+        space: search space.
+        target: dataset whose accuracies judge.
+        truth: float64 `[A]`, final accuracies as fractions.
+        flavour: of the split that the test candidates belong to; `sample` where there is none.
+        recipe: how the candidates were trained.
+        label: `published` or `measured`.
+        stand_in: whether the candidates were trained on a stand-in of the target.
+        versions: of the libraries that matter.
+        commit: of the code.
+        date: ISO 8601, UTC.
+    """
+
+    space: str
+    target: str
+    truth: Floats
+    flavour: str = "sample"
+    recipe: str = ""
+    label: str = "published"
+    stand_in: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions:
+    """What one method says about the test candidates.
+
+    Attributes:
+        method: name.
+        values: float64 `[trials, Q, A]`; more is better; NaN where the method could not score a candidate.
+        query_batches: `[Q]`, ascending: mini-batches seen of each candidate.
+        snapshots: `[Q]`; empty: none was needed.
+        seeds: `[trials]`.
+        trials: `[trials]`, indices; empty: 0, 1, ….
+        source: dataset the method was fitted on; empty: on nothing.
+        train_size: labelled candidates it was fitted on.
+        cae_pool: pool that its CAEs were fitted on.
+        init_time_s: seconds to train the training candidates and fit the method.
+        query_time_s: `[Q]`, seconds per candidate; empty: not measured.
+        note: what else a reader must know.
+    """
+
+    method: str
+    values: Floats
+    query_batches: tuple[int, ...] = (0,)
+    snapshots: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    trials: tuple[int, ...] = ()
+    source: str = ""
+    train_size: int = 0
+    cae_pool: str = ""
+    init_time_s: float | None = None
+    query_time_s: tuple[float | None, ...] = ()
+    note: str = ""
+
+    def place_at_most(self, budget: int) -> int | None:
+        """Index of the largest budget that is not above `budget`; None if there is none."""
+        places = [place for place, batches in enumerate(self.query_batches) if batches <= budget]
+        return places[-1] if places else None
+
+
+def scored_by_all(values: Floats, truth: Floats) -> tuple[Floats, Floats]:
+    """Predictions `[trials, A']` and truth `[A']` of the candidates that were scored in every trial."""
+    scored = np.isfinite(values).all(axis=0)
+    return values[:, scored], truth[scored]
+
+
+def check_shapes(predictions: Predictions, exam: Exam) -> None:
+    """Refuse predictions whose sizes do not belong together, or not to the exam."""
+    trials, budgets = len(predictions.seeds), len(predictions.query_batches)
+    expected = (trials, budgets, exam.truth.size)
+    if predictions.values.shape != expected:
+        raise EvaluationError(
+            f"The predictions of {predictions.method} have the shape {predictions.values.shape}; {trials} trials,"
+            f" {budgets} budgets and {exam.truth.size} test candidates make {expected}."
+        )
+    for name, given, size in (
+        ("snapshots", predictions.snapshots, budgets),
+        ("query times", predictions.query_time_s, budgets),
+        ("trials", predictions.trials, trials),
+    ):
+        if given and len(given) != size:
+            raise EvaluationError(f"{predictions.method} has {len(given)} {name}; {size} were expected.")
+    if list(predictions.query_batches) != sorted(set(predictions.query_batches)):
+        raise EvaluationError(f"The budgets of {predictions.method} are not ascending: {predictions.query_batches}.")
