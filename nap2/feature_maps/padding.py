@@ -1,4 +1,4 @@
-"""Ragged values → zero-padded maps, raw `[L, V, F]` or log-normalised `[F, L, V]` as the encoder reads them (App. B.6)."""
+"""Ragged values → zero-padded maps: raw `[L, V, F]`, or log-normalised `[F, L, V]` for the encoder (App. B.6)."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,5 +1,6 @@
 """Which layers of a network are recorded, and which of their units are sampled (App. B.1, B.4; docs/decisions.md)."""
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,7 +63,7 @@ def sampled_rows(values: Tensor) -> Tensor:
     rows = values.detach()
     if rows.dim() == 4 and rows.is_contiguous(memory_format=torch.channels_last):
         rows = rows.permute(0, 2, 3, 1)
-    rows = rows.reshape(len(rows), rows[0].numel() if len(rows) else 0)
+    rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     index = sampled_units(len(rows))
     return rows if index is None else rows.index_select(0, _on_device(len(rows), rows.device))
 

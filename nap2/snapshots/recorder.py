@@ -1,5 +1,6 @@
 """Watching a training loop: statistics of weights and gradients every so many optimizer steps."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -71,6 +72,7 @@ class SnapshotRecorder:
         if self.num_steps % self.every or self.num_snapshots >= self.limit:
             return False
         layers = self._current_layers()
+        self._warn_without_gradients()
         weights = [sampled_rows(layer.weight) for layer in layers]
         gradients = [gradient_rows(layer, grad_scale) for layer in layers]
         values, counts = modality_statistics([weights, gradients])
@@ -129,3 +131,11 @@ class SnapshotRecorder:
                 f"{len(layers)} (or others) at step {self.num_steps}; make a new recorder for a new network."
             )
         return layers
+
+    def _warn_without_gradients(self) -> None:
+        if all(parameter.grad is None for parameter in self.model.parameters()):
+            warnings.warn(
+                f"No parameter has a gradient at step {self.num_steps}, so its gradient map is all zero; "
+                "call step() after backward and before zero_grad.",
+                stacklevel=3,
+            )

@@ -1,0 +1,71 @@
+"""A trajectory survives its file, can be shortened, and refuses what does not fit together."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nap2.errors import StoreError
+from nap2.snapshots.layout import num_entries
+from nap2.snapshots.trajectory import Trajectory
+
+UNITS = [4, 120, 10]
+
+
+def some_trajectory(num_snapshots=3, every=100):
+    values = torch.randn(num_snapshots, 2, num_entries(UNITS), generator=torch.Generator().manual_seed(0))
+    counts = torch.arange(num_snapshots * 10).view(num_snapshots, 2, 5)
+    return Trajectory(values, torch.tensor(UNITS), every, counts, ("stem", "cells.0.conv", "head"))
+
+
+def test_a_saved_trajectory_comes_back_whole(tmp_path):
+    saved = some_trajectory(every=7)
+    saved.save(tmp_path / "run.safetensors")
+    loaded = Trajectory.load(tmp_path / "run.safetensors")
+    assert (loaded.every, loaded.layer_names) == (7, saved.layer_names)
+    for name in ("values", "units", "counts"):
+        assert torch.equal(getattr(loaded, name), getattr(saved, name)), name
+
+
+def test_the_first_snapshots_are_a_trajectory_of_their_own(tmp_path):
+    whole = some_trajectory()
+    start = whole.first(2)
+    assert len(start) == 2
+    assert torch.equal(start.values, whole.values[:2])
+    assert torch.equal(start.counts, whole.counts[:2])
+    start.save(tmp_path / "start.safetensors")
+    assert len(Trajectory.load(tmp_path / "start.safetensors")) == 2
+
+
+@pytest.mark.parametrize("num_snapshots", [0, 4, -1])
+def test_more_snapshots_than_there_are_is_refused(num_snapshots):
+    with pytest.raises(StoreError, match=f"first {num_snapshots} snapshots of a trajectory that holds 3"):
+        some_trajectory().first(num_snapshots)
+
+
+def test_values_that_do_not_fit_the_units_are_refused():
+    whole = some_trajectory()
+    with pytest.raises(StoreError, match="A trajectory of these units holds float32"):
+        Trajectory(whole.values[..., :-1], whole.units, 100, whole.counts, whole.layer_names)
+    with pytest.raises(StoreError, match="float64"):
+        Trajectory(whole.values.double(), whole.units, 100, whole.counts, whole.layer_names)
+    with pytest.raises(StoreError, match="counts have shape"):
+        Trajectory(whole.values, whole.units, 100, whole.counts[:1], whole.layer_names)
+
+
+def test_a_missing_or_foreign_file_is_refused_by_name(tmp_path):
+    with pytest.raises(StoreError, match=r"No trajectory at .*nowhere.*save one"):
+        Trajectory.load(tmp_path / "nowhere.safetensors")
+    save_file({"values": torch.zeros(1)}, str(tmp_path / "other.safetensors"))
+    with pytest.raises(StoreError, match="no trajectory"):
+        Trajectory.load(tmp_path / "other.safetensors")
+    (tmp_path / "noise.safetensors").write_bytes(b"not a file of tensors")
+    with pytest.raises(StoreError, match="cannot be read as a trajectory"):
+        Trajectory.load(tmp_path / "noise.safetensors")
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    some_trajectory().save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match="cannot be read as a trajectory"):
+        Trajectory.load(path)
