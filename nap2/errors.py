@@ -57,3 +57,21 @@ class NetworkError(Nap2Error):
 
 class FeatureMapError(Nap2Error, ValueError):
     """Values and units that do not make a feature map together."""
+
+
+class CampaignError(Nap2Error):
+    """A campaign over many candidates that cannot begin, or cannot go on, on this machine or cluster."""
+
+
+class DivergedError(Nap2Error):
+    """A training run whose loss is no longer a finite number.
+
+    Attributes:
+        step: index of the mini-batch whose loss it was, counted from 0.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(
+            f"The loss of mini-batch {step} is not finite: training diverged; lower recipe.lr, or leave it out."
+        )

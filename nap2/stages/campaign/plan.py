@@ -1,0 +1,151 @@
+"""What a campaign would cost: candidates, hours, gigabytes and files, before anything starts."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nap2.errors import StoreError
+from nap2.schema import MAX_LAYERS, MODALITIES
+from nap2.seeding import forked_random_state
+from nap2.snapshots.candidate_folder import STORED_ARRAYS
+from nap2.snapshots.layers import RECORDED_TYPES
+from nap2.snapshots.layout import num_entries
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.store import SnapshotStore
+from nap2.spaces import SPACES
+from nap2.stages.campaign.ledger import Counts, Ledger
+
+COMPRESSED_SHARE = 0.9
+"""Bytes on disk over raw float32 bytes of ragged maps: mantissas hardly compress, and there is no padding left to."""
+
+FILES_PER_CANDIDATE = 1 + 2 * len(STORED_ARRAYS)  # metadata of the group, metadata and shard of each array
+FOLDERS_PER_CANDIDATE = 1 + len(STORED_ARRAYS)
+
+GTX_1080_TI_S_PER_100_STEPS = 9.0  # paper, Sec. 1 and 4.5
+SAMPLE = 100
+"""Networks whose sizes are computed, and stored candidates whose times are read; the rest is taken as like them."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of training for one candidate, and where the figure comes from."""
+
+    seconds: float
+    source: str
+
+
+def plan_campaign(
+    root: Path | str,
+    candidates: Sequence[Candidate],
+    num_snapshots: int,
+    workers: int,
+    *,
+    to_the_end: bool = False,
+    seconds_per_candidate: float | None = None,
+) -> str:
+    """Describe a campaign in a few lines; nothing is trained and nothing is written.
+
+    Args:
+        root: the store; it need not exist.
+        candidates: of one setting.
+        num_snapshots: how many are wanted of each.
+        workers: processes that share the hours.
+        to_the_end: whether each is trained to the end of its recipe.
+        seconds_per_candidate: training time, where the caller knows it better than the store or the paper.
+
+    Raises:
+        StoreError: if there is a store of another setting.
+    """
+    store = _existing_store(Path(root), candidates[0])
+    counts = _counts(store, candidates, num_snapshots, to_the_end)
+    to_train = counts.missing
+    pace = Estimate(seconds_per_candidate, "as given") if seconds_per_candidate else None
+    pace = pace or _measured_pace(store, num_snapshots, to_the_end) or _published_pace(candidates[0], num_snapshots)
+    candidate_bytes = mean_bytes(candidates, num_snapshots)
+    every = candidates[0].setting.every
+    return "\n".join(
+        (
+            f"Plan for {root}: {counts.total:,} candidates × {num_snapshots} snapshots, one every {every} steps",
+            f"  candidates  {counts.done:,} complete, {counts.failed:,} failed, {counts.running:,} at work, "
+            f"{to_train:,} to train",
+            f"  hours       {_hours(pace, to_train, workers)}",
+            f"  gigabytes   {to_train * candidate_bytes / 1e9:,.2f} ({candidate_bytes / 1e6:.2f} MB a candidate); "
+            f"{_free_bytes(Path(root)) / 1e9:,.0f} are free",
+            f"  files       {to_train * FILES_PER_CANDIDATE:,} in {to_train * FOLDERS_PER_CANDIDATE:,} folders",
+        )
+    )
+
+
+def mean_bytes(candidates: Sequence[Candidate], num_snapshots: int) -> float:
+    """Bytes on disk of one candidate's maps, as a mean over (at most `SAMPLE` evenly spaced of) the candidates."""
+    step = max(1, len(candidates) // SAMPLE)
+    sizes = [candidate_bytes(candidate, num_snapshots) for candidate in candidates[::step]]
+    return sum(sizes) / len(sizes)
+
+
+def candidate_bytes(candidate: Candidate, num_snapshots: int) -> float:
+    """Bytes on disk of one candidate's maps, from the sizes of its layers alone."""
+    setting = candidate.setting
+    with torch.device("meta"), forked_random_state():
+        network = SPACES[setting.space].build(candidate.arch_str, **setting.skeleton)
+    units = [len(module.weight) for module in network.modules() if isinstance(module, RECORDED_TYPES)][:MAX_LAYERS]
+    return COMPRESSED_SHARE * 4 * len(MODALITIES) * num_snapshots * num_entries(units)
+
+
+def _existing_store(root: Path, candidate: Candidate) -> SnapshotStore | None:
+    if not (root / "zarr.json").exists():
+        return None
+    store = SnapshotStore.open(root)
+    if differences := candidate.setting.differences(store.setting):
+        raise StoreError(
+            f"The store {root} was made with another setting (asked ≠ found): {'; '.join(differences)}. "
+            f"Use another paths.store or the setting it was made with."
+        )
+    return store
+
+
+def _counts(store: SnapshotStore | None, candidates: Sequence[Candidate], length: int, to_the_end: bool) -> Counts:
+    if store is None:
+        return Counts(len(candidates), 0, 0, 0)
+    return Ledger(store, candidates, length, to_the_end).counts()
+
+
+def _measured_pace(store: SnapshotStore | None, num_snapshots: int, to_the_end: bool) -> Estimate | None:
+    """From the curves of candidates that are complete already."""
+    complete = list(store.complete()) if store is not None else []
+    seconds: list[float] = []
+    for id in complete[:: max(1, len(complete) // SAMPLE)]:
+        assert store is not None
+        stored = store.read(id)
+        per_step = stored.curve.snapshot_seconds[-1] / (len(stored.trajectory) * stored.trajectory.every)
+        steps = len(stored.curve.train_loss) if to_the_end else num_snapshots * stored.trajectory.every
+        seconds.append(per_step * steps)
+    if not seconds:
+        return None
+    return Estimate(sum(seconds) / len(seconds), f"measured on {len(seconds)} candidates of this store")
+
+
+def _published_pace(candidate: Candidate, num_snapshots: int) -> Estimate | None:
+    """The paper's figure, for the paper's recipes and skeleton only."""
+    setting = candidate.setting
+    is_published = str(setting.recipe.get("name", "")).startswith("nasbench201")
+    if not is_published or setting.skeleton.get("cells_per_stage") != 5:
+        return None
+    seconds = num_snapshots * setting.every / 100 * GTX_1080_TI_S_PER_100_STEPS
+    return Estimate(seconds, "published for a GTX 1080 Ti; train a few candidates first for a measured figure")
+
+
+def _hours(pace: Estimate | None, to_train: int, workers: int) -> str:
+    if pace is None:
+        return "unknown: train a few candidates first (snapshot.num_candidates=6), then ask again"
+    hours = to_train * pace.seconds / 3600
+    shared = f", {hours / workers:,.2f} with {workers} workers" if workers > 1 else ""
+    return f"{hours:,.2f} of training{shared} ({pace.seconds:.1f} s a candidate, {pace.source})"
+
+
+def _free_bytes(root: Path) -> int:
+    existing = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
+    return shutil.disk_usage(existing).free

@@ -1,0 +1,171 @@
+"""One worker: walk over the candidates, train what nobody else has or holds, and let none of them stop the rest."""
+
+import errno
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import Enum
+
+from nap2.errors import CampaignError, Nap2Error, StoreError
+from nap2.snapshots.claims import HEARTBEAT_S, STALE_AFTER_S, read_owner
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.writer import CandidateWriter
+from nap2.stages.campaign.ledger import Ledger
+from nap2.stages.campaign.overview import Overview, shown_overview
+from nap2.stages.campaign.stop_flag import StopFlag
+from nap2.stages.campaign.summary import CampaignSummary
+
+Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
+"""Trains one candidate and calls `writer.finish`; once the last argument says True, it saves its state and returns."""
+
+PATIENCE_S = STALE_AFTER_S + 2 * HEARTBEAT_S
+"""How long a worker with nothing else to do waits for candidates of others: until a dead machine's claim is stale."""
+
+MAX_FAILURES_IN_A_ROW = 20
+"""Unexpected exceptions of so many candidates in a row are the fault of the machine or the code, not theirs."""
+
+_ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+
+
+class Outcome(Enum):
+    """What became of one candidate in one worker."""
+
+    SETTLED = "complete or failed"
+    HELD = "at work in another process"
+    STOPPED = "interrupted, its state kept"
+
+
+def run_worker(
+    store: SnapshotStore,
+    candidates: Sequence[Candidate],
+    num_snapshots: int,
+    train: Train,
+    *,
+    retry_failed: bool = False,
+    stop: StopFlag | None = None,
+    to_the_end: bool = False,
+    first: int = 0,
+    tries_before: Mapping[str, int] | None = None,
+    patience_s: float = PATIENCE_S,
+    overview: Overview | None = None,
+) -> CampaignSummary:
+    """Train every candidate that is neither complete nor failed, nor held by another worker.
+
+    Args:
+        store: where they go.
+        candidates: of the store's setting; all workers of a campaign walk over the same ones.
+        num_snapshots: how many are wanted of each.
+        train: see `Train`.
+        retry_failed: whether candidates that failed before are tried once more.
+        stop: asks to save and leave.
+        to_the_end: whether a candidate without its final accuracy counts as incomplete.
+        first: index of the candidate to begin with, so that workers seldom meet.
+        tries_before: failed tries by id when the campaign began (default: now); used with `retry_failed`.
+        patience_s: how long to wait at the end for candidates that others hold.
+        overview: what is told of the progress; by default one that suits where the output goes.
+
+    Raises:
+        StoreError: if the store cannot be written: no candidate is to blame, so none is recorded as failed.
+        CampaignError: if so many candidates in a row failed unexpectedly that something else must be wrong.
+    """
+    if retry_failed and tries_before is None:
+        tries_before = {id: failure.tries for id, failure in store.failures().items()}
+    ledger = Ledger(store, candidates, num_snapshots, to_the_end, tries_before if retry_failed else None)
+    found, started = ledger.counts().done, time.monotonic()
+    stop = stop or StopFlag()
+    with shown_overview() if overview is None else nullcontext(overview) as shown:
+        _Worker(ledger, train, stop, shown).walk(_order(ledger, first), patience_s)
+    ledger.refresh()
+    counts = ledger.counts()
+    seconds = time.monotonic() - started
+    return CampaignSummary(counts.total, counts.done, counts.failed, found, seconds, stop.reason)
+
+
+def _order(ledger: Ledger, first: int) -> list[Candidate]:
+    """From `first` on and around; candidates with an owner come last.
+
+    Such an owner is either alive, and then nothing is to be done, or it died over this candidate: if that was the
+    candidate's fault (out of memory, a crash of the interpreter), it must not keep the others from their turn.
+    """
+    owned = ledger.owned()
+    start = first % max(1, len(ledger.candidates))
+    around = [*ledger.candidates[start:], *ledger.candidates[:start]]
+    return sorted((c for c in around if not ledger.is_settled(c)), key=lambda candidate: candidate.id in owned)
+
+
+@dataclass
+class _Worker:
+    ledger: Ledger
+    train: Train
+    stop: StopFlag
+    overview: Overview
+    failures_in_a_row: int = 0
+
+    def walk(self, pending: Sequence[Candidate], patience_s: float) -> None:
+        """Go over the pending candidates, then wait for those that others hold, for one of them may die."""
+        patient_until = time.monotonic() + patience_s
+        while pending and not self.stop():
+            held = [candidate for candidate in pending if self.settle(candidate) is Outcome.HELD]
+            if len(held) < len(pending):
+                patient_until = time.monotonic() + patience_s
+            elif time.monotonic() >= patient_until:
+                return
+            pending = held
+            if pending and not self.stop():
+                time.sleep(min(1.0, max(0.0, patient_until - time.monotonic())))
+
+    def settle(self, candidate: Candidate) -> Outcome:
+        """Train one candidate, unless it is settled, held, or the worker is to stop."""
+        if self.stop():
+            return Outcome.STOPPED
+        self.ledger.refresh_if_cheap()
+        if self.ledger.is_settled(candidate):
+            return Outcome.SETTLED
+        with self.ledger.store.claim(candidate, self.ledger.num_snapshots, self.ledger.to_the_end) as writer:
+            if writer is None:
+                return Outcome.HELD  # or complete since the last look, as the next one will show
+            self.overview.update(self.ledger.counts(), candidate)
+            try:
+                self.train(candidate, writer, self.stop)
+            except Exception as error:  # noqa: BLE001 - one candidate must not stop the rest
+                return self._after_exception(candidate, writer, error)
+        return self._after_return(candidate)
+
+    def _after_return(self, candidate: Candidate) -> Outcome:
+        self.ledger.refresh()
+        self.overview.update(self.ledger.counts(), None)
+        if self.ledger.is_done(candidate):
+            self.failures_in_a_row = 0
+            return Outcome.SETTLED
+        if not self.stop():
+            self.ledger.store.record_failure(candidate, "its training ended without a result")
+        return Outcome.STOPPED
+
+    def _after_exception(self, candidate: Candidate, writer: CandidateWriter, error: Exception) -> Outcome:
+        if isinstance(error, StoreError) and self._was_taken_over(candidate):
+            return Outcome.HELD
+        if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT):
+            raise error
+        if not isinstance(error, Nap2Error):
+            self.failures_in_a_row += 1
+            self.overview.note("".join(traceback.format_exception(error)).rstrip())
+        reason = f"{type(error).__name__}: {error}"
+        failure = self.ledger.store.record_failure(candidate, reason, getattr(error, "step", None))
+        if isinstance(error, Nap2Error) or failure.tries > 1:
+            writer.discard_state()  # going on from there would fail the same way
+        self.overview.note(f"{candidate.id} {candidate.arch_str} failed: {failure.reason}")
+        if self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+            raise CampaignError(
+                f"{self.failures_in_a_row} candidates in a row failed, the last with {failure.reason!r}; "
+                f"correct that, then call with retry_failed=true."
+            ) from error
+        return Outcome.SETTLED
+
+    def _was_taken_over(self, candidate: Candidate) -> bool:
+        """Whether this worker lost its claim: it was suspended for minutes, and another one went on in its place."""
+        owner = read_owner(self.ledger.store.staging / candidate.id)
+        return owner is None or owner.pid != os.getpid()

@@ -1,0 +1,205 @@
+"""One worker alone: what it trains, skips, records, resumes, and when it gives up."""
+
+import errno
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+from fakes_campaign import STEPS, candidates, contents, curve, make_store, make_train, trajectory
+
+from nap2.errors import CampaignError, StoreError
+from nap2.stages.campaign import StopFlag, run_worker
+from nap2.stages.campaign import worker as worker_module
+
+
+@pytest.fixture
+def store(tmp_path):
+    return make_store(tmp_path / "store")
+
+
+def run(store, asked, train=None, **options):
+    return run_worker(store, asked, STEPS, train or make_train(), patience_s=0.0, **options)
+
+
+def journal_of(path):
+    return path.read_text().split("\n")[:-1] if path.exists() else []
+
+
+def test_every_candidate_is_trained_once_and_a_second_call_does_nothing(store, tmp_path):
+    journal = tmp_path / "journal"
+    summary = run(store, candidates(4), make_train(journal=str(journal)))
+    assert (summary.done, summary.failed, summary.found, summary.exit_code) == (4, 0, 0, 0)
+    again = run(store, candidates(4), make_train(journal=str(journal)))
+    assert again.sentence() == "All 4 candidates are there already; nothing to do."
+    assert len(journal_of(journal)) == 4
+
+
+def test_what_is_stored_does_not_depend_on_where_a_worker_begins(tmp_path):
+    stores = [make_store(tmp_path / str(first)) for first in (0, 3)]
+    for store, first in zip(stores, (0, 3), strict=True):
+        run(store, candidates(5), first=first)
+    assert contents(stores[0]) == contents(stores[1])
+
+
+def test_a_failure_is_recorded_with_its_reason_and_step_and_does_not_stop_the_rest(store):
+    asked = candidates(4)
+    train = make_train(disaster={"arch-1": "diverge", "arch-2": "raise"})
+    summary = run(store, asked, train)
+    assert (summary.done, summary.failed, summary.exit_code) == (2, 2, 1)
+    failures = store.failures()
+    assert failures[asked[1].id].reason == "LossError: the loss is not finite at step 1"
+    assert failures[asked[1].id].step == 1
+    assert failures[asked[2].id].reason == "ZeroDivisionError: division by zero"
+    assert "2 failed" in summary.sentence()
+
+
+def test_failed_candidates_are_left_alone_unless_asked_for(store):
+    asked = candidates(3)
+    run(store, asked, make_train(disaster={"arch-1": "diverge"}))
+    assert run(store, asked).failed == 1
+    summary = run(store, asked, retry_failed=True)
+    assert (summary.done, summary.failed) == (3, 0)
+    assert not store.failures()
+
+
+def test_a_failed_candidate_is_retried_once_a_call_and_from_its_beginning(store, tmp_path):
+    asked, journal = candidates(2), tmp_path / "journal"
+    train = make_train(disaster={"arch-1": "diverge"}, journal=str(journal))
+    run(store, asked, train)
+    run(store, asked, train, retry_failed=True)
+    assert journal_of(journal) == ["arch-0 0", "arch-1 0", "arch-1 0"]
+    assert store.failures()[asked[1].id].tries == 2
+
+
+def test_a_stopped_worker_keeps_the_state_and_the_next_one_goes_on_from_it(store, tmp_path):
+    flag, journal = StopFlag(), tmp_path / "journal"
+
+    def train(candidate, writer, stop_requested):
+        make_train(journal=str(journal))(candidate, writer, lambda: stop_requested() or stop_after_two(writer))
+
+    def stop_after_two(writer):
+        if writer.state_path.exists() and json.loads(writer.state_path.read_bytes())["step"] == 2:
+            flag.set("received SIGUSR1")
+        return flag()
+
+    summary = run(store, candidates(2), train, stop=flag)
+    assert (summary.done, summary.missing, summary.exit_code) == (0, 2, 3)
+    assert "Stopped (received SIGUSR1): the same command goes on with the 2 missing." in summary.sentence()
+    run(store, candidates(2), make_train(journal=str(journal)))
+    assert journal_of(journal) == ["arch-0 0", "arch-0 2", "arch-1 0"]
+
+
+def test_training_that_ends_without_a_result_is_a_failure(store):
+    summary = run(store, candidates(1), lambda candidate, writer, stop_requested: None)
+    assert summary.failed == 1
+    assert next(iter(store.failures().values())).reason == "its training ended without a result"
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk or quota is full"), OSError(errno.ENOSPC, "No space left")])
+def test_a_store_that_cannot_be_written_stops_the_worker_and_blames_no_candidate(store, error):
+    def train(candidate, writer, stop_requested):
+        raise error
+
+    with pytest.raises(type(error)):
+        run(store, candidates(3), train)
+    assert not store.failures()
+
+
+def test_the_same_breakdown_again_and_again_is_not_the_candidates_fault(store):
+    def train(candidate, writer, stop_requested):
+        raise RuntimeError("CUDA error")
+
+    with pytest.raises(CampaignError, match=r"20 candidates in a row failed, the last with 'RuntimeError: CUDA error'"):
+        run(store, candidates(25), train)
+    assert len(store.failures()) == worker_module.MAX_FAILURES_IN_A_ROW
+
+
+def test_a_candidate_at_work_elsewhere_is_left_to_its_worker(store):
+    asked = candidates(2)
+    with store.claim(asked[0], STEPS) as writer:
+        summary = run(store, asked)
+        assert (summary.done, summary.missing, summary.exit_code) == (1, 1, 3)
+        assert "1 are at work in other processes" in summary.sentence()
+        writer.finish(trajectory(asked[0], STEPS), curve(asked[0], STEPS))
+
+
+def test_a_worker_waits_for_the_last_candidates_of_others(store):
+    asked = candidates(2)
+    claim = store.claim(asked[0], STEPS)
+    writer = claim.__enter__()
+
+    def finish_later():
+        time.sleep(0.3)
+        writer.finish(trajectory(asked[0], STEPS), curve(asked[0], STEPS))
+
+    thread = threading.Thread(target=finish_later)
+    thread.start()
+    summary = run_worker(store, asked, STEPS, make_train(), patience_s=30.0)
+    thread.join()
+    claim.__exit__(None, None, None)
+    assert (summary.done, summary.exit_code) == (2, 0)
+
+
+def test_what_a_dead_worker_left_is_tried_last(store, tmp_path):
+    asked, journal = candidates(3), tmp_path / "journal"
+    child = os.fork()
+    if child == 0:
+        with store.claim(asked[0], STEPS):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    run(store, asked, make_train(journal=str(journal)))
+    assert journal_of(journal) == ["arch-1 0", "arch-2 0", "arch-0 0"]
+
+
+def test_an_accuracy_is_asked_for_where_the_end_of_the_recipe_is(store):
+    asked = candidates(1)
+
+    def train(candidate, writer, stop_requested):
+        writer.finish(trajectory(candidate, STEPS), without_end)
+
+    without_end = curve(asked[0], STEPS)
+    without_end.final_accuracy = None
+    run(store, asked, train)
+    assert run(store, asked).found == 1
+    summary = run(store, asked, to_the_end=True)
+    assert (summary.found, summary.done) == (0, 1)
+
+
+def test_more_snapshots_are_trained_where_fewer_are_stored(store):
+    run(store, candidates(2))
+    summary = run_worker(store, candidates(2), 5, make_train(num_snapshots=5), patience_s=0.0)
+    assert (summary.found, summary.done) == (0, 2)
+    assert set(store.complete().values()) == {5}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_ask_to_stop_and_handlers_are_put_back(number):
+    before = signal.getsignal(number)
+    with StopFlag.on_signals() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        assert stop.reason == f"received {signal.Signals(number).name}"
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_interrupts_at_once():
+    with StopFlag.on_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_closed_pipe_asks_to_stop():
+    reading, writing = os.pipe()
+    stop = StopFlag()
+    stop.watch_pipe(reading)
+    os.close(writing)
+    for _ in range(100):
+        if stop():
+            break
+        time.sleep(0.02)
+    assert stop.reason == "the process that started this worker is gone"
