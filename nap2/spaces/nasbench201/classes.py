@@ -1,8 +1,8 @@
 """Which cells are one network.
 
 `isomorphic` is the published string rule (6,466 classes). `functional` is stricter about what counts as different:
-after dropping `none`, dead edges and convolutions of an all-zero node, contracting skips, distributing the (linear) average
-pooling over sums and relabelling convolutions, two cells compute the same function (5,044 classes).
+after dropping `none`, dead edges and convolutions of an all-zero node, contracting skips, distributing the (linear)
+average pooling over sums and relabelling convolutions, two cells compute the same function (5,044 classes).
 """
 
 from collections import Counter

@@ -40,8 +40,8 @@ class InferCell(nn.Module):
 
 
 def _value(node: Tensor | None, x: Tensor) -> Tensor:
-    """A node without executed edges is zero; it is only made where an executed edge (or the output) reads it."""
-    return torch.zeros_like(x) if node is None else node
+    """A node without executed edges is zero; made by a product, so that the gradients behind it are zeros too."""
+    return x.mul(0.0) if node is None else node
 
 
 class NASBench201Network(nn.Module):
