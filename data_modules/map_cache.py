@@ -73,12 +73,12 @@ class MapCache:
             return None
         entries = np.empty(place.num_entries, dtype=np.float32)
         read = os.preadv(self._descriptor, [entries.data], place.offset + snapshot * entries.nbytes)
-        if (candidate_id, snapshot) not in self._checked:  # once per process
-            if read != entries.nbytes or zlib.crc32(entries.data) != place.checksums[snapshot]:
-                _log.warning("%s is damaged at candidate %s, which is read from the store.", self.path, candidate_id)
-                del self._places[candidate_id]
-                return None
-            self._checked.add((candidate_id, snapshot))
+        is_new = (candidate_id, snapshot) not in self._checked  # checksums are compared once per process
+        if read != entries.nbytes or (is_new and zlib.crc32(entries.data) != place.checksums[snapshot]):
+            _log.warning("%s is damaged at candidate %s, which is read from the store.", self.path, candidate_id)
+            del self._places[candidate_id]
+            return None
+        self._checked.add((candidate_id, snapshot))
         return entries, place.units
 
     def add(self, candidate_id: str, maps: Entries, units: tuple[int, ...]) -> None:

@@ -77,10 +77,11 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
     """
     key = (os.getpid(), os.path.realpath(folder))
     with _held_guard:
-        if key in _held:
-            yield None
-            return
+        is_held = key in _held
         _held.add(key)
+    if is_held:
+        yield None
+        return
     try:
         descriptor, locked = _lock(folder)
         try:

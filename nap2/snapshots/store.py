@@ -100,16 +100,20 @@ class SnapshotStore:
         """
         if differences := candidate.setting.differences(self.setting):
             raise StoreError(f"Candidate {candidate.id} does not belong to {self.root}: {'; '.join(differences)}.")
-        if self._has(candidate.id, num_snapshots, to_the_end):
+        is_complete, staged = self._has(candidate.id, num_snapshots, to_the_end), self.staging / candidate.id
+        if is_complete and not staged.exists():
             yield None
             return
-        with _explained_claim(self.staging / candidate.id) as claim:
-            if claim is None or self._has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
+        with _explained_claim(staged) as claim:
+            if claim is None:
                 yield None
                 return
-            for leftover in (*claim.folder.glob("write-*"), *claim.folder.glob(".*.tmp")):  # of owners that died
+            for leftover in (*staged.glob("write-*"), *staged.glob(".*.tmp")):  # of owners that died
                 remove_folder(leftover, self.staging)
-            yield CandidateWriter(candidate, claim.folder / "state.pt", self.root, claim, to_the_end)
+            if is_complete or self._has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
+                yield None
+            else:
+                yield CandidateWriter(candidate, staged / "state.pt", self.root, claim, to_the_end)
 
     def folder(self, candidate_id: str) -> Path:
         """The folder of the longest complete one.

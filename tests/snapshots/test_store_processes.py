@@ -1,0 +1,200 @@
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import fakes_store as fakes
+import numpy as np
+import pytest
+import torch_free_writer as writer_script
+
+from nap2.errors import StoreError
+from nap2.snapshots.store import SnapshotStore
+
+fork = multiprocessing.get_context("fork")
+
+
+def in_processes(count, work):
+    """What `work(index)` returned in each of `count` processes that start at the same instant."""
+    barrier, results = fork.Barrier(count), fork.Queue()
+
+    def run(index):
+        barrier.wait()
+        try:
+            results.put((index, work(index)))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the test must see it
+            results.put((index, repr(error)))
+
+    processes = [fork.Process(target=run, args=(index,)) for index in range(count)]
+    for process in processes:
+        process.start()
+    found = dict(results.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join()
+    return [found[index] for index in range(count)]
+
+
+def test_eight_processes_may_open_one_fresh_store_at_once(tmp_path):
+    for attempt in range(5):
+        root = tmp_path / str(attempt)
+        found = in_processes(8, lambda _, root=root: len(SnapshotStore.create(root, fakes.setting()).complete()))
+        assert found == [0] * 8
+        assert sorted(path.name for path in root.iterdir()) == [".staging", "candidates", "failed", "zarr.json"]
+
+
+def test_of_eight_processes_with_two_settings_one_setting_stays(tmp_path):
+    def create(index):
+        return SnapshotStore.create(tmp_path / "store", fakes.setting(every=10 + index % 2)).setting.every
+
+    found = in_processes(8, create)
+    every = SnapshotStore.open(tmp_path / "store").setting.every
+    assert found.count(every) == 4
+    assert sum("made with another setting" in str(outcome) for outcome in found) == 4
+
+
+def test_of_two_workers_after_one_candidate_one_trains_it(tmp_path):
+    store = SnapshotStore.create(tmp_path / "store", fakes.setting())
+
+    def work(_):
+        trained = []
+        for seed in range(6):
+            with store.claim(fakes.candidate(seed), 2) as writer:
+                if writer is not None:
+                    time.sleep(0.02)
+                    writer.finish(fakes.trajectory(seed, 2), fakes.curve(2))
+                    trained.append(seed)
+        return trained
+
+    trained = sum(in_processes(4, work), [])
+    assert sorted(trained) == list(range(6))  # none twice, none left out
+    assert len(store.complete()) == 6
+    assert list(store.staging.iterdir()) == []
+
+
+def test_a_killed_worker_leaves_its_state_to_the_next(tmp_path):
+    store = SnapshotStore.create(tmp_path / "store", fakes.setting())
+    ready = fork.Event()
+
+    def work():
+        with store.claim(fakes.candidate(), 2) as writer:
+            writer.state_path.write_bytes(b"step 10")
+            (writer.state_path.parent / "write-1").mkdir()
+            ready.set()
+            time.sleep(600)
+
+    process = fork.Process(target=work)
+    process.start()
+    assert ready.wait(60)
+    with store.claim(fakes.candidate(), 2) as writer:
+        assert writer is None  # it lives
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with store.claim(fakes.candidate(), 2) as writer:
+        assert writer.state_path.read_bytes() == b"step 10"
+        writer.finish(fakes.trajectory(0, 2), fakes.curve(2))
+    assert list(store.staging.iterdir()) == []
+
+
+def test_a_limit_on_file_size_is_one_clear_line(tmp_path):
+    store = SnapshotStore.create(tmp_path / "store", fakes.setting())
+
+    def work(_):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            fakes.finish(store, seed=0, num_snapshots=23)
+        except StoreError as error:
+            return str(error)
+
+    assert "the disk or quota is full" in in_processes(1, work)[0]
+    assert store.complete() == {}
+    assert list(store.staging.iterdir()) == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a tmpfs here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_loses_nothing_complete(tiny_disk):
+    store = SnapshotStore.create(tiny_disk, fakes.setting())
+    written = []
+    with pytest.raises(StoreError, match="the disk or quota is full; free some space"):
+        for seed in range(40):
+            written.append(fakes.finish(store, seed, num_snapshots=4).id)
+    assert written
+    assert set(store.complete()) == set(written)
+    for candidate_id in written:
+        store.verify(candidate_id)
+    shutil.rmtree(store.folder(written[0]))
+    fakes.finish(store, seed=len(written), num_snapshots=4)  # goes on once there is room
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_kill_at_any_moment_loses_doubles_or_damages_a_candidate(tmp_path):
+    """60 `kill -9` of a writer at random moments, two readers checking every byte of all that is visible meanwhile."""
+    store, seeds, draw = SnapshotStore.create(tmp_path / "store", fakes.setting()), range(200), random.Random(0)
+    ids = {writer_script.candidate(store.setting, seed).id: seed for seed in seeds}
+    stop, problems, num_reads = threading.Event(), [], Counter()
+
+    def read_all_the_time():
+        seen = set()
+        while not stop.is_set():
+            complete = store.complete()
+            if not seen <= complete.keys():
+                problems.append(f"lost {seen - complete.keys()}")
+            for candidate_id in random.sample(sorted(complete), min(10, len(complete))):
+                try:
+                    found = store.record(candidate_id).arrays["values"]
+                except StoreError as error:
+                    problems.append(str(error))
+                    continue
+                if not np.array_equal(found, writer_script.values(ids[candidate_id])):
+                    problems.append(f"wrong values of {candidate_id}")
+                num_reads["all"] += 1
+            seen |= complete.keys()
+
+    readers = [threading.Thread(target=read_all_the_time) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    kills = 0
+    while kills < 60:
+        process = start_writer(store.root, draw.sample(seeds, 40))
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(draw.uniform(0.0, 0.25))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+    last = start_writer(store.root, seeds)
+    assert last.wait() == 0
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert problems == []
+    assert num_reads["all"] > 60
+    assert sorted(store.complete()) == sorted(ids)
+    assert len(list(store.shelf.iterdir())) == len(ids)
+    for candidate_id in ids:
+        with store.claim(writer_script.candidate(store.setting, ids[candidate_id]), 4) as writer:
+            assert writer is None
+    assert list(store.staging.iterdir()) == []
+
+
+def start_writer(root, seeds):
+    script = Path(writer_script.__file__)
+    return subprocess.Popen(
+        [sys.executable, str(script), str(root), *map(str, seeds)], stdout=subprocess.PIPE, text=True
+    )

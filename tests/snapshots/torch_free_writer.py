@@ -1,0 +1,52 @@
+"""Fill a store with candidates as fast as it goes, without torch, until killed: `torch_free_writer.py ROOT SEED…`."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nap2.snapshots import candidate_folder, disk, shelf
+from nap2.snapshots.claims import claimed
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.store_root import create_root, read_setting
+
+UNITS = (16, 32, 10)
+NUM_ENTRIES = 11 * (17 + 33 + 11) + 5 * (17 + 20 + 11)
+NUM_SNAPSHOTS = 4
+
+
+def candidate(setting, seed):
+    return Candidate(setting, "|avg_pool_3x3~0|", seed)
+
+
+def values(seed):
+    return np.random.default_rng(seed).standard_normal((NUM_SNAPSHOTS, 2, NUM_ENTRIES), dtype=np.float32)
+
+
+def write(root, who):
+    with claimed(root / ".staging" / who.id) as claim:
+        if claim is None or shelf.longest_of(root / "candidates", who.id):
+            return
+        arrays = {
+            "values": values(who.seed),
+            "units": np.array(UNITS),
+            "counts": np.zeros((NUM_SNAPSHOTS, 2, 5), dtype=np.int64),
+            **candidate_folder.curve_arrays(Curve([1.0], [0.5] * NUM_SNAPSHOTS, [1.0] * NUM_SNAPSHOTS)),
+        }
+        staged = claim.folder / f"write-{disk.token()}"
+        candidate_folder.write_candidate(staged, who, arrays, ("a", "b", "c"))
+        disk.make_durable(staged)
+        shelf.place(staged, root / "candidates", who.id, NUM_SNAPSHOTS, root / ".staging", replace=False)
+        print(json.dumps(who.seed), flush=True)
+        claim.keep_folder = False
+
+
+if __name__ == "__main__":
+    root = Path(sys.argv[1])
+    create_root(root, read_setting(root))
+    print("ready", flush=True)
+    for seed in map(int, sys.argv[2:]):
+        write(root, candidate(read_setting(root), seed))
+    assert "torch" not in sys.modules
