@@ -1,0 +1,118 @@
+"""Published figures, read from a JSON file of the user's, and matched to result rows."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from nap2.errors import DataFileError
+from nap2.evaluation.rows import ResultRow
+
+SECONDS_PER_SNAPSHOT = 9.0
+"""Query time of 100 mini-batches on the paper's GPU (Tables 4-6): tables 1-3 print seconds only."""
+
+DEFAULT_CONDITIONS = frozenset({None, "Both (default)", "Ordered (default)", "All 12 features (default)"})
+
+PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType({"early_stop": "earlystopacc", "early_stopping": "earlystopacc"})
+"""Names under which the paper prints a method, where spelling alone does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFigure:
+    """One printed figure.
+
+    Attributes:
+        table: its number in the paper.
+        metric: name in `METRICS`.
+        method: as printed.
+        source: dataset that the method was fitted on; None where it was fitted on nothing.
+        target: dataset that it was judged on.
+        mean: as printed.
+        std: None where none is printed.
+        snapshots: snapshots seen; None where the table does not say.
+        condition: of an ablation; None for the method itself.
+        init_time_s: seconds of preparation; several rows of Tables 1-3 differ in nothing else.
+    """
+
+    table: str
+    metric: str
+    method: str
+    source: str | None
+    target: str
+    mean: float
+    std: float | None
+    snapshots: int | None
+    condition: str | None
+    init_time_s: float | None
+
+    @property
+    def place(self) -> str:
+        """Where it is printed."""
+        prepared = f", init {self.init_time_s:.2g} s" if self.init_time_s is not None else ""
+        return f"Table {self.table}{prepared}"
+
+
+def load_published(path: Path | str) -> list[PublishedFigure]:
+    """Read `{"rows": [{"table", "metric", "method", "source", "target", "mean", "std", …}, …]}`.
+
+    A row without `snapshots` but with `query_time_s` is given the snapshots that fit into that time.
+
+    Raises:
+        DataFileError: a file that is missing or has another shape, with the row at fault.
+    """
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))["rows"]
+    except OSError as error:
+        raise DataFileError(f"No published figures at {path} ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataFileError(f'{path} is not a JSON object with a list "rows" ({error}).') from error
+    return [_figure(row, f"{path}, row {place}") for place, row in enumerate(rows, start=1)]
+
+
+def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[PublishedFigure]:
+    """The figures for the same method, metric, datasets and snapshots, each distinct value once.
+
+    A method that sees no training (`snapshots` 0) is matched wherever the paper repeats its one figure.
+    """
+    name = _plain(PUBLISHED_NAMES.get(row.method, row.method))
+    found: dict[tuple[float | None, ...], PublishedFigure] = {}
+    for figure in published:
+        is_same = (
+            _plain(figure.method) == name
+            and figure.metric == row.metric
+            and figure.condition in DEFAULT_CONDITIONS
+            and _plain(figure.target) == _plain(row.target)
+            and (figure.source is None or _plain(figure.source) == _plain(row.source))
+            and (figure.snapshots in (None, row.snapshots) or (row.snapshots == 0 and figure.source is None))
+        )
+        if is_same:
+            found.setdefault((figure.mean, figure.std, figure.init_time_s), figure)
+    return list(found.values())
+
+
+def _figure(row: Mapping[str, Any], place: str) -> PublishedFigure:
+    try:
+        snapshots = row.get("snapshots")
+        if snapshots is None and row.get("query_time_s") is not None:
+            snapshots = round(row["query_time_s"] / SECONDS_PER_SNAPSHOT)
+        return PublishedFigure(
+            table=str(row["table"]),
+            metric=str(row["metric"]),
+            method=str(row["method"]),
+            source=row["source"],
+            target=str(row["target"]),
+            mean=float(row["mean"]),
+            std=None if row["std"] is None else float(row["std"]),
+            snapshots=snapshots,
+            condition=row.get("condition"),
+            init_time_s=row.get("init_time_s"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataFileError(f"{place} is not a published figure ({type(error).__name__}: {error}).") from error
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,213 @@
+"""Aggregates into the tables that are printed: by query budget, by difference, by cost, beside published figures."""
+
+from collections.abc import Iterable, Sequence
+
+from nap2.evaluation.aggregate import Aggregate
+from nap2.evaluation.differences import Difference
+from nap2.evaluation.metrics import METRICS
+from nap2.evaluation.published import PublishedFigure, matching
+from nap2.evaluation.tables import Table, to_csv
+
+MOST_COLUMNS = 7
+SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
+"""The budgets of the paper's Tables 4-6, shown where there are more budgets than columns."""
+
+
+def budget_table(
+    aggregates: Iterable[Aggregate],
+    metric: str = "kendall_tau",
+    budgets: Sequence[int] | None = None,
+    ceiling: float | None = None,
+) -> Table:
+    """Methods by query budget: mean ± standard deviation over trials, best first at the largest budget.
+
+    Args:
+        aggregates: of one target and flavour; those of other metrics are passed over.
+        metric: name in `METRICS`.
+        budgets: columns, in mini-batches; None: all, or the paper's where those are too many.
+        ceiling: what a perfect predictor could reach given seed noise, for the notes.
+    """
+    chosen = [found for found in aggregates if found.row.metric == metric]
+    columns = tuple(budgets) if budgets is not None else _columns(chosen)
+    by_method: dict[str, dict[int, Aggregate]] = {}
+    for found in chosen:
+        by_method.setdefault(method_label(found), {})[found.row.query_batches] = found
+    names = sorted(by_method, key=lambda name: _latest(by_method[name]), reverse=True)
+    rows = tuple((name, *(figure(by_method[name].get(budget)) for budget in columns)) for name in names)
+    best = {(row, column + 1) for column, budget in enumerate(columns) for row in _best(names, by_method, budget)}
+    return Table(
+        title=f"{METRICS[metric].label} by mini-batches seen, {_setting(chosen)}",
+        header=("method", *map(str, columns)),
+        rows=rows,
+        notes=_notes(chosen, metric, ceiling),
+        bold=frozenset(best),
+    )
+
+
+def difference_table(differences: Sequence[Difference]) -> Table:
+    """Each method against one, with the interval, and the word for it."""
+    rows = tuple(
+        (
+            found.method,
+            found.against,
+            str(found.query_batches),
+            str(found.against_batches),
+            f"{found.interval.value:+.3f}",
+            f"[{found.interval.low:+.3f}, {found.interval.high:+.3f}]",
+            found.verdict,
+        )
+        for found in differences
+    )
+    label = METRICS[differences[0].metric].label if differences else "the metric"
+    return Table(
+        title=f"Differences in {label}, paired over the test candidates",
+        header=("method", "against", "batches", "against at", "difference", "95 % interval", "verdict"),
+        rows=rows,
+        notes=("A difference whose bootstrap interval holds 0 is called none.",),
+    )
+
+
+def cost_table(aggregates: Iterable[Aggregate], metrics: Sequence[str] = ("kendall_tau", "spearman_rho")) -> Table:
+    """Methods by rank correlation and by what they cost, best first; failed candidates are shown."""
+    by_method: dict[str, dict[str, Aggregate]] = {}
+    chosen = [found for found in aggregates if found.row.metric in metrics]
+    for found in chosen:
+        by_method.setdefault(method_label(found), {})[found.row.metric] = found
+    names = sorted(by_method, key=lambda name: _mean(by_method[name].get(metrics[0])), reverse=True)
+    rows = []
+    for name in names:
+        row = next(iter(by_method[name].values())).row
+        cells = [
+            f"{figure(by_method[name].get(metric))} {bounds(by_method[name].get(metric))}".strip() for metric in metrics
+        ]
+        rows.append((name, *cells, seconds(row.query_time_s), str(row.num_test), str(row.num_failed)))
+    return Table(
+        title=f"Rank correlation and cost, {_setting(chosen)}",
+        header=("method", *(METRICS[metric].label for metric in metrics), "s per candidate", "scored", "failed"),
+        rows=tuple(rows),
+        notes=("In brackets: 95 % bootstrap interval over candidates.", *_marks(chosen)),
+    )
+
+
+def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
+    """Our figures beside the published ones of the same method, metric, source, target and snapshots."""
+    rows = []
+    for found in aggregates:
+        for other in matching(found.row, published):
+            gap = "" if found.mean is None else f"{found.mean - other.mean:+.3f}"
+            printed = f"{other.mean:.3f}" + (f" ± {other.std:.3f}" if other.std is not None else "")
+            route = f"{found.row.source or 'none'} → {found.row.target}"
+            label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)
+            rows.append((method_label(found), route, label, batches, figure(found), printed, gap, other.place))
+    return Table(
+        title="Ours beside the published figures",
+        header=("method", "source → target", "metric", "batches", "ours", "published", "gap", "where"),
+        rows=tuple(rows),
+        notes=("Published figures are means over the paper's own trials and splits of the flavour `paper`.",),
+    )
+
+
+def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
+    """Every aggregate in full precision, one line each."""
+    names = ("method", "space", "source", "target", "recipe", "flavour", "train_size", "query_batches", "snapshots")
+    more = ("num_test", "num_failed", "init_time_s", "query_time_s", "label", "stand_in", "cae_pool", "commit", "note")
+    header = (*names, "metric", "mean", "std", "low", "high", "num_trials", "num_undefined", *more)
+    rows = [
+        [*(getattr(found.row, name) for name in (*names, "metric"))]
+        + [found.mean, found.std, found.low, found.high, found.num_trials, found.num_undefined]
+        + [getattr(found.row, name) for name in more]
+        for found in aggregates
+    ]
+    return to_csv(header, rows)
+
+
+def method_label(found: Aggregate) -> str:
+    """A method's name with what it was fitted on, where it was fitted, and † where the images stand in."""
+    row = found.row
+    fitted = f" ({row.source}, {row.train_size})" if row.source and row.train_size else ""
+    return f"{row.method}{fitted}{' †' if row.stand_in else ''}"
+
+
+def figure(found: Aggregate | None) -> str:
+    """`mean ± std`, `undefined`, or a dash where nothing was measured."""
+    if found is None:
+        return "–"
+    if found.mean is None:
+        return "undefined"
+    return f"{found.mean:.3f}" + (f" ± {found.std:.3f}" if found.std is not None else "")
+
+
+def bounds(found: Aggregate | None) -> str:
+    """`[low, high]`, or nothing."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"[{found.low:.3f}, {found.high:.3f}]"
+
+
+def seconds(value: float | None) -> str:
+    """Three significant digits, or a dash where nothing was measured."""
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _mean(found: Aggregate | None) -> float:
+    return found.mean if found is not None and found.mean is not None else float("-inf")
+
+
+def _latest(by_budget: dict[int, Aggregate]) -> float:
+    return _mean(by_budget[max(by_budget)])
+
+
+def _best(names: Sequence[str], by_method: dict[str, dict[int, Aggregate]], budget: int) -> list[int]:
+    means = [_mean(by_method[name].get(budget)) for name in names]
+    top = max(means, default=float("-inf"))
+    return [row for row, mean in enumerate(means) if mean == top and mean > float("-inf") and len(means) > 1]
+
+
+def _columns(chosen: Sequence[Aggregate]) -> tuple[int, ...]:
+    snapshots = {found.row.query_batches: found.row.snapshots for found in chosen}
+    if len(snapshots) <= MOST_COLUMNS + 1:
+        return tuple(sorted(snapshots))
+    last = max(snapshots.values())
+    return tuple(sorted(b for b, count in snapshots.items() if count in (0, *SHOWN_SNAPSHOTS, last)))
+
+
+def _setting(chosen: Sequence[Aggregate]) -> str:
+    if not chosen:
+        return "no rows"
+    routes = {f"{found.row.space}/{found.row.target}" for found in chosen}
+    flavours = {
+        found.row.flavour if found.row.flavour == "sample" else f"{found.row.flavour} split" for found in chosen
+    }
+    return f"{', '.join(sorted(routes))}, {', '.join(sorted(flavours))}"
+
+
+def _notes(chosen: Sequence[Aggregate], metric: str, ceiling: float | None) -> tuple[str, ...]:
+    tests = sorted({found.row.num_test for found in chosen})
+    trials = sorted({found.num_trials for found in chosen})
+    notes = [f"Mean ± standard deviation over trials ({_span(trials)}); {_span(tests)} test candidates."]
+    if tests:
+        notes.append(
+            f"Chance: {METRICS[metric].chance(tests[-1]):.3g}"
+            + (f"; noise ceiling: {ceiling:.3f}." if ceiling is not None else ".")
+        )
+    return (*notes, *_marks(chosen))
+
+
+def _marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
+    marks = []
+    if any(found.row.stand_in for found in chosen):
+        marks.append("† trained on a stand-in of the dataset whose accuracies it is judged by.")
+    failed = {found.row.method: found.row.num_failed for found in chosen if found.row.num_failed}
+    if failed:
+        marks.append(
+            "Candidates without a score: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + "."
+        )
+    if any(found.row.label == "measured" for found in chosen):
+        marks.append("Judged by accuracies measured here, one training run each.")
+    return tuple(marks)
+
+
+def _span(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return "no"
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from nap2.errors import EvaluationError
+from nap2.evaluation.aggregate import aggregate
+from nap2.evaluation.cost_plot import _front, cost_plot
+from nap2.evaluation.exam import Exam, Predictions
+from nap2.evaluation.metrics import TAU
+from nap2.evaluation.plots import _spread, _ticks, budget_plot
+from nap2.evaluation.protocols import result_rows
+
+TRUTH = np.random.default_rng(0).beta(5, 2, 30)
+EXAM = Exam(space="space", target="data", truth=TRUTH)
+
+
+def aggregates(name, noise, budgets, seconds=None):
+    values = TRUTH + noise * np.random.default_rng(3).normal(size=(2, len(budgets), 30))
+    given = Predictions(method=name, values=values, query_batches=budgets, seeds=(0, 1), query_time_s=seconds or ())
+    return aggregate(result_rows(given, EXAM, [TAU], rounds=20))
+
+
+def test_a_budget_plot_is_a_picture_that_does_not_change_from_run_to_run(tmp_path):
+    found = [*aggregates("nap2", 0.1, (100, 200, 300)), *aggregates("params", 0.3, (0,))]
+    first = budget_plot(found, tmp_path / "deep" / "a.png", ceiling=0.95, title="t").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    assert budget_plot(found, tmp_path / "b.png", ceiling=0.95, title="t").read_bytes() == first
+    assert [file.name for file in (tmp_path / "deep").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("budgets", [(0,), (100,), tuple(range(100, 2400, 100))])
+def test_any_number_of_budgets_can_be_drawn(tmp_path, budgets):
+    assert budget_plot(aggregates("nap2", 0.2, budgets), tmp_path / "a.pdf").stat().st_size > 1000
+
+
+def test_a_cost_plot_names_every_point(tmp_path):
+    found = [a for i in range(5) for a in aggregates(f"proxy_{i}", 0.1 + i / 5, (0,), (0.01 * (i + 1),))]
+    path = cost_plot(found, tmp_path / "a.svg")
+    assert "<svg" in path.read_text()
+
+
+def test_the_front_holds_what_nothing_cheaper_beats():
+    costs = {"cheap": (0.5, 1.0), "worse": (0.9, 2.0), "better": (0.05, 3.0), "dear": (0.5, 4.0)}
+    found = [a for name, (noise, s) in costs.items() for a in aggregates(name, noise, (0,), (s,))]
+    assert _front(found) == {"cheap", "better"}
+
+
+def test_names_are_moved_apart_and_keep_their_order():
+    wanted = [0.5, 0.51, 0.9, 0.5, 0.1]
+    shown = _spread(wanted, 0.05)
+    assert np.diff(sorted(shown)).min() >= 0.05 - 1e-12
+    assert np.argsort(shown, kind="stable").tolist() == np.argsort(wanted, kind="stable").tolist()
+    assert shown[2] == pytest.approx(0.9)
+    assert np.mean([shown[0], shown[1], shown[3]]) == pytest.approx(np.mean([0.5, 0.51, 0.5]))
+
+
+def test_ticks_are_evenly_spaced_and_end_at_the_last_budget():
+    assert _ticks(list(range(100, 2400, 100))) == [200, 500, 800, 1100, 1400, 1700, 2000, 2300]
+    assert _ticks([100]) == [100]
+
+
+def test_nothing_to_plot_is_said(tmp_path):
+    with pytest.raises(EvaluationError, match="no kendall_tau to plot"):
+        budget_plot([], tmp_path / "a.png")
+    with pytest.raises(EvaluationError, match="run stage=proxies first"):
+        cost_plot(aggregates("params", 0.1, (0,)), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,139 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from nap2.errors import DataFileError
+from nap2.evaluation.aggregate import aggregate
+from nap2.evaluation.differences import differences
+from nap2.evaluation.exam import Exam, Predictions
+from nap2.evaluation.metrics import RHO, TAU
+from nap2.evaluation.protocols import result_rows
+from nap2.evaluation.published import load_published, matching
+from nap2.evaluation.rows import select
+from nap2.evaluation.views import aggregates_csv, budget_table, cost_table, difference_table, published_table
+
+TRUTH = np.random.default_rng(0).beta(5, 2, 40)
+EXAM = Exam(space="nasbench201", target="cifar10", truth=TRUTH, flavour="functional")
+
+
+def predictions(method, noise, trials=3, **changes):
+    values = TRUTH + np.array(noise)[None, :, None] * np.random.default_rng(1).normal(size=(trials, len(noise), 40))
+    budgets = tuple(100 * (place + 1) for place in range(len(noise)))
+    given = {"query_batches": budgets, "snapshots": tuple(b // 100 for b in budgets), "seeds": tuple(range(trials))}
+    return Predictions(method=method, values=values, **{**given, **changes})
+
+
+NAP2 = predictions("nap2", [0.2, 0.1], source="cifar10", train_size=700, query_time_s=(9.0, 18.0))
+WEAK = predictions("early_stopping", [0.9, 0.8], trials=1)
+PARAMS = predictions("params", [0.4], trials=1, query_batches=(0,), snapshots=(0,), query_time_s=(0.001,))
+
+
+def aggregates(*methods, exam=EXAM, metrics=(TAU, RHO)):
+    return aggregate(row for method in methods for row in result_rows(method, exam, metrics, rounds=50))
+
+
+def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_was_not_measured():
+    table = budget_table(aggregates(WEAK, NAP2, PARAMS), ceiling=0.95)
+    assert table.header == ("method", "0", "100", "200")
+    assert [row[0] for row in table.rows] == ["nap2 (cifar10, 700)", "params", "early_stopping"]
+    assert table.rows[0][1] == table.rows[1][2] == "–"
+    assert table.rows[0][2].count("±") == 1
+    assert "±" not in table.rows[2][2]  # one trial has no deviation
+    assert (0, 3) in table.bold
+    assert "Chance: 0; noise ceiling: 0.950." in table.notes
+    assert table.title == "Kendall τ by mini-batches seen, nasbench201/cifar10, functional split"
+
+
+def test_many_budgets_are_thinned_to_those_of_the_paper():
+    table = budget_table(aggregates(predictions("nap2", [0.3] * 23), metrics=(TAU,)))
+    assert table.header[1:] == ("100", "200", "300", "700", "1100", "1700", "2300")
+    assert budget_table(aggregates(NAP2), budgets=[200]).header == ("method", "200")
+
+
+def test_stand_ins_measured_labels_and_failures_are_said_below_the_table():
+    failing = predictions("zico", [0.5])
+    failing.values[:, :, :3] = np.nan
+    exam = Exam(space="s", target="svhn", truth=TRUTH, label="measured", stand_in=True)
+    table = budget_table(aggregates(failing, exam=exam))
+    assert table.rows[0][0] == "zico †"
+    assert any("stand-in" in note for note in table.notes)
+    assert "Candidates without a score: zico 3." in table.notes
+    assert any("measured here" in note for note in table.notes)
+
+
+def test_undefined_figures_are_called_so():
+    constant = predictions("flat", [0.1])
+    constant.values[:] = 1.0
+    assert budget_table(aggregates(constant)).rows[0][1] == "undefined"
+
+
+def test_the_cost_table_shows_correlation_interval_seconds_and_failures():
+    table = cost_table(aggregates(PARAMS, NAP2))
+    assert table.header == ("method", "Kendall τ", "Spearman ρ", "s per candidate", "scored", "failed")
+    row = next(row for row in table.rows if row[0] == "params")
+    assert row[3:] == ("0.001", "40", "0")
+    assert row[1].endswith("]")
+
+
+def test_the_difference_table_uses_the_word_none():
+    twin = predictions("twin", [0.2, 0.1])
+    found = differences([twin, WEAK], NAP2, EXAM, rounds=200)
+    verdicts = {(row[0], row[2]): row[-1] for row in difference_table(found).rows}
+    assert verdicts == {(m, b): v for m, v in (("twin", "none"), ("early_stopping", "worse")) for b in ("100", "200")}
+
+
+def test_the_csv_has_every_aggregate_in_full_precision():
+    found = aggregates(NAP2)
+    lines = list(csv.DictReader(io.StringIO(aggregates_csv(found))))
+    assert len(lines) == 4
+    assert float(lines[0]["mean"]) == found[0].mean
+    assert lines[0]["train_size"] == "700"
+
+
+@pytest.fixture
+def published(tmp_path):
+    base = {"metric": "kendall_tau", "target": "cifar10", "std": 0.01}
+    nap2 = {**base, "method": "NAP2", "source": "cifar10"}
+    rows = [
+        {**nap2, "table": 1, "query_time_s": 9.0, "init_time_s": 2e6, "mean": 0.7},
+        {**nap2, "table": 32, "snapshots": 2, "mean": 0.76, "condition": "Both (default)"},
+        {**nap2, "table": 32, "snapshots": 2, "mean": 0.1, "condition": "Weights"},
+        {**base, "table": 4, "method": "Early Stop (ACC.)", "source": None, "snapshots": 1, "mean": 0.43},
+        {**base, "table": 4, "method": "Params", "source": None, "snapshots": 1, "mean": 0.5, "std": None},
+        {**base, "table": 4, "method": "Params", "source": None, "snapshots": 2, "mean": 0.5, "std": None},
+    ]
+    (tmp_path / "published.json").write_text(json.dumps({"rows": rows}))
+    return load_published(tmp_path / "published.json")
+
+
+def test_published_figures_stand_beside_ours_of_the_same_setting(published):
+    table = published_table(aggregates(NAP2, WEAK, PARAMS), published)
+    found = [(row[0], row[3], row[5], row[7]) for row in table.rows]
+    assert found == [
+        ("nap2 (cifar10, 700)", "100", "0.700 ± 0.010", "Table 1, init 2e+06 s"),
+        ("nap2 (cifar10, 700)", "200", "0.760 ± 0.010", "Table 32"),
+        ("early_stopping", "100", "0.430 ± 0.010", "Table 4"),
+        ("params", "0", "0.500", "Table 4"),
+    ]
+
+
+def test_figures_of_another_dataset_metric_or_source_do_not_match(published):
+    row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
+    assert matching(row, published)
+    for changes in ({"target": "cifar100"}, {"source": "cifar100"}, {"metric": "spearman_rho"}, {"snapshots": 7}):
+        assert not matching(type(row)(**{**{n: getattr(row, n) for n in row.__slots__}, **changes}), published)
+
+
+def test_a_file_of_another_shape_is_refused_with_its_row(tmp_path):
+    path = tmp_path / "published.json"
+    with pytest.raises(DataFileError, match="No published figures at"):
+        load_published(path)
+    path.write_text("[]")
+    with pytest.raises(DataFileError, match='not a JSON object with a list "rows"'):
+        load_published(path)
+    path.write_text('{"rows": [{"table": 1}]}')
+    with pytest.raises(DataFileError, match=r"row 1 is not a published figure \(KeyError: 'metric'\)"):
+        load_published(path)
