@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
@@ -15,6 +14,7 @@ from nap2.schema import MODALITIES
 from nap2.seeding import seed_from
 from nap2.stages.console import duration, say
 from nap2.stages.fit import fit
+from nap2.stages.parts import built
 from nap2.stages.provenance import versions
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
@@ -43,7 +43,7 @@ def train_one(config: Config, store_root: Path, pool: Pool, modality: str) -> No
     options: dict[str, Any] = config.model["cae"]
     split = pool.splits[0]
     ids = {"train": [pool.ids[a] for a in split.pool], "val": [pool.ids[a] for a in split.val]}
-    data = instantiate(
+    data = built(
         config.data["feature_maps"],
         store_root=store_root,
         ids_by_split=ids,

@@ -11,6 +11,7 @@ from nap2.sharding import shard
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.spaces import SPACES
 from nap2.spaces.search_space import SearchSpace
+from nap2.training.recipe import Recipe
 
 
 def space_of(config: Config) -> SearchSpace:
@@ -25,9 +26,9 @@ def space_of(config: Config) -> SearchSpace:
 
 
 def setting_of(config: Config) -> Setting:
-    """What all candidates of this config's store share. The seed is the candidate's own."""
-    recipe = {key: value for key, value in config.recipe.items() if key != "seed"}
-    return Setting(config.space.name, dict(config.space.skeleton), config.dataset.name, recipe, config.snapshot.every)
+    """What all candidates of this config's store share; the recipe's seed is that of candidates that name no other."""
+    skeleton, recipe = dict(config.space.skeleton), Recipe.from_dict(config.recipe).as_dict()
+    return Setting(config.space.name, skeleton, config.dataset.name, recipe, config.snapshot.every)
 
 
 def candidates_of(config: Config) -> list[Candidate]:

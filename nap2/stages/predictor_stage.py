@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from torch import Tensor
 
 from nap2.checkpoint import load_checkpoint, save_checkpoint
@@ -19,6 +18,7 @@ from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.stages.cae_stage import pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
 from nap2.stages.fit import fit
+from nap2.stages.parts import built
 from nap2.stages.provenance import commit, versions
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
@@ -65,7 +65,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     options: dict[str, Any] = config.model["predictor"]
     train, val = list(split.train_of(size)), list(split.val)
     seen = embedded(pool, embeddings, [*train, *val])
-    data = instantiate(
+    data = built(
         config.data["embeddings"],
         trajectory=seen.trajectory,
         lengths=seen.lengths,

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from hydra.utils import instantiate
 
 from nap2.config import Config
 from nap2.errors import ConfigError
@@ -11,6 +10,7 @@ from nap2.inference import Predictor
 from nap2.seeding import forked_random_state
 from nap2.stages.candidates import draw, space_of
 from nap2.stages.console import console, say
+from nap2.stages.parts import built
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device, trainer_parts
 
@@ -32,9 +32,9 @@ def run(config: Config) -> int:
         )
     parts = trainer_parts(config)
     batch_size, seed = int(config.recipe["batch_size"]), int(config.recipe.get("seed", 0))
-    data = instantiate(
+    data = built(
         parts["images"],
-        image_set=instantiate(parts["reader"]),
+        image_set=built(parts["reader"]),
         batch_size=batch_size,
         seed=seed,
         num_steps=options.query_batches,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from nap2.config import Config
@@ -18,8 +17,9 @@ from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker
 from nap2.stages.candidates import candidates_of, setting_of
 from nap2.stages.console import say
+from nap2.stages.parts import built
 
-Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
+Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], object]
 
 
 def run(config: Config) -> int:
@@ -30,32 +30,21 @@ def run(config: Config) -> int:
     device = check_device(config.trainer.device)
     options, root = config.snapshot, Path(config.paths.store)
     if options.plan:
-        say(plan_campaign(root, candidates, options.num_snapshots, config.workers))
+        say(plan_campaign(root, candidates, options.num_snapshots, config.workers, to_the_end=options.to_the_end))
         return 0
     parts = trainer_parts(config)
-    instantiate(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
+    built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
     store = SnapshotStore.create(root, setting_of(config))
     say(f"{len(candidates)} candidates, {options.num_snapshots} snapshots each, into {root} ({device})")
+    more = {"retry_failed": config.retry_failed, "to_the_end": options.to_the_end}
     if config.workers == 1:
         with StopFlag.on_signals() as stop:
-            summary = run_worker(
-                store,
-                candidates,
-                options.num_snapshots,
-                make_train(**parts),
-                retry_failed=config.retry_failed,
-                stop=stop,
-            )
+            train = make_train(**parts)
+            summary = run_worker(store, candidates, options.num_snapshots, train, stop=stop, **more)
     else:
-        summary = run_local_campaign(
-            root,
-            candidates,
-            options.num_snapshots,
-            ("nap2.stages.snapshot_stage:make_train", parts),
-            config.workers,
-            Path(config.paths.runs) / "logs",
-            retry_failed=config.retry_failed,
-        )
+        factory = ("nap2.stages.snapshot_stage:make_train", parts)
+        logs = Path(config.paths.runs) / "logs"
+        summary = run_local_campaign(root, candidates, options.num_snapshots, factory, config.workers, logs, **more)
     say(summary.sentence())
     return summary.exit_code
 
@@ -101,10 +90,10 @@ def make_train(
     elif "OMP_NUM_THREADS" not in os.environ and device == "cpu":
         torch.set_num_threads(1)
     make_deterministic()
-    image_set = instantiate(reader)
+    image_set = built(reader)
 
     def train(candidate: Candidate, writer: CandidateWriter, stop_requested: Callable[[], bool]) -> None:
-        data = instantiate(
+        data = built(
             images,
             image_set=image_set,
             batch_size=int(candidate.setting.recipe["batch_size"]),
