@@ -1,4 +1,4 @@
-"""Central moments of many sorted rows in float64, and those of a whole layer merged from those of its units.
+"""Central moments of many sorted rows in float64, and those of whole layers merged from those of their units.
 
 Everything is counted from a middle value of the row, which removes a common offset exactly; moments are then taken
 about the mean. float32 fourth moments would underflow, raw ones cancel, and merging in float32 loses three digits.
@@ -9,81 +9,82 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nap2.snapshots.sorting import is_present, quantiles_and_middle
+from nap2.snapshots.sorting import is_present
 
 CHUNK = 1 << 15  # values per piece on a CPU: float64 copies of one piece stay in the second-level cache
 
 
-class Summary(NamedTuple):
-    """What sources (units, or whole layers) amount to; float64 tensors of one shape, but quantiles end in `[5]`."""
+class Moments(NamedTuple):
+    """What sources (units, or whole layers) amount to; float64, all of one shape."""
 
     size: Tensor  # number of finite values
     middle: Tensor  # a value from the middle of the source
     mean: Tensor  # counted from `middle`
-    moment2: Tensor  # central moments: sums divided by `size`
-    moment3: Tensor
-    moment4: Tensor
+    second: Tensor  # central moments: sums divided by `size`
+    third: Tensor
+    fourth: Tensor
     l1_norm: Tensor
-    quantiles: Tensor
 
 
-def summaries(rows: Tensor, sizes: Tensor | None, num_layers: int) -> Summary:
-    """Summarise each row.
+def row_moments(rows: Tensor, middle: Tensor, sizes: Tensor | None) -> Tensor:
+    """The fields of `Moments`, float64 `[7, R]`, of each row.
 
     Args:
-        rows: `[K * U, d]`, sorted, see `sort_finite`.
-        sizes: int64 `[K * U]`, finite values of each row, or None if all are.
-        num_layers: K.
-
-    Returns:
-        A summary of shape `[K, U]`.
+        rows: `[R, d]`, sorted, finite values first; float32, or float64 scaled to about 1.
+        middle: float64 `[R]`, a value from the middle of each row.
+        sizes: int64 `[R]`, finite values of each row, or None if all are.
     """
-    quantiles, middle = quantiles_and_middle(rows, sizes)
     step = max(1, CHUNK // rows.shape[1]) if rows.device.type == "cpu" else len(rows)
-    pieces = []
+    result = middle.new_empty(len(Moments._fields), len(rows))
+    result[0] = rows.shape[1] if sizes is None else sizes
+    result[1] = middle
     for start in range(0, len(rows), step):
         piece = slice(start, start + step)
-        pieces.append(_moments(rows[piece], middle[piece], None if sizes is None else sizes[piece]))
-    size = torch.full_like(middle, rows.shape[1]) if sizes is None else sizes.double()
-    parts = (size, middle, *torch.cat(pieces, dim=1), quantiles)
-    return Summary._make(part.unflatten(0, (num_layers, -1)) for part in parts)
+        if sizes is None:
+            _whole_moments(rows[piece], middle[piece], result[2:, piece])
+        else:
+            _partial_moments(rows[piece], middle[piece], sizes[piece], result[2:, piece])
+    return result
 
 
-def merged(units: Summary, middle: Tensor, quantiles: Tensor) -> Summary:
-    """The summary `[K]` of layers from that of their units `[K, U]` and their own middle `[K]`, quantiles `[K, 5]`."""
+def merged(units: Moments, middle: Tensor) -> Moments:
+    """Moments `[L]` of layers, counted from their own `middle`, from those of units `[L, U]` (size 0: padding)."""
     size = units.size.sum(dim=1)
     share = units.size / size.clamp(min=1)[:, None]
     unit_mean = (units.middle - middle[:, None]) + units.mean
     mean = (share * unit_mean).sum(dim=1)
     offset = unit_mean - mean[:, None]
     offset2 = offset * offset
-    moment2, moment3 = units.moment2, units.moment3
-    central = (
-        moment2 + offset2,
-        moment3 + offset * (3 * moment2 + offset2),
-        units.moment4 + 4 * offset * moment3 + offset2 * (6 * moment2 + offset2),
-    )
-    moments = ((share * moment).sum(dim=1) for moment in central)
-    return Summary._make((size, middle, mean, *moments, units.l1_norm.sum(dim=1), quantiles))
+    second = units.second + offset2
+    third = units.third + offset * (3 * units.second + offset2)
+    fourth = units.fourth + 4 * offset * units.third + offset2 * (6 * units.second + offset2)
+    central = ((share * moment).sum(dim=1) for moment in (second, third, fourth))
+    return Moments._make((size, middle, mean, *central, units.l1_norm.sum(dim=1)))
 
 
-def _moments(rows: Tensor, middle: Tensor, sizes: Tensor | None) -> Tensor:
-    """float64 `[5, R]`: mean (counted from the middle), second to fourth central moment, L1 norm."""
+def _whole_moments(rows: Tensor, middle: Tensor, out: Tensor) -> None:
+    """Fill `[5, R]`: mean (counted from the middle), second to fourth central moment, L1 norm."""
     values = rows.double()
-    present = None if sizes is None else is_present(rows, sizes)
-    num = torch.full_like(middle, rows.shape[1]) if sizes is None else sizes.clamp(min=1).double()
-    if present is not None:
-        values = values.masked_fill(~present, 0)
-    l1_norm = values.abs().sum(dim=1)
+    mean, second, third, fourth, l1_norm = out
+    torch.sum(values.abs(), dim=1, out=l1_norm)
     values = values - middle[:, None]
-    if present is not None:
-        values *= present
-    mean = values.sum(dim=1) / num
+    torch.mean(values, dim=1, out=mean)
     values -= mean[:, None]
-    if present is not None:
-        values *= present
     squares = values * values
-    moment2 = squares.sum(dim=1) / num
-    moment3 = values.mul_(squares).sum(dim=1) / num
-    moment4 = squares.mul_(squares).sum(dim=1) / num
-    return torch.stack([mean, moment2, moment3, moment4, l1_norm])
+    torch.mean(squares, dim=1, out=second)
+    torch.mean(values.mul_(squares), dim=1, out=third)
+    torch.mean(squares.mul_(squares), dim=1, out=fourth)
+
+
+def _partial_moments(rows: Tensor, middle: Tensor, sizes: Tensor, out: Tensor) -> None:
+    """The same where values behind the first `sizes` of each row do not count."""
+    present = is_present(rows, sizes)
+    num = sizes.clamp(min=1)
+    values = rows.double().masked_fill(~present, 0.0)
+    mean, second, third, fourth, l1_norm = out
+    l1_norm.copy_(values.abs().sum(dim=1))
+    values = (values - middle[:, None]).mul_(present)
+    mean.copy_(values.sum(dim=1) / num)
+    values = (values - mean[:, None]).mul_(present)
+    for power, moment in ((2, second), (3, third), (4, fourth)):
+        moment.copy_(values.pow(power).sum(dim=1) / num)

@@ -1,5 +1,6 @@
-"""Sorting many rows at once, with what is not finite moved out of the way, and the quantiles of sorted rows."""
+"""Sorting many rows at once, and the quantiles of sorted rows."""
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,25 +15,28 @@ except ImportError:
     _numpy = None
 
 
-def sort_finite(rows: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Sort each row; its finite values come first.
+def sort_rows(rows: Tensor) -> Tensor:
+    """A sorted copy of each row of `[R, d]`, NaN last."""
+    if _numpy is None or rows.device.type != "cpu":
+        return torch.sort(rows, dim=1).values
+    return torch.from_numpy(_numpy.sort(rows.numpy(), axis=1))
+
+
+def sort_finite(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort each row's finite values to its front.
 
     Args:
-        rows: `[R, d]`, float32 or float64, contiguous, d >= 1; overwritten.
+        rows: contiguous `[R, d]`.
 
     Returns:
-        The sorted rows (+inf behind the finite values), and the number of finite values of each row as int64 `[R]`, or
-        None if all values are finite.
+        The sorted rows, +inf behind the finite values, and how many are finite, int64 `[R]`.
     """
-    rows = _sorted(rows)
-    if bool(torch.isfinite(rows[:, 0]).logical_and_(torch.isfinite(rows[:, -1])).all()):  # NaN is sorted last
-        return rows, None
     is_finite = torch.isfinite(rows)
-    return _sorted(rows.masked_fill(~is_finite, torch.inf)), is_finite.sum(dim=1)
+    return sort_rows(rows.masked_fill(~is_finite, torch.inf)), is_finite.sum(dim=1)
 
 
 def is_present(rows: Tensor, sizes: Tensor) -> Tensor:
-    """Bool `[R, d]`: which places of sorted rows hold finite values."""
+    """Bool `[R, d]`: which places of rows from `sort_finite` hold finite values."""
     return torch.arange(rows.shape[1], device=rows.device) < sizes[:, None]
 
 
@@ -40,28 +44,30 @@ def quantiles_and_middle(rows: Tensor, sizes: Tensor | None) -> tuple[Tensor, Te
     """Quantiles 0, 25, 50, 75, 100 % by linear interpolation (NumPy's default), and one value from the middle.
 
     Args:
-        rows: `[R, d]`, sorted by `sort_finite`.
-        sizes: its second result; a row without a finite value gives zeros.
+        rows: `[R, d]`, sorted, d >= 1.
+        sizes: int64 `[R]`, finite values of each row, or None if all are; a row of none gives zeros.
 
     Returns:
-        float64 `[R, 5]` and float64 `[R]`.
+        float64 `[R, 5]` and float64 `[R]`. If `sizes` is None but something was not finite, a quantile of its row is
+        not finite either.
     """
-    fractions = torch.tensor(QUANTILES, dtype=torch.float64, device=rows.device)
-    last = rows.shape[1] - 1 if sizes is None else (sizes - 1).clamp(min=0)[:, None]
-    position = fractions * last  # [5] or [R, 5]
-    low_index = position.long()
-    high_index = (low_index + 1).clamp(max=last)
-    index = torch.cat([low_index, high_index], dim=-1)
-    found = rows[:, index] if sizes is None else rows.gather(1, index)
-    found = found.double()
-    if sizes is not None:
-        found = torch.where(sizes[:, None] > 0, found, 0.0)
+    if sizes is None:
+        index, fraction = _places(rows.shape[1], rows.device)
+        found = rows.index_select(1, index).double()
+    else:
+        index, fraction = _interpolation((sizes - 1).clamp_(min=0)[:, None])
+        found = torch.where(sizes[:, None] > 0, rows.gather(1, index).double(), 0.0)
     low, high = found.chunk(2, dim=1)
-    return torch.lerp(low, high, position - low_index), low[:, len(QUANTILES) // 2]
+    return torch.lerp(low, high, fraction), low[:, len(QUANTILES) // 2]
 
 
-def _sorted(rows: Tensor) -> Tensor:
-    if _numpy is None or rows.device.type != "cpu":
-        return torch.sort(rows, dim=1).values
-    rows.numpy().sort(axis=1)
-    return rows
+def _interpolation(last: Tensor) -> tuple[Tensor, Tensor]:
+    """Places below and above each quantile, int64 `[…, 10]`, and how far between, float64 `[…, 5]`."""
+    position = torch.tensor(QUANTILES, dtype=torch.float64, device=last.device) * last
+    low = position.long()
+    return torch.cat([low, torch.minimum(low + 1, last)], dim=-1), position - low
+
+
+@lru_cache(maxsize=512)
+def _places(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    return _interpolation(torch.tensor([size - 1], device=device))

@@ -1,19 +1,19 @@
-"""The twelve statistics of App. B.5, for all layers of a network at once.
+"""The twelve statistics of App. B.5, for all layers of a network at once, on the device that holds them.
 
-Layers of equal shape are stacked, whatever their modality, into one block `[K, U, d]`; its units are sorted, and so are
-its layers as a whole, since the quantiles of a layer do not follow from those of its units. Moments: see `moments.py`.
-Everything happens on the device that holds the values.
+Layers of one shape are stacked, whatever their modality; their units are sorted, and so are the layers as a whole,
+since the quantiles of a layer do not follow from those of its units. First everything is taken to be finite; only if
+the quantiles show that it was not is it done again with care.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from nap2.schema import COUNTS, QUANTILE_UNITS
-from nap2.snapshots.moments import Summary, merged, summaries
-from nap2.snapshots.sorting import quantiles_and_middle, sort_finite
+from nap2.schema import COUNTS, SCALAR_STATISTICS
+from nap2.snapshots.moments import Moments, merged, row_moments
+from nap2.snapshots.plan import Plan, plan
+from nap2.snapshots.sorting import quantiles_and_middle, sort_finite, sort_rows
 
 FLOAT32_MAX = torch.finfo(torch.float32).max
 
@@ -49,99 +49,118 @@ def modality_statistics(modalities: Sequence[Sequence[Tensor]]) -> tuple[Tensor,
     tensors = [rows for modality in modalities for rows in modality]
     if not tensors:
         return torch.zeros(len(modalities), 0), torch.zeros(len(modalities), len(COUNTS), dtype=torch.int64)
-    entries, counts = raw_statistics(tensors)
-    device = tensors[0].device
-    values = torch.cat([entry.to(device) for entry in entries]).view(len(modalities), -1)
-    saturated = (values.abs() > FLOAT32_MAX).sum(dim=1)
-    by_layer = torch.stack([count.to(device) for count in counts]).view(len(modalities), -1, len(COUNTS) - 1)
-    totals = torch.cat([by_layer.sum(dim=1), saturated[:, None]], dim=1)
-    return values.clamp_(-FLOAT32_MAX, FLOAT32_MAX).float(), totals
+    flat, by_layer = raw_statistics(tensors)
+    values = flat.view(len(modalities), -1)
+    saturated = (values.abs() > FLOAT32_MAX).sum(dim=1, keepdim=True)
+    counts = by_layer.view(len(modalities), -1, len(COUNTS) - 1).sum(dim=1)
+    return values.clamp(-FLOAT32_MAX, FLOAT32_MAX).float(), torch.cat([counts, saturated], dim=1)
 
 
 @torch.no_grad()
-def raw_statistics(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def raw_statistics(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """The statistics before they are rounded to float32.
 
     Args:
-        tensors: one `[units, d]` tensor per layer.
+        tensors: one `[units, d]` tensor per layer, at least one.
 
     Returns:
-        Per layer, in the order given: float64 `[n]`, its part of the flat vector, and int64 `[C - 1]`, the counts
-        without that of the saturated statistics.
+        float64 `[N]` in the order of `nap2.snapshots.layout`, and int64 `[L, C - 1]`: per layer, the counts without
+        that of the saturated statistics.
     """
-    layers_by_kind: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for layer, rows in enumerate(tensors):
-        layers_by_kind[rows.device, rows.dtype, *rows.shape].append(layer)
-    entries, counts = list(tensors), list(tensors)
-    for layers in layers_by_kind.values():
-        block_entries, block_counts = _block_statistics(torch.stack([tensors[layer] for layer in layers]))
-        for layer, layer_entries, layer_counts in zip(layers, block_entries, block_counts, strict=True):
-            entries[layer], counts[layer] = layer_entries, layer_counts
-    return entries, counts
+    layout = plan(tuple((rows.device, rows.dtype, rows.shape[0], rows.shape[1]) for rows in tensors))
+    blocks = [torch.stack([tensors[layer] for layer in layers]) for layers in layout.blocks]
+    scale = None
+    if any(block.dtype == torch.float64 for block in blocks):
+        scales = [_scale(block) for block in blocks]
+        blocks = [block / part[:, None, None] for block, part in zip(blocks, scales, strict=True)]
+        scale = torch.cat([part.to(layout.source_layer.device) for part in scales])[layout.source_layer]
+    sources, quantiles = _sources(blocks, layout, is_clean=True)
+    if not torch.isfinite(quantiles).all():
+        sources, quantiles = _sources(blocks, layout, is_clean=False)
+    counts = _counts(sources, quantiles, layout)
+    scalars = _scalars(sources, quantiles)
+    if scale is not None:
+        scalars, quantiles = _unscaled(scalars, scale), quantiles * scale[:, None]
+    return torch.cat([scalars.flatten(), quantiles.flatten()])[layout.entry_index], counts
 
 
-def _block_statistics(block: Tensor) -> tuple[Tensor, Tensor]:
-    """`[K, U, d]` → float64 `[K, n]`, the parts of the flat vector, and int64 `[K, C - 1]`, the counts."""
-    block, scale = _scaled(block)
-    num_layers, units, size = block.shape
-    if units * size == 0:
-        num_entries = 11 * (1 + units) + 5 * (1 + min(units, QUANTILE_UNITS))
-        counts = torch.tensor([0, 0, 0, 1 + units], device=block.device)
-        return block.new_zeros(num_layers, num_entries, dtype=torch.float64), counts.expand(num_layers, -1)
-    layers, layer_sizes = sort_finite(block.view(num_layers, -1).clone())
-    layer_quantiles, layer_middle = quantiles_and_middle(layers, layer_sizes)
-    units_summary = summaries(*sort_finite(block.view(-1, size)), num_layers)
-    layer_summary = merged(units_summary, layer_middle, layer_quantiles)
-    sources = Summary._make(
-        torch.cat([a[:, None], b], dim=1) for a, b in zip(layer_summary, units_summary, strict=True)
+def _scale(block: Tensor) -> Tensor:
+    """float64 `[K]`: 1, or for float64 layers a power of two near the largest value, so that fourth powers exist.
+
+    (A unit of a float64 layer that is 1e-77 times smaller than the layer's largest value still counts as constant.)
+    """
+    if block.dtype != torch.float64 or block.numel() == 0:
+        return torch.ones(len(block), dtype=torch.float64, device=block.device)
+    largest = block.abs().masked_fill(~block.isfinite(), 0).amax(dim=(1, 2))
+    return torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
+
+
+def _sources(blocks: Sequence[Tensor], layout: Plan, is_clean: bool) -> tuple[Moments, Tensor]:
+    """Moments `[S]` and quantiles `[S, 5]` of all units and layers."""
+    device = layout.source_layer.device
+    parts = zip(*(_block_sources(block, is_clean) for block in blocks), strict=True)
+    moments, unit_quantiles, middle, layer_quantiles = (
+        torch.cat([part.to(device) for part in field], dim=-1) for field in parts
     )
-    scalars = _scalars(sources, scale)  # [K, 11, 1 + U]
-    quantiles = sources.quantiles[:, : 1 + QUANTILE_UNITS] * scale[..., None]
-    return torch.cat([scalars.flatten(1), quantiles.flatten(1)], dim=1), _counts(sources, size)
+    padded = torch.cat([moments, moments.new_zeros(len(moments), 1)], dim=1)[:, layout.unit_index]  # [7, L, U]
+    layers = merged(Moments._make(padded), middle)
+    quantiles = torch.cat([unit_quantiles, layer_quantiles], dim=1).T
+    return Moments._make(torch.cat([moments, torch.stack(layers)], dim=1)), quantiles
 
 
-def _scaled(block: Tensor) -> tuple[Tensor, Tensor]:
-    """Values as float32, or as float64 divided by a power of two per layer so that their fourth powers exist.
-
-    (A unit of a float64 layer that is 1e-77 times smaller than its largest value is taken for constant.)
-    """
-    scale = torch.ones(len(block), 1, dtype=torch.float64, device=block.device)
+def _block_sources(block: Tensor, is_clean: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`[K, U, d]` → moments `[7, K·U]`, quantiles `[5, K·U]` of units; middle `[K]`, quantiles `[5, K]` of layers."""
     if block.dtype != torch.float64:
-        return block.float(), scale  # exact: half precision widens
-    if block.numel():
-        largest = block.abs().masked_fill(~block.isfinite(), 0).amax(dim=(1, 2))
-        half_scale = torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
-        scale = half_scale[:, None]
-    return block / scale[..., None], scale
+        block = block.float()  # exact: half precision widens
+    layers, layer_sizes = _sorted(block.flatten(1), is_clean)
+    units, unit_sizes = _sorted(block.flatten(0, 1), is_clean)
+    layer_quantiles, layer_middle = quantiles_and_middle(layers, layer_sizes)
+    unit_quantiles, unit_middle = quantiles_and_middle(units, unit_sizes)
+    return row_moments(units, unit_middle, unit_sizes), unit_quantiles.T, layer_middle, layer_quantiles.T
 
 
-def _scalars(sources: Summary, scale: Tensor) -> Tensor:
-    """The scalar statistics, float64 `[K, 11, 1 + U]`, of summaries `[K, 1 + U]` in units of `scale` `[K, 1]`."""
-    size, variance, quantiles = sources.size, sources.moment2, sources.quantiles
-    mean = sources.middle + sources.mean
-    varies = variance > 0
-    deviation = variance.sqrt()
+def _sorted(rows: Tensor, is_clean: bool) -> tuple[Tensor, Tensor | None]:
+    if rows.shape[1] == 0:
+        rows = rows.new_full((len(rows), 1), torch.nan)  # no value at all is as good as no finite one
+    return (sort_rows(rows), None) if is_clean else sort_finite(rows)
+
+
+def _scalars(sources: Moments, quantiles: Tensor) -> Tensor:
+    """The scalar statistics, float64 `[11, S]`, in the order of `SCALAR_STATISTICS`."""
+    size, variance = sources.size, sources.second
+    mean, deviation, varies = sources.middle + sources.mean, variance.sqrt(), variance > 0
     statistics = (
-        mean * scale,
-        quantiles[..., 2] * scale,
-        variance * scale * scale,
-        deviation * scale,
-        quantiles[..., 0] * scale,
-        quantiles[..., 4] * scale,
-        torch.where(varies, sources.moment3 / (variance * deviation), 0.0),
-        torch.where(varies, sources.moment4 / (variance * variance) - 3.0, 0.0),
-        variance * (size / (size - 1).clamp_(min=1)) * scale * scale,
-        sources.l1_norm * scale,
-        (size * (variance + mean * mean)).sqrt_() * scale,
+        mean,
+        quantiles[:, 2],
+        variance,
+        deviation,
+        quantiles[:, 0],
+        quantiles[:, 4],
+        torch.where(varies, sources.third / (variance * deviation), 0.0),
+        torch.where(varies, sources.fourth / (variance * variance) - 3.0, 0.0),
+        variance * (size / (size - 1).clamp(min=1)),
+        sources.l1_norm,
+        (size * (variance + mean * mean)).sqrt(),
     )
-    return torch.stack(statistics, dim=1)
+    return torch.stack(statistics)
 
 
-def _counts(sources: Summary, size: int) -> Tensor:
-    """int64 `[K, C - 1]`: non-finite values, constant, single and empty sources; a unit has `size` values."""
-    sizes = sources.size
-    num_units = sizes.shape[1] - 1
-    non_finite = (num_units * size - sizes[:, 0]).long()
-    is_constant = (sources.quantiles[..., 0] == sources.quantiles[..., 4]) & (sizes > 1)
-    flags = torch.stack([is_constant, sizes == 1, sizes == 0], dim=1).sum(dim=2)
-    return torch.cat([non_finite[:, None], flags], dim=1)
+def _unscaled(scalars: Tensor, scale: Tensor) -> Tensor:
+    """Multiply `[11, S]` by the scale of each source, squares by its square, shapes not at all."""
+    scaled = scalars * scale
+    for name in ("variance", "covariance"):
+        scaled[SCALAR_STATISTICS.index(name)] *= scale
+    for name in ("skewness", "kurtosis"):
+        scaled[SCALAR_STATISTICS.index(name)] = scalars[SCALAR_STATISTICS.index(name)]
+    return scaled
+
+
+def _counts(sources: Moments, quantiles: Tensor, layout: Plan) -> Tensor:
+    """int64 `[L, C - 1]`, in the caller's order of layers: non-finite values, constant, single and empty sources."""
+    size = sources.size
+    is_constant = (quantiles[:, 0] == quantiles[:, 4]) & (size > 1)
+    flags = torch.stack([is_constant, size == 1, size == 0], dim=1).long()  # [S, 3]
+    num_layers = len(layout.num_values)
+    totals = flags.new_zeros(num_layers, flags.shape[1]).index_add_(0, layout.source_layer, flags)
+    non_finite = layout.num_values - size[-num_layers:].long()
+    return torch.cat([non_finite[:, None], totals], dim=1)[layout.layer_index]

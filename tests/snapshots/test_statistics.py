@@ -19,7 +19,7 @@ FLOAT32_MAX = torch.finfo(torch.float32).max
 
 def assert_agrees(rows):
     """Within 1e-10, of the value or of what the values could have amounted to."""
-    (entries,), _ = raw_statistics([rows])
+    entries, _ = raw_statistics([rows])
     expected, scale = flat_statistics(rows.double().numpy())
     bound = 1e-10 * np.maximum(np.abs(expected), scale)
     error = np.abs(entries.numpy() - expected)
