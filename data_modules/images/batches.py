@@ -38,6 +38,12 @@ class DeviceImages:
         return crop_and_flip(normalise(images, self.mean, self.std), corners, flips, padding).permute(0, 3, 1, 2)
 
 
+@lru_cache(maxsize=2)
+def images_on(image_set: ImageSet, device: torch.device) -> DeviceImages:
+    """The images on a device, made once for all candidates of a process."""
+    return DeviceImages(image_set, device)
+
+
 class TrainBatches:
     """Batches `start..stop - 1` of a run, as an iterable that can be walked again; the last of an epoch may be smaller.
 

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from data_modules.images.batches import DeviceImages, EvalBatches, TrainBatches
+from data_modules.images.batches import DeviceImages, EvalBatches, TrainBatches, images_on
 from data_modules.images.image_set import ImageSet
 from nap2.errors import ConfigError
 from nap2.seeding import generator
@@ -48,7 +48,6 @@ class ImageDataModule(LightningDataModule):
         self.start_step, self.device = start_step, device
         self.batches_per_epoch = -(-len(image_set.train_labels) // batch_size)
         self.num_steps = self.batches_per_epoch if num_steps is None else num_steps
-        self._images_by_device: dict[torch.device, DeviceImages] = {}
 
     @property
     def name(self) -> str:
@@ -62,9 +61,7 @@ class ImageDataModule(LightningDataModule):
 
     def for_run(self, seed: int, start_step: int, num_steps: int, device: torch.device | str) -> Self:
         """The same images, shared and not copied, for another part of another run."""
-        run = type(self)(self.image_set, self.batch_size, seed, start_step, num_steps, device)
-        run._images_by_device = self._images_by_device
-        return run
+        return type(self)(self.image_set, self.batch_size, seed, start_step, num_steps, device)
 
     def setup(self, stage: str | None = None) -> None:
         """Put the images on the device, once."""
@@ -85,10 +82,9 @@ class ImageDataModule(LightningDataModule):
         return EvalBatches(self._images(), None)
 
     def _images(self) -> DeviceImages:
-        device = torch.device(self.device or (self.trainer.strategy.root_device if self.trainer else "cpu"))
-        if device not in self._images_by_device:
-            self._images_by_device[device] = DeviceImages(self.image_set, device)
-        return self._images_by_device[device]
+        return images_on(
+            self.image_set, torch.device(self.device or (self.trainer.strategy.root_device if self.trainer else "cpu"))
+        )
 
 
 def validation_indices(dataset: str, num_test: int, size: int = NUM_VALIDATION) -> Tensor | None:

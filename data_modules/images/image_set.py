@@ -8,7 +8,7 @@ from torch import Tensor
 from nap2.errors import DataFileError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """A dataset in memory.
 

@@ -1,0 +1,78 @@
+"""The snapshot recorder as a Lightning callback, for any LightningModule."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+from torch.optim import Optimizer
+
+from nap2.errors import NetworkError
+from nap2.schema import DEFAULT_EVERY, MAX_SNAPSHOTS
+from nap2.snapshots.recorder import SnapshotRecorder
+from nap2.snapshots.trajectory import Trajectory
+
+
+class RecorderCallback(Callback):
+    """Takes a snapshot every `every` optimizer steps, after backward and before the step; it changes nothing.
+
+    Gradients are as Lightning hands them to `on_before_optimizer_step`: accumulated, unscaled, unclipped. With several
+    optimizers, steps of the first are counted. Its state is part of Lightning's checkpoints.
+
+        recorder = RecorderCallback(every=100)
+        Trainer(callbacks=[recorder], …).fit(module, …)
+        recorder.trajectory().save("run.safetensors")
+
+    Args:
+        every: optimizer steps between two snapshots.
+        limit: snapshots after which nothing more is recorded.
+        attribute: name of the network inside the LightningModule, like `net`; None records the whole module.
+    """
+
+    def __init__(self, every: int = DEFAULT_EVERY, limit: int = MAX_SNAPSHOTS, attribute: str | None = None) -> None:
+        self.every, self.limit, self.attribute = every, limit, attribute
+        self._recorder: SnapshotRecorder | None = None
+        self._state: dict[str, Any] = {}
+
+    @property
+    def num_snapshots(self) -> int:
+        """Snapshots taken so far."""
+        return self._recorder.num_snapshots if self._recorder else len(self._state.get("values", ()))
+
+    def trajectory(self) -> Trajectory:
+        """The snapshots so far.
+
+        Raises:
+            NetworkError: if there is none yet.
+        """
+        if self._recorder is None:
+            raise NetworkError("No snapshot was taken yet: the trainer has not started; call fit() first.")
+        return self._recorder.trajectory()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the network; a second fit of the same callback goes on counting where the first one ended."""
+        state = self.state_dict()
+        network = pl_module if self.attribute is None else getattr(pl_module, self.attribute, None)
+        if not isinstance(network, nn.Module):
+            raise NetworkError(
+                f"{type(pl_module).__name__} has no module {self.attribute!r} to record; pass "
+                "RecorderCallback(attribute=…) the name of its network, or None for the whole module."
+            )
+        self._recorder = SnapshotRecorder(network, self.every, self.limit)
+        if state:
+            self._recorder.load_state_dict(state)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Count the step and take a snapshot if it is time."""
+        if self._recorder is not None and optimizer is trainer.optimizers[0]:
+            self._recorder.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the recorder; empty before the first fit."""
+        return self._recorder.state_dict() if self._recorder else self._state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._state = dict(state_dict)
+        if self._recorder is not None and self._state:
+            self._recorder.load_state_dict(self._state)

@@ -1,0 +1,83 @@
+"""The resumable state of one training run: one file, replaced as a whole."""
+
+import os
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nap2.snapshots.curve import Curve
+
+FORMAT = 1
+
+
+@dataclass
+class RunState:
+    """Where a run stands after `step` optimizer steps; enough to go on as if nothing had happened.
+
+    Attributes:
+        candidate_id: whose run it is.
+        step: optimizer steps taken.
+        network: weights and buffers.
+        optimizer: momentum and the like; its learning rate is that of the next step.
+        recorder: state of the snapshot recorder.
+        curve: the training curve so far.
+        seconds: training time so far.
+        random: torch's random state, CPU first, then the training GPU's if there is one.
+    """
+
+    candidate_id: str
+    step: int = 0
+    network: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    recorder: dict[str, Any] = field(default_factory=dict)
+    curve: Curve = field(default_factory=Curve)
+    seconds: float = 0.0
+    random: list[Tensor] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Replace the file at `path`; a reader, now or after a crash, sees the old state or the new one."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save({"format": FORMAT, **self._content()}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path, candidate_id: str) -> "RunState":
+        """The state in a file; a fresh one if there is no file, or it is damaged, or of another run."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        # A damaged archive shows as any of these; a run that begins again is right, only later.
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+            return cls(candidate_id)
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            return cls(candidate_id)
+        if content["candidate_id"] != candidate_id:
+            return cls(candidate_id)
+        return cls(**{**content, "curve": Curve(**content["curve"])})
+
+    def _content(self) -> dict[str, Any]:
+        # Not asdict(self): it would copy every tensor.
+        return {**vars(self), "curve": asdict(self.curve)}
+
+
+def random_state(device: torch.device) -> list[Tensor]:
+    """torch's random state on the CPU and, if the device is a GPU, there."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def set_random_state(states: list[Tensor], device: torch.device) -> None:
+    """Go on from `random_state`; a state of a GPU is of use on a GPU only."""
+    if states:
+        torch.set_rng_state(states[0])
+    if len(states) > 1 and device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)

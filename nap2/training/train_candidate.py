@@ -1,0 +1,210 @@
+"""Training one candidate: from its arch string to its snapshots, curve and, if asked, final accuracy in the store."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from nap2.errors import ConfigError, UnknownNameError
+from nap2.seeding import forked_random_state, make_deterministic, seed_from
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.trajectory import Trajectory
+from nap2.spaces import SPACES
+from nap2.training.candidate_module import CandidateModule
+from nap2.training.curve_callback import CurveCallback
+from nap2.training.quiet_trainer import fit
+from nap2.training.recipe import Recipe
+from nap2.training.recorder_callback import RecorderCallback
+from nap2.training.run_state import RunState
+from nap2.training.state_callback import StateCallback
+from nap2.training.stopwatch import Stopwatch
+from nap2.training.validation import accuracy
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+class RunBatches(Protocol):
+    """The batches of one run, on its device."""
+
+    def train_dataloader(self) -> Batches:
+        """Training batches from the run's first step to its last."""
+
+    def val_dataloader(self) -> Batches:
+        """Fixed validation images."""
+
+    def test_dataloader(self) -> Batches:
+        """All test images."""
+
+
+class CandidateData(Protocol):
+    """What training needs of a dataset; `data_modules.images.ImageDataModule` is one."""
+
+    name: Any
+    num_classes: Any
+    batch_size: int
+    batches_per_epoch: int
+
+    def for_run(self, seed: int, start_step: int, num_steps: int, device: torch.device | str) -> RunBatches:
+        """Batches `start_step..start_step + num_steps - 1` of a seed; batch t depends on seed, dataset and t alone."""
+
+
+class Prunable(Protocol):
+    """What a search space's networks can do besides."""
+
+    def prune_dead_edges(self) -> object:
+        """Stop executing what cannot change the output; exact."""
+
+
+class Writer(Protocol):
+    """What training needs of a store; `nap2.snapshots.writer.CandidateWriter` is one."""
+
+    state_path: Path
+
+    def finish(self, trajectory: Trajectory, curve: Curve) -> None:
+        """Make the candidate complete."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A request, checked."""
+
+    candidate: Candidate
+    recipe: Recipe
+    num_snapshots: int
+    num_steps: int
+    to_the_end: bool
+    device: torch.device
+
+
+def train_candidate(
+    candidate: Candidate,
+    image_data: CandidateData,
+    writer: Writer,
+    num_snapshots: int,
+    to_the_end: bool = False,
+    device: torch.device | str = "cpu",
+    prune: bool = True,
+    stop_requested: Callable[[], bool] | None = None,
+) -> bool:
+    """Train a candidate as far as asked and hand snapshots and curve to `writer`.
+
+    A run that was interrupted goes on from `writer.state_path`, with results identical to the last bit. Training is
+    float32 without TF32, channels-last, deterministic; torch's random state afterwards is as before.
+
+    Args:
+        candidate: what to train.
+        image_data: the dataset; only its images, name and batch size matter, not its seed or position.
+        writer: where the result goes.
+        num_snapshots: how many snapshots to take.
+        to_the_end: go on to the end of the recipe and measure the final accuracy on all test images.
+        device: where to train.
+        prune: skip cell edges that cannot change the output; exact, see the search space.
+        stop_requested: asked after every step; once it says yes, the state is saved and the call returns.
+
+    Returns:
+        Whether the candidate is complete; False if it was stopped on the way.
+
+    Raises:
+        ConfigError, UnknownNameError: if candidate, dataset and request do not fit together; before any work.
+        DivergedError: if the loss is no longer finite.
+        SystemExit: if the process got SIGTERM and nobody asked to stop instead; the state is saved.
+    """
+    plan = _plan(candidate, image_data, num_snapshots, to_the_end, torch.device(device))
+    make_deterministic()
+    state = RunState.load(writer.state_path, candidate.id)
+    network = _build(plan, prune)
+    if state.network:
+        network.load_state_dict(state.network)
+    recorder = RecorderCallback(candidate.setting.every, num_snapshots, attribute="network")
+    recorder.load_state_dict(state.recorder)
+    if state.step < plan.num_steps and not _train(plan, image_data, network, recorder, state, writer, stop_requested):
+        return False
+    curve = _cut(state.curve, plan, image_data.batches_per_epoch)
+    if to_the_end:
+        test_batches = image_data.for_run(candidate.seed, 0, 0, plan.device).test_dataloader()
+        curve.final_accuracy = accuracy(network.to(plan.device), test_batches)
+    writer.finish(recorder.trajectory().first(num_snapshots), curve)
+    return True
+
+
+def _plan(
+    candidate: Candidate, image_data: CandidateData, num_snapshots: int, to_the_end: bool, device: torch.device
+) -> _Plan:
+    setting = candidate.setting
+    if setting.space not in SPACES:
+        raise UnknownNameError("search space", setting.space, SPACES)
+    SPACES[setting.space].check(candidate.arch_str)
+    recipe = Recipe.from_dict(setting.recipe)
+    for what, asked, found in (
+        ("the dataset", setting.dataset, image_data.name),
+        ("the number of classes", setting.skeleton.get("num_classes"), image_data.num_classes),
+        ("the batch size", recipe.batch_size, image_data.batch_size),
+    ):
+        if asked != found:
+            raise ConfigError(f"Candidate {candidate.id} asks for {asked!r} as {what}, but the images have {found!r}.")
+    whole, least = recipe.epochs * image_data.batches_per_epoch, num_snapshots * setting.every
+    if num_snapshots < 1 or least > whole:
+        raise ConfigError(
+            f"{num_snapshots} snapshots every {setting.every} steps do not fit into the {whole} steps of recipe "
+            f"{recipe.name} ({recipe.epochs} epochs); take 1 to {whole // setting.every}."
+        )
+    return _Plan(candidate, recipe, num_snapshots, whole if to_the_end else least, to_the_end, device)
+
+
+def _build(plan: _Plan, prune: bool) -> nn.Module:
+    """The network, its weights a function of the seed alone, drawn before anything is pruned."""
+    setting = plan.candidate.setting
+    with forked_random_state(plan.candidate.seed):
+        network = SPACES[setting.space].build(plan.candidate.arch_str, **setting.skeleton)
+    if prune:
+        cast(Prunable, network).prune_dead_edges()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+    return network
+
+
+def _train(
+    plan: _Plan,
+    image_data: CandidateData,
+    network: nn.Module,
+    recorder: RecorderCallback,
+    state: RunState,
+    writer: Writer,
+    stop_requested: Callable[[], bool] | None,
+) -> bool:
+    """Whether the run came to its end."""
+    num_steps = plan.num_steps - state.step
+    batches = image_data.for_run(plan.candidate.seed, state.step, num_steps, plan.device)
+    watch = Stopwatch(state.seconds)
+    curve = CurveCallback(state.curve, recorder, batches.val_dataloader(), watch)
+    asked = stop_requested or (lambda: False)
+    keeper = StateCallback(state, writer.state_path, curve, plan.num_steps, asked)
+    module = CandidateModule(
+        network,
+        plan.recipe,
+        image_data.num_classes,
+        image_data.batches_per_epoch,
+        first_step=state.step,
+        logs_training=False,
+    )
+    with forked_random_state(seed_from(plan.candidate.seed, "training")):
+        try:
+            fit(module, batches.train_dataloader(), [recorder, curve, keeper], plan.device, num_steps)
+        except SystemExit:  # SIGTERM; whoever handles that signal may rather be asked
+            if not (keeper.is_stopped and asked()):
+                raise
+    return not keeper.is_stopped
+
+
+def _cut(curve: Curve, plan: _Plan, batches_per_epoch: int) -> Curve:
+    """The part of the curve that belongs to the request; an interrupted run may have come further."""
+    return replace(
+        curve,
+        train_loss=curve.train_loss[: plan.num_steps],
+        snapshot_accuracy=curve.snapshot_accuracy[: plan.num_snapshots],
+        snapshot_seconds=curve.snapshot_seconds[: plan.num_snapshots],
+        epoch_accuracy=curve.epoch_accuracy[: plan.num_steps // batches_per_epoch],
+    )
