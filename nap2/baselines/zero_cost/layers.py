@@ -1,0 +1,82 @@
+"""Which weights the proxies read, and in which parts they see a network."""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMALISATION: tuple[type[nn.Module], ...] = (
+    _BatchNorm,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.LocalResponseNorm,
+)
+BATCH_NORMALISATION: tuple[type[nn.Module], ...] = (_BatchNorm,)
+ACTIVATIONS: tuple[type[nn.Module], ...] = (
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Hardswish,
+    nn.Hardtanh,
+    nn.Tanh,
+    nn.Sigmoid,
+    nn.Softplus,
+)
+POOLS: tuple[type[nn.Module], ...] = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d)
+TRANSPARENT: tuple[type[nn.Module], ...] = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+def layers_of(network: nn.Module) -> list[nn.Module]:
+    """The convolutions and linear layers, in `named_modules()` order; their `weight` is what proxies read."""
+    return [module for module in network.modules() if isinstance(module, (*Convolution, nn.Linear))]
+
+
+def weights_of(network: nn.Module) -> list[Tensor]:
+    """The weight of every layer of `layers_of`; a weight shared by two layers occurs once."""
+    return list(dict.fromkeys(layer.weight for layer in layers_of(network) if isinstance(layer.weight, Tensor)))
+
+
+def relus_of(network: nn.Module) -> list[nn.Module]:
+    """Only true `nn.ReLU` modules: matching class *names* would count containers such as `ReLUConvBN` again."""
+    return [module for module in network.modules() if isinstance(module, nn.ReLU)]
+
+
+def leaves_of(network: nn.Module) -> list[nn.Module]:
+    """The modules without children."""
+    return [module for module in network.modules() if next(module.children(), None) is None]
+
+
+def blocks_of(network: nn.Module) -> list[nn.Module]:
+    """The outermost modules of a class of their own: cells, residual blocks, encoder layers.
+
+    Sequences are looked into, leaf modules are no blocks; a chain of plain layers therefore has none.
+    """
+    return list(_blocks(network, is_root=True))
+
+
+def _blocks(module: nn.Module, is_root: bool) -> Iterator[nn.Module]:
+    for child in module.children():
+        if isinstance(child, TRANSPARENT):
+            yield from _blocks(child, is_root=False)
+        elif next(child.children(), None) is not None:
+            yield child
+
+
+def replace_modules(network: nn.Module, kinds: tuple[type[nn.Module], ...], make: type[nn.Module]) -> nn.Module:
+    """Put a fresh `make()` in the place of every module of the given kinds; returns the (possibly new) root."""
+    if isinstance(network, kinds):
+        return make()
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, kinds):
+                setattr(parent, name, make())
+    return network

@@ -1,0 +1,70 @@
+"""Score one network by many proxies at once, and leave it as it was."""
+
+import math
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from nap2.baselines.zero_cost.passes import Passes
+from nap2.baselines.zero_cost.proxy import Proxy, ProxyScore, UndefinedScoreError
+from nap2.baselines.zero_cost.registry import PROXIES
+from nap2.baselines.zero_cost.workbench import make_workbench, undisturbed
+from nap2.errors import UnknownNameError
+
+
+def score_network(
+    network: nn.Module, inputs: Tensor, targets: Tensor, proxies: Iterable[str] | None = None, seed: int = 0
+) -> dict[str, ProxyScore]:
+    """Score a network on one mini-batch.
+
+    All work is done on copies: weights, buffers, gradients, modes and all random states are as before. Forward and
+    backward passes are shared between proxies, but no value depends on which others are asked for.
+
+    Args:
+        network: any module that returns logits `[B, classes]`; half precision is scored in float32.
+        inputs: `[B, ...]`, one mini-batch as in training; moved to the network's device.
+        targets: integers `[B]`.
+        proxies: names in `PROXIES`; all of them by default.
+        seed: of everything that is drawn (re-initialised weights, random images, dropout).
+
+    Returns:
+        A value or a failure for each proxy, in the order asked for. What the network or the batch does not allow
+        (no ReLU, a label outside its classes, images that are not finite, a forward that raises) fails the proxies
+        that read it and no others.
+
+    Raises:
+        UnknownNameError: a name that is not in `PROXIES`.
+        NetworkError: not a module, an empty batch, or labels that do not match the images one to one.
+    """
+    chosen = _chosen(proxies)
+    bench = make_workbench(network, inputs, targets, seed)
+    with undisturbed(bench.inputs.device):
+        passes = Passes(bench, frozenset().union(*(proxy.needs for proxy in chosen)))
+        return {proxy.name: _score(proxy, passes) for proxy in chosen}
+
+
+def _chosen(names: Iterable[str] | None) -> list[Proxy]:
+    if names is None:
+        return list(PROXIES.values())
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in PROXIES:
+            raise UnknownNameError("proxy", name, PROXIES)
+    return [PROXIES[name] for name in names]
+
+
+def _score(proxy: Proxy, passes: Passes) -> ProxyScore:
+    outcomes = [passes.outcome(name) for name in sorted(proxy.needs)]
+    start = passes.bench.clock()
+    value, failure = _value(proxy, passes)
+    seconds = passes.bench.clock() - start + sum(outcome.seconds for outcome in outcomes)
+    forwards = sum(outcome.forwards for outcome in outcomes)
+    return ProxyScore(value, failure, seconds, forwards, tuple(sorted(name.value for name in proxy.needs)))
+
+
+def _value(proxy: Proxy, passes: Passes) -> tuple[float | None, str | None]:
+    try:
+        value = passes.bench.attempt(proxy.name, lambda: proxy.score(passes))
+    except UndefinedScoreError as error:
+        return None, str(error)
+    return (value, None) if math.isfinite(value) else (None, f"its value is {value}")
