@@ -121,9 +121,13 @@ def test_a_run_to_the_end_replaces_one_without_final_accuracy(store):
 
 
 def test_the_training_state_outlives_an_interruption_and_goes_with_the_end(store):
-    with pytest.raises(KeyboardInterrupt), store.claim(fakes.candidate(), 2) as writer:
-        writer.state_path.write_bytes(b"half way")
-        raise KeyboardInterrupt
+    def interrupted():
+        with store.claim(fakes.candidate(), 2) as writer:
+            writer.state_path.write_bytes(b"half way")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     with store.claim(fakes.candidate(), 2) as writer:
         assert writer.state_path.read_bytes() == b"half way"
         writer.finish(fakes.trajectory(0, 2), fakes.curve(2))

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import fakes_store as fakes
@@ -73,7 +72,7 @@ def test_of_two_workers_after_one_candidate_one_trains_it(tmp_path):
                     trained.append(seed)
         return trained
 
-    trained = sum(in_processes(4, work), [])
+    trained = [seed for seeds in in_processes(4, work) for seed in seeds]
     assert sorted(trained) == list(range(6))  # none twice, none left out
     assert len(store.complete()) == 6
     assert list(store.staging.iterdir()) == []
@@ -132,9 +131,13 @@ def tiny_disk(tmp_path):
 def test_a_disk_that_fills_up_loses_nothing_complete(tiny_disk):
     store = SnapshotStore.create(tiny_disk, fakes.setting())
     written = []
-    with pytest.raises(StoreError, match="the disk or quota is full; free some space"):
+
+    def fill():
         for seed in range(40):
             written.append(fakes.finish(store, seed, num_snapshots=4).id)
+
+    with pytest.raises(StoreError, match="the disk or quota is full; free some space"):
+        fill()
     assert written
     assert set(store.complete()) == set(written)
     for candidate_id in written:
@@ -143,32 +146,40 @@ def test_a_disk_that_fills_up_loses_nothing_complete(tiny_disk):
     fakes.finish(store, seed=len(written), num_snapshots=4)  # goes on once there is room
 
 
+class Reader(threading.Thread):
+    """Reads whatever is visible, checks every byte, and notes what should not be."""
+
+    def __init__(self, store, ids):
+        super().__init__()
+        self.store, self.ids, self.stop = store, ids, threading.Event()
+        self.problems, self.num_reads = [], 0
+
+    def run(self):
+        seen = set()
+        while not self.stop.is_set():
+            complete = self.store.complete().keys()
+            self.problems += [f"lost {candidate_id}" for candidate_id in seen - complete]
+            seen |= complete
+            for candidate_id in random.sample(sorted(complete), min(10, len(complete))):
+                self.check(candidate_id)
+
+    def check(self, candidate_id):
+        self.num_reads += 1
+        try:
+            found = self.store.record(candidate_id).arrays["values"]
+        except StoreError as error:
+            self.problems.append(str(error))
+            return
+        if not np.array_equal(found, writer_script.values(self.ids[candidate_id])):
+            self.problems.append(f"wrong values of {candidate_id}")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_kill_at_any_moment_loses_doubles_or_damages_a_candidate(tmp_path):
-    """60 `kill -9` of a writer at random moments, two readers checking every byte of all that is visible meanwhile."""
     store, seeds, draw = SnapshotStore.create(tmp_path / "store", fakes.setting()), range(200), random.Random(0)
     ids = {writer_script.candidate(store.setting, seed).id: seed for seed in seeds}
-    stop, problems, num_reads = threading.Event(), [], Counter()
-
-    def read_all_the_time():
-        seen = set()
-        while not stop.is_set():
-            complete = store.complete()
-            if not seen <= complete.keys():
-                problems.append(f"lost {seen - complete.keys()}")
-            for candidate_id in random.sample(sorted(complete), min(10, len(complete))):
-                try:
-                    found = store.record(candidate_id).arrays["values"]
-                except StoreError as error:
-                    problems.append(str(error))
-                    continue
-                if not np.array_equal(found, writer_script.values(ids[candidate_id])):
-                    problems.append(f"wrong values of {candidate_id}")
-                num_reads["all"] += 1
-            seen |= complete.keys()
-
-    readers = [threading.Thread(target=read_all_the_time) for _ in range(2)]
+    readers = [Reader(store, ids) for _ in range(2)]
     for reader in readers:
         reader.start()
     kills = 0
@@ -178,17 +189,16 @@ def test_no_kill_at_any_moment_loses_doubles_or_damages_a_candidate(tmp_path):
         time.sleep(draw.uniform(0.0, 0.25))
         process.kill()
         kills += process.wait() == -signal.SIGKILL
-    last = start_writer(store.root, seeds)
-    assert last.wait() == 0
-    stop.set()
+    assert start_writer(store.root, seeds).wait() == 0
     for reader in readers:
+        reader.stop.set()
         reader.join()
-    assert problems == []
-    assert num_reads["all"] > 60
+        assert reader.problems == []
+        assert reader.num_reads > 30
     assert sorted(store.complete()) == sorted(ids)
     assert len(list(store.shelf.iterdir())) == len(ids)
-    for candidate_id in ids:
-        with store.claim(writer_script.candidate(store.setting, ids[candidate_id]), 4) as writer:
+    for seed in seeds:  # what was left beside finished candidates goes when they are asked for
+        with store.claim(writer_script.candidate(store.setting, seed), 4) as writer:
             assert writer is None
     assert list(store.staging.iterdir()) == []
 
