@@ -17,7 +17,7 @@ BLOCK = 64  # candidates per chunk
 
 
 class EmbeddingStore:
-    """Arrays `embedding` float32 `[A, T, D]` (NaN beyond a candidate's length) and `length` int64 `[A]` (0: not written).
+    """Arrays `embedding` float32 `[A, T, D]` (NaN beyond the length) and `length` int64 `[A]` (0: not written).
 
     The attributes name the candidates, in order, and the encoders by hash: those of other encoders are never mixed in.
     """
@@ -67,7 +67,7 @@ class EmbeddingStore:
         return [name for name, row in self._row.items() if not written[row]]
 
     def write(self, ids: Sequence[str], trajectories: Sequence[Tensor]) -> None:
-        """Write the embeddings `[T, D]` of some candidates; lengths last, so that a killed writer leaves them missing."""
+        """Write embeddings `[T, D]` of some candidates; lengths last, so that a killed writer leaves them missing."""
         rows = np.array([self._row[name] for name in ids], dtype=np.int64)
         block = np.full((len(rows), *self._embedding.shape[1:]), np.nan, dtype=np.float32)
         for place, trajectory in enumerate(trajectories):

@@ -7,7 +7,7 @@ import torch
 
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
-from nap2.errors import EvaluationError
+from nap2.errors import EvaluationError, UnknownNameError
 from nap2.models.cae import CAE
 from nap2.models.cae_module import CAEModule
 from nap2.schema import MODALITIES
@@ -19,6 +19,8 @@ from nap2.stages.provenance import versions
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
 from nap2.stages.splits import Pool, load_pool, open_store
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def run(config: Config) -> int:
@@ -55,7 +57,8 @@ def train_one(config: Config, store_root: Path, pool: Pool, modality: str) -> No
         seed=seed_from("cae maps", config.seed),
     )
     torch.manual_seed(seed_from("cae", modality, config.seed))
-    module = CAEModule(CAE(), **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
+    net = CAE(dtype_of(config))
+    module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     say(
         f"CAE of {modality}: {len(ids['train'])} candidates × {config.snapshot.num_snapshots} snapshots, "
         f"at most {options['epochs']} epochs"
@@ -79,11 +82,22 @@ def train_one(config: Config, store_root: Path, pool: Pool, modality: str) -> No
         "seconds": result.seconds,
         "versions": versions(),
     }
-    tensors = {"encoder": module.net.encoder.state_dict(), "decoder": module.net.decoder.state_dict()}
+    tensors = {"encoder": net.encoder.state_dict(), "decoder": net.decoder.state_dict()}
     fitted_on = pool_name(config, pool)
     card = f"# Autoencoder of {modality}\n\nFitted on {fitted_on}; validation loss {result.best_val_loss:.4g}.\n"
     save_checkpoint(folder / "checkpoint", tensors, spec, card)
     say(f"CAE of {modality}: validation loss {result.best_val_loss:.4g} after {duration(result.seconds)}")
+
+
+def dtype_of(config: Config) -> torch.dtype:
+    """The dtype of the autoencoders.
+
+    Raises:
+        UnknownNameError: if `model.dtype` is neither of the two.
+    """
+    if config.model["dtype"] not in DTYPES:
+        raise UnknownNameError("dtype (model.dtype)", str(config.model["dtype"]), DTYPES)
+    return DTYPES[config.model["dtype"]]
 
 
 def pool_setting(config: Config) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from nap2.checkpoint import load_checkpoint
+from nap2.checkpoint import load_checkpoint, load_into
 from nap2.config import Config
-from nap2.models.cae import CAE, Encoder
+from nap2.models.cae import Encoder
 from nap2.models.encode import encode_trajectories
 from nap2.schema import EMBEDDING_SIZE, MODALITIES
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
@@ -28,9 +28,10 @@ def run(config: Config) -> int:
     encoders, hashes = [], []
     for modality in MODALITIES:
         _, tensors = load_checkpoint(require_trained(config, modality))
-        cae = CAE()
-        cae.encoder.load_state_dict(tensors["encoder"])
-        encoders.append(cae.encoder.to(device).eval())
+        with torch.device("meta"):
+            encoder = Encoder()
+        load_into(encoder, tensors["encoder"], f"the {modality} encoder")
+        encoders.append(encoder.to(device).eval())
         hashes.append(fingerprint(tensors["encoder"]))
     ids = sorted(row.id for row in index_rows(config, store))
     path = RunFolder.of(config).embeddings

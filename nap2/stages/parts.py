@@ -7,5 +7,5 @@ from hydra.utils import instantiate
 
 
 def built(node: Mapping[str, Any], **objects: Any) -> Any:
-    """Call `node`'s target with its values and with `objects`, which Hydra would otherwise turn into its own containers."""
+    """Call `node`'s target with its values and with `objects`, which Hydra would turn into containers."""
     return instantiate({**node, "_partial_": True})(**objects)

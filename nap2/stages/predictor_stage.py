@@ -73,11 +73,12 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         split={"train": list(range(size)), "val": list(range(size, size + len(val)))},
         batch_size=options["batch_size"],
         seed=seed_from("embeddings", config.seed, split.trial),
+        prefix_sharing=options["prefix_sharing"],
     )
     torch.manual_seed(seed_from("predictor", config.seed, size, split.trial))
     net = BiGRUPredictor(hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"])
     result = fit(
-        PredictorModule(net, lr=options["lr"], max_lr=options["max_lr"]),
+        PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")}),
         data,
         folder,
         what=what,

@@ -1,0 +1,119 @@
+"""stage=evaluate: rank the test candidates at every query budget, beside the references; rows, table and plot."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from nap2.config import Config
+from nap2.evaluation.aggregate import aggregate
+from nap2.evaluation.bootstrap import seed_agreement
+from nap2.evaluation.differences import differences
+from nap2.evaluation.exam import Exam, Predictions
+from nap2.evaluation.plots import budget_plot
+from nap2.evaluation.protocols import result_rows
+from nap2.evaluation.rows import append_rows, read_rows
+from nap2.evaluation.tables import Table, to_markdown, to_rich
+from nap2.evaluation.views import aggregates_csv, budget_table, difference_table
+from nap2.snapshots.index import refresh_index
+from nap2.snapshots.store import SnapshotStore
+from nap2.stages.candidates import space_of
+from nap2.stages.console import console, say
+from nap2.stages.contenders import (
+    budgets_of,
+    early_stopping_predictions,
+    embeddings_of,
+    graph_predictions,
+    nap2_predictions,
+    query_seconds,
+    size_predictions,
+    test_curves,
+)
+from nap2.stages.provenance import commit, versions
+from nap2.stages.run_folder import RunFolder
+from nap2.stages.splits import Pool, load_pool, open_store
+
+
+def run(config: Config) -> int:
+    """Write `results/rows.jsonl`, `table.md`, `table.csv` and one plot per train size."""
+    store = open_store(config)
+    pool = load_pool(config, store)
+    exam, ceiling = exam_of(config, pool), noise_ceiling(config, store)
+    folder = RunFolder.of(config).results
+    tables: list[Table] = []
+    for size in config.split.train_sizes:
+        methods = contenders(config, store, pool, size)
+        rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
+        append_rows(folder / "rows.jsonl", rows)
+        found = aggregate(rows)
+        compared = differences(methods[1:], methods[0], exam, rounds=config.evaluate.bootstrap, seed=config.seed)
+        tables += [
+            budget_table(found, metric, ceiling=ceiling if metric == "kendall_tau" else None) for metric in METRICS
+        ]
+        tables.append(difference_table(compared))
+        plot = budget_plot(found, folder / f"tau-by-budget-n{size}.png", ceiling=ceiling, title=_title(config, size))
+        say(f"plot: {plot}")
+    _write_tables(folder, tables)
+    return 0
+
+
+METRICS = ("kendall_tau", "spearman_rho")
+
+
+def contenders(config: Config, store: SnapshotStore, pool: Pool, size: int) -> list[Predictions]:
+    """Every method of the table, NAP2 first."""
+    budgets, curves = budgets_of(config), test_curves(store, pool)
+    seconds = query_seconds(curves, budgets)
+    methods = [nap2_predictions(config, pool, embeddings_of(config), budgets, size, seconds)]
+    if config.evaluate.baselines:
+        methods += [
+            early_stopping_predictions(curves, budgets, seconds),
+            size_predictions(config, pool),
+            graph_predictions(config, pool, size),
+        ]
+    return methods
+
+
+def exam_of(config: Config, pool: Pool) -> Exam:
+    """The test candidates and what all rows have in common."""
+    return Exam(
+        space=config.space.name,
+        target=config.dataset.stand_in_for or config.dataset.name,
+        truth=np.array([pool.accuracy[arch] for arch in pool.splits[0].test]),
+        flavour=config.split.flavour,
+        recipe=str(config.recipe["name"]),
+        label="published" if config.labels == "truth" else "measured",
+        stand_in=config.dataset.stand_in_for is not None,
+        versions=versions(),
+        commit=commit(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def noise_ceiling(config: Config, store: SnapshotStore) -> float | None:
+    """τ between the final accuracies of two seeds, over the candidates trained twice; None where there are too few."""
+    if config.labels != "measured":
+        return None
+    seed = int(config.recipe.get("seed", 0))
+    rows = [row for row in refresh_index(store).rows if row.final_accuracy is not None]
+    final = {(row.arch_str, row.seed): row.final_accuracy for row in rows}
+    twice = [arch for arch, own in final if own == seed and (arch, seed + 1) in final]
+    if len(twice) < 10:
+        return None
+    tau = seed_agreement([[final[arch, s] for arch in twice] for s in (seed, seed + 1)])
+    say(f"noise ceiling: τ {tau:.3f} between the final accuracies of two seeds, over {len(twice)} candidates")
+    return tau
+
+
+def _write_tables(folder: Path, tables: list[Table]) -> None:
+    for table in tables:
+        console.print(to_rich(table))
+    (folder / "table.md").write_text("\n\n".join(to_markdown(table) for table in tables) + "\n")
+    (folder / "table.csv").write_text(aggregates_csv(aggregate(read_rows(folder / "rows.jsonl"))))
+    say(f"tables: {folder / 'table.md'}, {folder / 'table.csv'}; rows: {folder / 'rows.jsonl'}")
+
+
+def _title(config: Config, size: int) -> str:
+    return (
+        f"{space_of(config).name} on {config.dataset.name}: {size} training architectures, {config.split.flavour} split"
+    )
