@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nap2.baselines.graph_regression import fit_graph_regression
+from nap2.baselines.graph_regression import GraphRegression
 from nap2.checkpoint import load_checkpoint, load_into, load_spec
 from nap2.config import Config
 from nap2.errors import EvaluationError
@@ -110,7 +110,7 @@ def graph_predictions(config: Config, pool: Pool, size: int) -> Predictions:
     for split, seed in zip(pool.splits, seeds, strict=True):
         train = list(split.train_of(size))
         labels = np.array([pool.accuracy[arch] for arch in train])
-        values.append([fit_graph_regression(_features(config, train), labels, seed).predict(asked)])
+        values.append([GraphRegression(seed).fit(_features(config, train), labels).predict(asked)])
     return Predictions(
         method="graph regression",
         values=np.asarray(values, dtype=np.float64),

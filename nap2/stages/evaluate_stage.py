@@ -17,7 +17,6 @@ from nap2.evaluation.tables import Table, to_markdown, to_rich
 from nap2.evaluation.views import aggregates_csv, budget_table, difference_table
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.store import SnapshotStore
-from nap2.stages.candidates import space_of
 from nap2.stages.console import console, say
 from nap2.stages.contenders import (
     budgets_of,
@@ -47,17 +46,12 @@ def run(config: Config) -> int:
         append_rows(folder / "rows.jsonl", rows)
         found = aggregate(rows)
         compared = differences(methods[1:], methods[0], exam, rounds=config.evaluate.bootstrap, seed=config.seed)
-        tables += [
-            budget_table(found, metric, ceiling=ceiling if metric == "kendall_tau" else None) for metric in METRICS
-        ]
+        tables += [budget_table(found, "kendall_tau", ceiling=ceiling), budget_table(found, "spearman_rho")]
         tables.append(difference_table(compared))
         plot = budget_plot(found, folder / f"tau-by-budget-n{size}.png", ceiling=ceiling, title=_title(config, size))
         say(f"plot: {plot}")
     _write_tables(folder, tables)
     return 0
-
-
-METRICS = ("kendall_tau", "spearman_rho")
 
 
 def contenders(config: Config, store: SnapshotStore, pool: Pool, size: int) -> list[Predictions]:
@@ -95,8 +89,8 @@ def noise_ceiling(config: Config, store: SnapshotStore) -> float | None:
     if config.labels != "measured":
         return None
     seed = int(config.recipe.get("seed", 0))
-    rows = [row for row in refresh_index(store).rows if row.final_accuracy is not None]
-    final = {(row.arch_str, row.seed): row.final_accuracy for row in rows}
+    rows = refresh_index(store).rows
+    final = {(row.arch_str, row.seed): row.final_accuracy for row in rows if row.final_accuracy is not None}
     twice = [arch for arch, own in final if own == seed and (arch, seed + 1) in final]
     if len(twice) < 10:
         return None
@@ -114,6 +108,4 @@ def _write_tables(folder: Path, tables: list[Table]) -> None:
 
 
 def _title(config: Config, size: int) -> str:
-    return (
-        f"{space_of(config).name} on {config.dataset.name}: {size} training architectures, {config.split.flavour} split"
-    )
+    return f"{config.space.name} on {config.dataset.name}: {size} training architectures, {config.split.flavour} split"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nap2.stages.candidates import candidates_of, setting_of
 from nap2.stages.console import say
 from nap2.stages.parts import built
 
-Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], object]
+Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
 
 
 def run(config: Config) -> int:
@@ -36,15 +37,17 @@ def run(config: Config) -> int:
     built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
     store = SnapshotStore.create(root, setting_of(config))
     say(f"{len(candidates)} candidates, {options.num_snapshots} snapshots each, into {root} ({device})")
-    more = {"retry_failed": config.retry_failed, "to_the_end": options.to_the_end}
+    run_here = partial(run_worker, store, candidates, options.num_snapshots)
+    run_crew = partial(run_local_campaign, root, candidates, options.num_snapshots)
     if config.workers == 1:
         with StopFlag.on_signals() as stop:
             train = make_train(**parts)
-            summary = run_worker(store, candidates, options.num_snapshots, train, stop=stop, **more)
+            summary = run_here(train, stop=stop, retry_failed=config.retry_failed, to_the_end=options.to_the_end)
     else:
-        factory = ("nap2.stages.snapshot_stage:make_train", parts)
-        logs = Path(config.paths.runs) / "logs"
-        summary = run_local_campaign(root, candidates, options.num_snapshots, factory, config.workers, logs, **more)
+        factory, logs = ("nap2.stages.snapshot_stage:make_train", parts), Path(config.paths.runs) / "logs"
+        summary = run_crew(
+            factory, config.workers, logs, retry_failed=config.retry_failed, to_the_end=options.to_the_end
+        )
     say(summary.sentence())
     return summary.exit_code
 
