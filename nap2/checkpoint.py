@@ -1,0 +1,168 @@
+"""A folder that explains itself: `spec.json`, one safetensors file per component, `card.md`. No pickle.
+
+`spec.json` holds what the caller says of the checkpoint (kind, recipe, dataset, versions, …), and for each component
+the file's SHA-256 and every tensor's name, dtype and shape, so that a damaged or foreign file is refused before use.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from nap2.errors import CheckpointError
+
+FORMAT_VERSION = 1
+Tensors = Mapping[str, Tensor]
+
+
+def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Mapping[str, Any], card: str) -> None:
+    """Write a checkpoint; the folder appears whole or not at all, and replaces one that was there.
+
+    Args:
+        folder: where to.
+        tensors: a state dict per component.
+        spec: JSON values; `kind` is required. Keys `format_version` and `components` are added.
+        card: Markdown for people: what it is, on what it was fitted, how to use it, limits.
+
+    Raises:
+        CheckpointError: if the spec has no kind, or is not JSON.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    if "kind" not in spec:
+        raise CheckpointError(f"The spec of {folder} has no 'kind'; say what the checkpoint is, e.g. kind='predictor'.")
+    staged = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    try:
+        components = {}
+        for name, state in tensors.items():
+            # Clones, as safetensors refuses tensors that share memory.
+            plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in state.items()}
+            save_file(plain, staged / f"{name}.safetensors")
+            components[name] = {"sha256": _sha256(staged / f"{name}.safetensors"), "tensors": _table(plain)}
+        content = {**spec, "format_version": FORMAT_VERSION, "components": components}
+        (staged / "spec.json").write_text(_json(content, folder))
+        (staged / "card.md").write_text(card)
+        _replace(staged, folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path | str, kind: str | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Read what `save_checkpoint` wrote.
+
+    Args:
+        folder: the checkpoint.
+        kind: what it must be; anything where None.
+
+    Returns:
+        The spec, and a state dict per component, on the CPU.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, of another format or of another kind.
+    """
+    folder = Path(folder)
+    spec = load_spec(folder, kind)
+    return spec, {name: _load_component(folder, name, entry) for name, entry in spec["components"].items()}
+
+
+def load_spec(folder: Path | str, kind: str | None = None) -> dict[str, Any]:
+    """Read the spec alone.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, of another format or of another kind.
+    """
+    path = Path(folder) / "spec.json"
+    if not path.is_file():
+        what = "a folder without spec.json" if path.parent.is_dir() else "nothing"
+        raise CheckpointError(f"No checkpoint at {folder}: found {what}; give the folder that holds spec.json.")
+    try:
+        spec: dict[str, Any] = json.loads(path.read_text())
+        version, found = spec["format_version"], spec["kind"]
+        components = [(entry["sha256"], entry["tensors"]) for entry in spec["components"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error!r}); copy the checkpoint again.") from error
+    if version != FORMAT_VERSION or not components:
+        raise CheckpointError(
+            f"{path} has format {version} with {len(components)} components, this version reads format "
+            f"{FORMAT_VERSION} with at least one; save it with this version of nap2, or install the one that wrote it."
+        )
+    if kind is not None and found != kind:
+        raise CheckpointError(
+            f"Asked for a checkpoint of kind {kind!r}, but {folder} is a {found!r}; give another folder."
+        )
+    return spec
+
+
+def load_into(net: nn.Module, state: Tensors, what: str) -> None:
+    """Give `net` these tensors, all of them and no others; `net` may be on the meta device and takes their dtype.
+
+    Raises:
+        CheckpointError: if a name or a shape differs.
+    """
+    expected = net.state_dict()
+    for name in sorted(expected.keys() | state.keys()):
+        if name not in state or name not in expected:
+            where = "lacks" if name not in state else "has the unknown"
+            raise CheckpointError(
+                f"The checkpoint of {what} {where} tensor {name!r}; it was saved from another network."
+            )
+        if state[name].shape != expected[name].shape:
+            raise CheckpointError(
+                f"Tensor {name!r} of {what} has shape {list(state[name].shape)}, the network needs "
+                f"{list(expected[name].shape)}; it was saved from another network."
+            )
+    net.load_state_dict(state, assign=True)
+
+
+def _load_component(folder: Path, name: str, entry: Mapping[str, Any]) -> dict[str, Tensor]:
+    from safetensors.torch import load
+
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"Component {name!r} of {folder} is missing: no {path.name}; copy the checkpoint again.")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise CheckpointError(f"{path} is not the file that spec.json describes (SHA-256 differs); copy it again.")
+    try:
+        tensors: dict[str, Tensor] = load(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy the checkpoint again.") from error
+    if _table(tensors) != entry["tensors"]:
+        raise CheckpointError(f"{path} holds other tensors than spec.json lists; copy the checkpoint again.")
+    return tensors
+
+
+def _table(tensors: Tensors) -> dict[str, list[Any]]:
+    """`[dtype, shape]` by name."""
+    return {k: [str(t.dtype).removeprefix("torch."), list(t.shape)] for k, t in sorted(tensors.items())}
+
+
+def _json(content: Mapping[str, Any], folder: Path) -> str:
+    try:
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"The spec of {folder} must be JSON ({error}); give plain finite values.") from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _replace(staged: Path, folder: Path) -> None:
+    """Rename; a folder cannot be renamed onto a full one, so an old one steps aside first."""
+    if not folder.exists():
+        staged.rename(folder)
+        return
+    aside = folder.parent / f".{folder.name}.{os.getpid()}.replaced"
+    folder.rename(aside)
+    staged.rename(folder)
+    shutil.rmtree(aside)

@@ -1,0 +1,6 @@
+"""Using a trained predictor; imports torch and safetensors alone."""
+
+from nap2.inference.predictor import Predictor
+from nap2.inference.ranking import Ranking
+
+__all__ = ["Predictor", "Ranking"]
