@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,8 +17,10 @@ SECONDS_PER_SNAPSHOT = 9.0
 
 DEFAULT_CONDITIONS = frozenset({None, "Both (default)", "Ordered (default)", "All 12 features (default)"})
 
-PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType({"early_stop": "earlystopacc", "early_stopping": "earlystopacc"})
-"""Names under which the paper prints a method, where spelling alone does not tell."""
+PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType(
+    {"earlystopping": "earlystopacc", "validationaccuracy": "earlystopacc", "parameters": "params", "l2norm": "pnorm"}
+)
+"""The paper's name of a method (both in lower case, letters and digits only) where ours is not the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
 
     A method that sees no training (`snapshots` 0) is matched wherever the paper repeats its one figure.
     """
-    name = _plain(PUBLISHED_NAMES.get(row.method, row.method))
+    name = PUBLISHED_NAMES.get(_plain(row.method), _plain(row.method))
     found: dict[tuple[float | None, ...], PublishedFigure] = {}
     for figure in published:
         is_same = (
@@ -114,5 +117,6 @@ def _figure(row: Mapping[str, Any], place: str) -> PublishedFigure:
         raise DataFileError(f"{place} is not a published figure ({type(error).__name__}: {error}).") from error
 
 
+@lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

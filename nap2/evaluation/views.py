@@ -91,7 +91,7 @@ def cost_table(aggregates: Iterable[Aggregate], metrics: Sequence[str] = ("kenda
 
 def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
     """Our figures beside the published ones of the same method, metric, source, target and snapshots."""
-    rows = []
+    rows, shown = [], []
     for found in aggregates:
         for other in matching(found.row, published):
             gap = "" if found.mean is None else f"{found.mean - other.mean:+.3f}"
@@ -99,11 +99,12 @@ def published_table(aggregates: Iterable[Aggregate], published: Sequence[Publish
             route = f"{found.row.source or 'none'} → {found.row.target}"
             label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)
             rows.append((method_label(found), route, label, batches, figure(found), printed, gap, other.place))
+            shown.append(found)
     return Table(
-        title="Ours beside the published figures",
+        title=f"Ours ({_setting(shown)}) beside the published figures",
         header=("method", "source → target", "metric", "batches", "ours", "published", "gap", "where"),
         rows=tuple(rows),
-        notes=("Published figures are means over the paper's own trials and splits of the flavour `paper`.",),
+        notes=("The paper's figures are means over its own trials, on splits of the flavour `paper`.", *_marks(shown)),
     )
 
 

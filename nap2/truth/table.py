@@ -97,23 +97,22 @@ class TruthTable:
         """This table with the datasets of another one of the same space.
 
         Raises:
-            DataFileError: another space, or a dataset that both have (unless it is to be replaced).
+            DataFileError: another space, or a dataset of which both have other figures (unless it is to be replaced).
         """
         if other.space != self.space:
             raise DataFileError(f"A truth table of {self.space} cannot take in one of {other.space}: use its own file.")
-        shared = sorted(self.datasets.keys() & other.datasets.keys())
-        if shared and not replace:
-            raise DataFileError(
-                f"The truth table of {self.space} already has {', '.join(shared)}: ask for it to be replaced, or"
-                " rename the new column."
-            )
         arch_strs = tuple(dict.fromkeys((*self.arch_strs, *other.arch_strs)))
-        datasets = {
-            name: _realigned(table, truth, arch_strs)
+        mine, theirs = (
+            {name: _realigned(table, truth, arch_strs) for name, truth in table.datasets.items()}
             for table in (self, other)
-            for name, truth in table.datasets.items()
-        }
-        return TruthTable(self.space, arch_strs, datasets)
+        )
+        differing = sorted(name for name in mine.keys() & theirs.keys() if not _is_equal(mine[name], theirs[name]))
+        if differing and not replace:
+            raise DataFileError(
+                f"The truth table of {self.space} already has other figures of {', '.join(differing)}: ask for them"
+                " to be replaced, or rename the new column."
+            )
+        return TruthTable(self.space, arch_strs, mine | theirs)
 
     def save(self, path: Path | str) -> None:
         """Write the table, replacing the file atomically."""
@@ -195,3 +194,10 @@ def _realigned(table: TruthTable, truth: DatasetTruth, arch_strs: Iterable[str])
     rows = [table._row_by_arch_str.get(arch_str, -1) for arch_str in arch_strs]
     columns = {name: np.append(values, np.nan)[rows] for name, values in truth.columns.items()}
     return DatasetTruth(columns, truth.source, truth.licence)
+
+
+def _is_equal(first: DatasetTruth, second: DatasetTruth) -> bool:
+    """Whether two datasets hold the same figures, wherever they come from."""
+    if first.columns.keys() != second.columns.keys():
+        return False
+    return all(np.array_equal(first.columns[name], second.columns[name], equal_nan=True) for name in first.columns)

@@ -61,9 +61,15 @@ def test_a_second_dataset_joins_and_its_new_architectures_are_unknown_on_the_fir
 
 def test_a_dataset_is_replaced_only_when_asked():
     other = table(values=VALUES / 2)
-    with pytest.raises(DataFileError, match="already has cifar10: ask for it to be replaced"):
+    with pytest.raises(DataFileError, match="already has other figures of cifar10: ask for them to be replaced"):
         table().merged(other)
     assert table().merged(other, replace=True).accuracy("cifar10", ARCHS[0]) == 0.45
+
+
+def test_the_same_figures_merge_without_a_question():
+    merged = table().merged(table())
+    np.testing.assert_array_equal(merged.accuracies("cifar10", ARCHS), VALUES)
+    assert merged.arch_strs == ARCHS
 
 
 def test_tables_of_two_spaces_do_not_mix():
