@@ -18,6 +18,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -72,8 +73,8 @@ class Claim:
 def claimed(folder: Path) -> Iterator[Claim | None]:
     """Hold a candidate's staging folder for a block; None if somebody alive holds it.
 
-    The folder is made if need be. It outlives the block (a resumable state may lie in it) unless it is empty or
-    `keep_folder` was set to False.
+    The folder is made if need be; `write-*` and temporary files in it, left by owners that died, go. It outlives the
+    block (a resumable state may lie in it) unless it is empty or `keep_folder` was set to False.
     """
     key = (os.getpid(), os.path.realpath(folder))
     with _held_guard:
@@ -124,7 +125,7 @@ def _release(claim: Claim) -> None:
     if claim.keep_folder and rest:
         return
     for path in rest:
-        path.unlink(missing_ok=True)
+        _remove(path)
     with suppress(OSError):  # whoever opened the lock meanwhile will notice that it is gone
         (claim.folder / "claim.lock").unlink(missing_ok=True)
         claim.folder.rmdir()
@@ -165,6 +166,8 @@ def _take(folder: Path, locked: bool) -> Claim | None:
     if before is not None and _is_alive(folder, before, locked):
         return None
     claim = Claim(folder, Owner(_machine(), socket.gethostname(), os.getpid(), token()))
+    for leftover in (*folder.glob("write-*"), *folder.glob(".*.tmp")):  # of owners that died
+        _remove(leftover)
     write_atomically(folder / "owner.json", json.dumps(asdict(claim.owner)).encode())
     if locked:
         return claim
@@ -182,6 +185,13 @@ def _is_alive(folder: Path, owner: Owner, locked: bool) -> bool:
     except FileNotFoundError:
         return False
     return age_s < STALE_AFTER_S
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _process_exists(pid: int) -> bool:

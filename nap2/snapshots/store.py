@@ -19,7 +19,7 @@ from nap2.snapshots import candidate_folder, shelf
 from nap2.snapshots.candidate_folder import CandidateRecord
 from nap2.snapshots.claims import Claim, claimed
 from nap2.snapshots.curve import Curve
-from nap2.snapshots.disk import explained, remove_folder
+from nap2.snapshots.disk import explained
 from nap2.snapshots.failures import Failure, clear_failure, read_failures, write_failure
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store_root import create_root, read_setting
@@ -108,8 +108,6 @@ class SnapshotStore:
             if claim is None:
                 yield None
                 return
-            for leftover in (*staged.glob("write-*"), *staged.glob(".*.tmp")):  # of owners that died
-                remove_folder(leftover, self.staging)
             if is_complete or self._has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
                 yield None
             else:

@@ -1,5 +1,6 @@
-"""Fill a store with candidates as fast as it goes, without torch, until killed: `torch_free_writer.py ROOT SEED…`."""
+"""Writers without torch, to be killed at any moment: `torch_free_writer.py ROOT` reads lines of seeds to write."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -41,10 +42,18 @@ def write(root, who):
         claim.keep_folder = False
 
 
+def serve(root):
+    """For each line of seeds, fork a writer and print its pid; once it has ended, print its exit status."""
+    for line in sys.stdin:
+        if not (pid := os.fork()):
+            create_root(root, read_setting(root))
+            for seed in map(int, line.split()):
+                write(root, candidate(read_setting(root), seed))
+            os._exit(0)
+        print(pid, flush=True)  # noqa: T201  # the test reads it
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201
+
+
 if __name__ == "__main__":
-    root = Path(sys.argv[1])
-    create_root(root, read_setting(root))
-    print("ready", flush=True)  # noqa: T201  # the test waits for it before it counts down
-    for seed in map(int, sys.argv[2:]):
-        write(root, candidate(read_setting(root), seed))
     assert "torch" not in sys.modules
+    serve(Path(sys.argv[1]))

@@ -1,0 +1,246 @@
+import logging
+import zlib
+
+import fakes_maps as fakes
+import pytest
+import torch
+
+from data_modules import map_cache
+from data_modules.feature_maps import FeatureMapDataModule, iterate_trajectories
+from data_modules.map_order import MapOrder
+from nap2.errors import ConfigError, CorruptSnapshotError, StoreError
+from nap2.feature_maps import encoder_input
+
+LENGTHS = [3, 5, 1, 4, 5, 2]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return fakes.make_store(tmp_path_factory.mktemp("maps") / "store", LENGTHS)
+
+
+def module(made, cache_dir=None, **changes):
+    store, ids = made
+    options = {"modality": "gradients", "batch_size": 4, "seed": 1, "cache_dir": cache_dir, "block": 2}
+    return FeatureMapDataModule(store.root, {"train": ids[:4], "val": ids[4:]}, **{**options, **changes})
+
+
+def epoch(data, number=0, split="train"):
+    loader = getattr(data, f"{split}_dataloader")()
+    loader.sampler.set_epoch(number)
+    return list(loader)
+
+
+def expected_maps(seeds, modality_index=1, num_snapshots=23):
+    maps = [
+        encoder_input(t.values[:num_snapshots, modality_index], t.units)
+        for t in (fakes.trajectory(seed, LENGTHS[seed]) for seed in seeds)
+    ]
+    return torch.cat(maps)
+
+
+def in_any_order(maps):
+    return maps[torch.argsort(maps.flatten(1).double() @ torch.linspace(1, 2, 78_000).double())]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_an_epoch_shows_every_map_once_as_the_encoder_wants_it(made, tmp_path, cached):
+    data = module(made, tmp_path if cached else None)
+    for number in range(2):
+        batches = epoch(data, number)
+        assert [tuple(b.shape) for b in batches] == [(4, 12, 65, 100)] * 2 + [(5, 12, 65, 100)]
+        assert torch.equal(in_any_order(torch.cat(batches)), in_any_order(expected_maps(range(4))))
+    assert torch.equal(torch.cat(epoch(data, split="val")), expected_maps([4, 5]))
+
+
+def test_the_other_modality_and_shorter_trajectories(made):
+    data = module(made, modality="weights", num_snapshots=2)
+    assert torch.equal(torch.cat(epoch(data, split="val")), expected_maps([4, 5], 0, 2))
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(made, tmp_path):
+    def show(number, **changes):
+        return torch.cat(epoch(module(made, **changes), number))
+
+    reference = show(0)
+    cached = module(made, tmp_path)
+    assert torch.equal(torch.cat(epoch(cached, 0)), reference)  # while the cache grows
+    epoch(cached, split="val")
+    assert not cached.maps.cache.is_building
+    assert torch.equal(torch.cat(epoch(cached, 0)), reference)  # from the cache
+    assert torch.equal(show(0, cache_dir=tmp_path), reference)  # from the cache, opened anew
+    assert torch.equal(show(1), torch.cat(epoch(cached, 1)))
+    assert not torch.equal(show(1), reference)
+    assert not torch.equal(show(0, seed=2), reference)
+
+
+def test_candidates_and_snapshots_are_mixed():
+    order = torch.cat(list(MapOrder([23] * 192, 32, seed=0)))
+    assert len(order.unique(dim=0)) == 23 * 192
+    batches = order.split(32)
+    assert min(len(batch[:, 0].unique()) for batch in batches[:-1]) >= 15  # candidates in a batch
+    assert order[: 23 * 64, 0].unique().tolist() != list(range(64))  # blocks are random too
+    in_order = torch.cat(list(MapOrder([2, 1], 32, seed=None)))
+    assert in_order.tolist() == [[0, 0], [0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("total", range(1, 14))
+def test_no_batch_holds_a_single_map_unless_there_is_no_other(total):
+    order = MapOrder([1] * total, batch_size=4, seed=0, block=3)
+    sizes = [len(batch) for batch in order]
+    assert sum(sizes) == total
+    assert len(sizes) == len(order)
+    assert total == 1 or min(sizes) > 1
+
+
+def test_a_second_epoch_reads_nothing_from_the_store(made, tmp_path):
+    data = module(made, tmp_path)
+    epoch(data)
+    epoch(data, split="val")
+    assert data.maps.num_decoded == len(LENGTHS)
+    epoch(data, 1)
+    again = module(made, tmp_path)
+    epoch(again)
+    assert (data.maps.num_decoded, again.maps.num_decoded) == (len(LENGTHS), 0)
+
+
+def test_an_epoch_without_cache_decodes_every_candidate_once(made):
+    data = module(made)
+    epoch(data)
+    assert data.maps.num_decoded == 4
+    assert len(data.maps.kept) <= 2 + 4  # block + batch
+
+
+def test_the_cache_can_be_filled_at_once(made, tmp_path):
+    data = module(made, tmp_path)
+    data.fill_cache()
+    assert not data.maps.cache.is_building
+    assert data.maps.num_decoded == len(LENGTHS)
+
+
+def test_a_cache_stays_within_its_bound(made, tmp_path):
+    whole = module(made, tmp_path / "whole")
+    whole.fill_cache()
+    bound = whole.maps.cache.path.stat().st_size / 2
+    data = module(made, tmp_path / "half", cache_gb=bound / 1e9)
+    data.fill_cache()
+    cache = data.maps.cache
+    assert 0 < sum(i in cache for i in made[1]) < len(LENGTHS)
+    assert torch.equal(torch.cat(epoch(data)), torch.cat(epoch(whole)))
+    other = module(made, tmp_path / "half", cache_gb=bound / 1e9, modality="weights")
+    other.fill_cache()  # needs the room
+    assert not cache.path.exists()
+    assert sum(p.stat().st_size for p in (tmp_path / "half").iterdir()) <= bound + 4096  # and a small index
+    assert torch.equal(torch.cat(epoch(data)), torch.cat(epoch(whole)))  # who reads it still can
+
+
+def test_a_changed_store_has_another_cache(tmp_path):
+    made = fakes.make_store(tmp_path / "store", LENGTHS)
+    module(made, tmp_path / "cache").fill_cache()
+    fakes.add(made[0], 2, num_snapshots=6)
+    data = module(made, tmp_path / "cache")
+    assert data.maps is None
+    assert len(torch.cat(epoch(data))) == sum(LENGTHS[:4]) + 5
+    assert data.maps.num_decoded == 4
+
+
+def test_of_two_that_fill_one_cache_at_once_one_does(made, tmp_path):
+    first, second = module(made, tmp_path), module(made, tmp_path)
+    first.setup()
+    second.setup()
+    assert first.maps.cache.is_building
+    assert second.maps.cache is None
+    assert torch.equal(torch.cat(epoch(second)), torch.cat(epoch(first)))
+    first.fill_cache()
+    third = module(made, tmp_path)
+    epoch(third)
+    assert third.maps.num_decoded == 0
+
+
+def test_what_a_killed_process_left_is_not_believed(made, tmp_path):
+    reference = torch.cat(epoch(module(made)))
+    data = module(made, tmp_path)
+    data.fill_cache()
+    path = data.maps.cache.path
+    content = path.read_bytes()
+    path.unlink()
+    path.with_suffix(".building").write_bytes(content[:100])
+    (tmp_path / "weights-0.building").write_bytes(b"of another key")
+    again = module(made, tmp_path)
+    assert torch.equal(torch.cat(epoch(again)), reference)
+    assert again.maps.num_decoded == 4
+    assert not (tmp_path / "weights-0.building").exists()
+
+
+@pytest.mark.parametrize("where", ["entries", "index", "tail", "cut"])
+def test_a_damaged_cache_is_not_believed(made, tmp_path, where, caplog):
+    reference = torch.cat(epoch(module(made)))
+    data = module(made, tmp_path)
+    data.fill_cache()
+    path = data.maps.cache.path
+    content = bytearray(path.read_bytes())
+    if where == "cut":
+        del content[-40:]
+    else:
+        content[{"entries": 50, "index": -100, "tail": -3}[where]] ^= 16
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        again = module(made, tmp_path)
+        assert torch.equal(in_any_order(torch.cat(epoch(again))), in_any_order(reference))
+        epoch(again, split="val")
+    assert again.maps.num_decoded == (1 if where == "entries" else len(LENGTHS))
+    assert ("is damaged" in caplog.text) == (where == "entries")
+
+
+@pytest.mark.parametrize("at", ["_write", "os.fsync"])
+def test_a_full_disk_costs_the_cache_and_nothing_else(made, tmp_path, monkeypatch, caplog, at):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"data_modules.map_cache.{at}", refuse)
+    reference = torch.cat(epoch(module(made)))
+    with caplog.at_level(logging.WARNING):
+        data = module(made, tmp_path)
+        assert torch.equal(torch.cat(epoch(data)), reference)
+        data.fill_cache()
+    assert "No space left on device" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_candidate_stops_the_epoch(tmp_path):
+    made = fakes.make_store(tmp_path / "store", [2, 2])
+    store, ids = made
+    path = store.folder(ids[0]) / "values" / "c.0.0.0"
+    path.write_bytes(path.read_bytes()[:-5])
+    data = FeatureMapDataModule(store.root, {"train": ids, "val": ids}, "weights", 4)
+    with pytest.raises(CorruptSnapshotError, match="is damaged"):
+        epoch(data)
+
+
+def test_what_cannot_be_is_refused(made):
+    store, _ = made
+    with pytest.raises(ConfigError, match="weights and gradients, not of 'biases'"):
+        module(made, modality="biases")
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        module(made, batch_size=0)
+    unknown = FeatureMapDataModule(store.root, {"train": ["f" * 16], "val": []}, "weights", 4)
+    with pytest.raises(StoreError, match=r"lacks 1 of 1 candidates of the split .*stage=snapshot"):
+        unknown.setup()
+
+
+def test_trajectories_are_read_one_by_one(made):
+    store, ids = made
+    read = iterate_trajectories(store, ids, num_snapshots=3)
+    for seed, (candidate_id, trajectory) in enumerate(read):
+        assert candidate_id == ids[seed]
+        assert torch.equal(trajectory.values, fakes.trajectory(seed, LENGTHS[seed]).values[:3])
+
+
+def test_checksums_are_those_of_the_entries(made, tmp_path):
+    data = module(made, tmp_path)
+    data.fill_cache()
+    cache = data.maps.cache
+    entries, units = cache.entries(made[1][1], 2)
+    assert units == fakes.SHAPES[1]
+    assert zlib.crc32(entries.data) == cache._places[made[1][1]].checksums[2]
+    assert map_cache.open_cache(tmp_path, "gradients", "unknown", 1.0).is_building
