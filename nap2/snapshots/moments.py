@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nap2.snapshots.sorting import is_present
 
-CHUNK = 1 << 15  # values per piece on a CPU: float64 copies of one piece stay in the second-level cache
+CHUNK = 1 << 16  # values per piece on a CPU: float64 copies of one piece stay in the second-level cache
 
 
 class Moments(NamedTuple):

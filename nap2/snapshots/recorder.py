@@ -10,6 +10,7 @@ from nap2.errors import NetworkError
 from nap2.schema import DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
 from nap2.snapshots.layers import RecordedLayer, gradient_rows, recorded_layers, sampled_rows
 from nap2.snapshots.layout import num_entries
+from nap2.snapshots.schedule import Schedule
 from nap2.snapshots.statistics import modality_statistics
 from nap2.snapshots.trajectory import Trajectory
 
@@ -41,15 +42,24 @@ class SnapshotRecorder:
         Raises:
             NetworkError: if the model has no layer to record, or `every` or `limit` is below 1.
         """
-        if every < 1 or limit < 1:
-            raise NetworkError(f"A recorder needs every >= 1 and limit >= 1, not every={every}, limit={limit}.")
+        self.schedule = Schedule(every, limit)
         layers = recorded_layers(model)
-        self.model, self.every, self.limit = model, every, limit
+        self.model = model
         self.units = tuple(layer.units for layer in layers)
         self.layer_names = tuple(layer.name for layer in layers)
         self.num_steps = 0
         self._values: list[Tensor] = []  # each [M, N]
         self._counts: list[Tensor] = []  # each [M, C]
+
+    @property
+    def every(self) -> int:
+        """Optimizer steps between two snapshots."""
+        return self.schedule.every
+
+    @property
+    def limit(self) -> int:
+        """Snapshots after which nothing more is recorded."""
+        return self.schedule.limit
 
     @property
     def num_snapshots(self) -> int:
@@ -69,7 +79,7 @@ class SnapshotRecorder:
             NetworkError: if the recorded layers are no longer those of the first step.
         """
         self.num_steps += 1
-        if self.num_steps % self.every or self.num_snapshots >= self.limit:
+        if not self.schedule.is_due(self.num_steps):
             return False
         layers = self._current_layers()
         self._warn_without_gradients()
@@ -110,7 +120,8 @@ class SnapshotRecorder:
         """Go on from what `state_dict` returned.
 
         Raises:
-            NetworkError: if it belongs to another network or another interval.
+            NetworkError: if it belongs to another network or another interval, or if snapshots that this recorder wants
+                went by while the other had reached its limit.
         """
         theirs = (state["every"], tuple(state["units"]), tuple(state["layer_names"]))
         if theirs != (self.every, self.units, self.layer_names):
@@ -118,8 +129,14 @@ class SnapshotRecorder:
                 f"The recorder's state is of {len(theirs[1])} layers every {theirs[0]} steps, this recorder watches "
                 f"{len(self.units)} layers every {self.every}; resume with the same network and interval."
             )
+        num_due, num_taken = self.schedule.num_due(state["num_steps"]), len(state["values"])
+        if num_taken < num_due:
+            raise NetworkError(
+                f"The recorder's state holds {num_taken} snapshots after {state['num_steps']} steps, of which {num_due} "
+                f"are wanted with limit={self.limit}; train again from the start to take them."
+            )
         self.num_steps = state["num_steps"]
-        self._values, self._counts = list(state["values"].cpu()), list(state["counts"].cpu())
+        self._values, self._counts = (list(state[name][:num_due].cpu()) for name in ("values", "counts"))
 
     def _current_layers(self) -> list[RecordedLayer]:
         layers = recorded_layers(self.model)

@@ -10,6 +10,7 @@ from nap2.errors import NetworkError
 from nap2.feature_maps import feature_map
 from nap2.snapshots.layers import recorded_layers, sampled_rows
 from nap2.snapshots.recorder import SnapshotRecorder
+from nap2.snapshots.schedule import Schedule
 from nap2.snapshots.statistics import layer_statistics
 
 
@@ -161,6 +162,18 @@ def test_the_state_of_another_network_or_interval_is_refused():
         SnapshotRecorder(nn.Linear(2, 2), every=5).load_state_dict(state)
 
 
+def test_snapshots_that_went_by_cannot_be_asked_for_later():
+    model = one_backward(small_cnn())
+    short = SnapshotRecorder(model, every=1, limit=2)
+    for _ in range(4):
+        short.step()
+    with pytest.raises(NetworkError, match="holds 2 snapshots after 4 steps, of which 3 are wanted with limit=3"):
+        SnapshotRecorder(model, every=1, limit=3).load_state_dict(short.state_dict())
+    shorter = SnapshotRecorder(model, every=1, limit=1)
+    shorter.load_state_dict(short.state_dict())
+    assert torch.equal(shorter.trajectory().values, short.trajectory().values[:1])
+
+
 def test_a_trajectory_without_a_snapshot_is_refused():
     recorder = SnapshotRecorder(small_cnn(), every=100)
     recorder.step()
@@ -181,6 +194,12 @@ def test_steps_without_any_gradient_are_pointed_out():
     recorder = SnapshotRecorder(small_cnn(), every=1)
     with pytest.warns(UserWarning, match="No parameter has a gradient at step 1"):
         assert recorder.step()
+
+
+def test_the_schedule_says_what_the_recorder_does():
+    schedule = Schedule(every=3, limit=2)
+    assert [step for step in range(13) if schedule.is_due(step)] == [3, 6]
+    assert [schedule.num_due(step) for step in (0, 2, 3, 5, 6, 99)] == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("arguments", [{"every": 0}, {"limit": 0}, {"every": -3}])
