@@ -132,8 +132,8 @@ class SnapshotRecorder:
         num_due, num_taken = self.schedule.num_due(state["num_steps"]), len(state["values"])
         if num_taken < num_due:
             raise NetworkError(
-                f"The recorder's state holds {num_taken} snapshots after {state['num_steps']} steps, of which {num_due} "
-                f"are wanted with limit={self.limit}; train again from the start to take them."
+                f"The recorder's state holds {num_taken} snapshots after {state['num_steps']} steps, of which "
+                f"{num_due} are wanted with limit={self.limit}; train again from the start to take them."
             )
         self.num_steps = state["num_steps"]
         self._values, self._counts = (list(state[name][:num_due].cpu()) for name in ("values", "counts"))
