@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from nap2.errors import ArchStringError
+from nap2.errors import ArchStringError, NetworkError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,19 @@ class SearchSpace:
     num_parameters: Callable[..., int]
     graph_features: Callable[[str], NDArray[np.float64]]
     graph_feature_names: tuple[str, ...]
+
+    def check_skeleton(self, skeleton: Mapping[str, object]) -> None:
+        """Refuse keyword arguments that `build` would not take.
+
+        Raises:
+            UnknownNameError: for a name that the space does not have.
+            NetworkError: for a value that is no whole number from 1 on.
+        """
+        for name, value in skeleton.items():
+            if name not in self.default_skeleton:
+                raise UnknownNameError(f"size of a {self.name} network", name, self.default_skeleton)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise NetworkError(f"A {self.name} network cannot have {name}={value!r}; use a whole number from 1 on.")
 
     def index_of(self, arch_str: str) -> int:
         """The benchmark's index.

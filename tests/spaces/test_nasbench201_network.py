@@ -1,36 +1,51 @@
-"""The networks of cells: sizes, order of modules, and pruning that changes no number."""
+"""The networks of cells, before any pruning: the function, the sizes, the order of modules, the initial weights."""
 
 import random
 
 import pytest
 import torch
-from torch import Tensor, nn
+from oracle_nasbench201 import oracle_logits
+from torch import nn
+from torch.nn.functional import avg_pool2d, cross_entropy
 
 from nap2.errors import NetworkError
-from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.spaces import SPACES
 from nap2.spaces.nasbench201.cell import OPERATIONS, Cell
+from nap2.spaces.nasbench201.operations import AveragePool
 
 SPACE = SPACES["nasbench201"]
 SMALL = {"num_classes": 10, "stem_channels": 4, "cells_per_stage": 1}
 HEAVIEST = str(Cell(("nor_conv_3x3",) * 6))
 NOTHING = str(Cell(("none",) * 6))
+SAMPLE = [NOTHING, HEAVIEST, *random.Random(3).sample(SPACE.arch_strings(), 6)]
 
 
-def test_the_heaviest_network_has_the_published_size_and_98_layers() -> None:
+@pytest.mark.parametrize("name", SAMPLE)
+def test_logits_and_gradients_are_those_of_the_published_formulas(name):
+    """The oracle takes the parameters by order, as published weights are loaded."""
+    images = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    network = SPACE.build(name, num_classes=7, stem_channels=4, cells_per_stage=2).double()
+    parameters = list(network.parameters())
+    logits, expected = network(images), oracle_logits(name, iter(parameters), images, cells_per_stage=2)
+    torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-12)
+    ours, theirs = (torch.autograd.grad(x.square().sum(), parameters) for x in (logits, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_the_heaviest_network_has_the_published_size_and_98_layers():
     network = SPACE.build(HEAVIEST)
     assert sum(p.numel() for p in network.parameters()) == 1_531_546
-    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.modules()) == 98
+    assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in network.modules()) == 98
 
 
 @pytest.mark.parametrize("skeleton", [SMALL, {"num_classes": 7, "stem_channels": 6, "cells_per_stage": 2}])
-def test_closed_form_sizes_equal_built_networks(skeleton: dict[str, int]) -> None:
-    for name in [HEAVIEST, NOTHING, *random.Random(1).sample(SPACE.arch_strings(), 40)]:
-        network = SPACE.build(name, **skeleton)
-        assert SPACE.num_parameters(name, **skeleton) == sum(p.numel() for p in network.parameters())
+def test_closed_form_sizes_equal_built_networks(skeleton):
+    for name in SAMPLE:
+        built = sum(p.numel() for p in SPACE.build(name, **skeleton).parameters())
+        assert SPACE.num_parameters(name, **skeleton) == built
 
 
-def test_modules_stand_in_the_published_order() -> None:
+def test_modules_stand_in_the_published_order():
     names = [name for name, _ in SPACE.build(HEAVIEST, **SMALL).named_parameters()]
     assert names[0] == "stem.0.weight"
     assert names[3] == "cells.0.layers.0.op.1.weight"
@@ -42,79 +57,75 @@ def test_modules_stand_in_the_published_order() -> None:
     assert names[-4:] == ["lastact.0.weight", "lastact.0.bias", "classifier.weight", "classifier.bias"]
 
 
-@pytest.mark.parametrize("field", ["num_classes", "stem_channels", "cells_per_stage"])
-def test_a_size_below_one_is_refused(field: str) -> None:
-    with pytest.raises(NetworkError, match=f"{field}=0; use at least 1"):
-        SPACE.build(HEAVIEST, **{**SMALL, field: 0})
-
-
-def train(name: str, prune: bool, steps: int = 3) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Logits of each step; last gradients and weights; the recorded maps."""
-    torch.manual_seed(0)
-    network = SPACE.build(name, **SMALL)
-    if prune:
-        network.prune_dead_edges()
-    recorder = SnapshotRecorder(network, every=1, limit=steps)
-    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    images = torch.Generator().manual_seed(1)
-    logits = []
-    for _ in range(steps):
-        x = torch.randn(4, 3, 8, 8, generator=images)
-        target = torch.randint(0, 10, (4,), generator=images)
-        optimizer.zero_grad()
-        logits.append(network(x))
-        nn.functional.cross_entropy(logits[-1], target).backward()
-        recorder.step()
-        gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
-        optimizer.step()
-    state = [p.detach() for p in network.parameters()]
-    assert len(gradients) == len(state), "a parameter has no gradient"
-    return [x.detach() for x in logits], [*gradients, *state], recorder.trajectory().values
-
-
-def dead_cells() -> list[str]:
-    """Cells in which pruning has something to do, and the emptiest one."""
-    cells = [Cell.parse(name) for name in random.Random(2).sample(SPACE.arch_strings(), 300)]
-    chosen = [cell for cell in cells if cell.operations[3:].count("none") >= 2 and "nor_conv_3x3" in cell.operations]
-    return [NOTHING, *map(str, chosen[:15])]
-
-
-@pytest.mark.parametrize("name", dead_cells())
-def test_pruning_changes_no_logit_no_gradient_no_weight_and_no_map(name: str) -> None:
-    plain, pruned = train(name, prune=False), train(name, prune=True)
-    for mine, theirs in zip([*plain[0], *plain[1]], [*pruned[0], *pruned[1]], strict=True):
-        assert torch.equal(mine, theirs)
-    assert torch.equal(plain[2], pruned[2])
-
-
-def test_pruning_does_less_work() -> None:
-    """The convolution into a node that leads nowhere is not called."""
-    name = str(Cell(("nor_conv_3x3", "none", "none", "skip_connect", "none", "none")))
-    calls = {}
-    for prune in (False, True):
-        network = SPACE.build(name, **SMALL)
-        if prune:
-            network.prune_dead_edges()
-        seen: list[str] = []
-        network.cells[0].layers[0].register_forward_hook(lambda *_, seen=seen: seen.append("called"))
-        network(torch.zeros(2, 3, 8, 8))
-        calls[prune] = len(seen)
-    assert calls == {False: 1, True: 0}
-
-
-def test_initial_weights_do_not_depend_on_pruning_and_follow_the_seed() -> None:
-    states = []
-    for prune in (False, True):
-        torch.manual_seed(5)
-        network = SPACE.build(dead_cells()[1], **SMALL)
-        states.append((network.prune_dead_edges() if prune else network).state_dict())
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-
-
-@pytest.mark.parametrize("size", [8, 16, 32])
-def test_any_image_size_gives_logits(size: int) -> None:
-    assert SPACE.build(HEAVIEST, **SMALL)(torch.zeros(2, 3, size, size)).shape == (2, 10)
-
-
-def test_operations_stand_in_one_place() -> None:
+def test_operations_stand_in_one_place_in_the_published_order():
     assert OPERATIONS == ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+def test_initial_weights_are_a_function_of_the_seed():
+    states = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(seed)
+        states.append(SPACE.build(HEAVIEST, **SMALL).state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert not torch.equal(states[0]["stem.0.weight"], states[2]["stem.0.weight"])
+
+
+def test_a_network_of_nothing_trains():
+    network = SPACE.build(NOTHING, **SMALL)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    images, labels = torch.randn(6, 3, 8, 8), torch.tensor([0, 0, 0, 0, 1, 2])
+    losses = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = cross_entropy(network(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]  # the classifier's bias learns how frequent the labels are
+    assert network.stem[0].weight.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize("side", [4, 8, 20])
+def test_logits_have_one_column_per_class(side):
+    network = SPACE.build(SAMPLE[2], num_classes=13, stem_channels=4, cells_per_stage=1)
+    assert network(torch.zeros(2, 3, side, side)).shape == (2, 13)
+    assert network.features(torch.zeros(2, 3, side, side)).shape == (2, 16)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 3, 6, 8), (2, 3, 8, 9), (3, 8, 8)])
+def test_images_that_cannot_be_halved_twice_are_refused(shape):
+    with pytest.raises(NetworkError, match=r"divisible by 4, not \[.*; repeat a single channel, resize or pad"):
+        SPACE.build(NOTHING, **SMALL)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("field", ["num_classes", "stem_channels", "cells_per_stage"])
+@pytest.mark.parametrize("value", [0, -1, 2.5, "8"])
+def test_a_size_that_is_no_whole_number_from_1_on_is_refused(field, value):
+    with pytest.raises(NetworkError, match=f"cannot have {field}={value!r}; use a whole number from 1 on"):
+        SPACE.build(HEAVIEST, **{**SMALL, field: value})
+
+
+@pytest.mark.parametrize(("channels", "side"), [(16, 32), (32, 5), (3, 1), (64, 4)])
+def test_pooling_is_the_same_in_every_memory_format(channels, side):
+    """Channels-last pooling takes another way, which must not show."""
+    x = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(0))
+    expected = avg_pool2d(x.double(), 3, stride=1, padding=1, count_include_pad=False)
+    incoming = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    (expected_gradient,) = gradients_of(lambda v: avg_pool2d(v, 3, 1, 1, count_include_pad=False), x, incoming)
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        laid_out = x.contiguous(memory_format=memory_format)
+        torch.testing.assert_close(AveragePool()(laid_out), expected.float(), rtol=2e-6, atol=1e-6)
+        (gradient,) = gradients_of(AveragePool(), laid_out, incoming)
+        torch.testing.assert_close(gradient, expected_gradient, rtol=2e-6, atol=1e-6)
+
+
+def gradients_of(function, x, incoming):
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(function(x), x, incoming)
+
+
+def test_pooling_first_met_in_inference_mode_can_still_be_trained_through():
+    x = torch.randn(1, 7, 11, 11).contiguous(memory_format=torch.channels_last)  # a shape no other test uses
+    with torch.inference_mode():
+        AveragePool()(x)
+    gradients_of(AveragePool(), x, torch.ones_like(x))

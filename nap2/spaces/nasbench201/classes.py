@@ -1,35 +1,38 @@
 """Which cells are one network.
 
-`isomorphic` is the published string rule (6,466 classes). `functional` is stricter about what counts as different:
-after dropping `none`, dead edges and convolutions of an all-zero node, contracting skips, distributing the (linear)
-average pooling over sums and relabelling convolutions, two cells compute the same function (5,044 classes).
+`isomorphic` is the published string rule (6,466 classes). `functional` follows what a cell computes: after dropping
+`none`, dead edges and convolutions of an all-zero node, contracting skips, distributing the (linear) average pooling
+over sums and relabelling convolutions, two cells are the same function of their input and weights (5,044 classes).
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
-from itertools import permutations
+from itertools import groupby, permutations, product
 
-from nap2.spaces.nasbench201.cell import EDGES, Cell
+from nap2.spaces.nasbench201.cell import CONVOLUTIONS, EDGES, NUM_NODES, Cell
 
 ZERO = "#"
-CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
 INPUT = -1
 
 Term = tuple[int, int]
 """(poolings on the way, atom): the atom is `INPUT` or the edge of a convolution."""
 
+Sum = Counter[Term]
+"""The value of a node: how often each term is added."""
+
 
 @cache
 def isomorphic_class(arch_str: str) -> str:
     """The cell as nested sums from the input on: skips vanish, zero stays zero, summands are sorted."""
-    parts: list[list[str]] = [["0"], [], [], []]
-    for (source, target), operation in _edges(Cell.parse(arch_str)):
+    parts: list[list[str]] = [["0"], *([] for _ in range(NUM_NODES - 1))]
+    for (source, target), operation in _edges(arch_str):
         parts[target].append(_applied(operation, "+".join(sorted(parts[source]))))
     return "+".join(sorted(parts[-1]))
 
 
-def _edges(cell: Cell) -> list[tuple[tuple[int, int], str]]:
-    return list(zip(EDGES, cell.operations, strict=True))
+def _edges(arch_str: str) -> Iterator[tuple[tuple[int, int], str]]:
+    return zip(EDGES, Cell.parse(arch_str).operations, strict=True)
 
 
 def _applied(operation: str, value: str) -> str:
@@ -40,50 +43,51 @@ def _applied(operation: str, value: str) -> str:
 
 @cache
 def functional_class(arch_str: str) -> str:
-    """The function of the cell, up to the names of its convolutions."""
-    cell = Cell.parse(arch_str)
-    sums: list[Counter[Term]] = [Counter({(0, INPUT): 1}), Counter(), Counter(), Counter()]
-    reads: dict[int, Counter[Term]] = {}  # what each convolution is applied to, by edge
-    for edge, ((source, target), operation) in enumerate(_edges(cell)):
+    """The function of the cell, up to the names of its convolutions.
+
+    It reads like `2*p(x)+c0; c0=nor_conv_3x3(x)`: twice the pooled input, plus a convolution of the input.
+    """
+    sums: list[Sum] = [Counter({(0, INPUT): 1}), *(Counter() for _ in range(NUM_NODES - 1))]
+    reads: dict[int, tuple[str, Sum]] = {}  # each convolution and what it is applied to, by edge
+    for edge, ((source, target), operation) in enumerate(_edges(arch_str)):
         value = sums[source]
         if operation == "skip_connect":
             sums[target].update(value)
         elif operation == "avg_pool_3x3":
             sums[target].update({(poolings + 1, atom): n for (poolings, atom), n in value.items()})
         elif operation in CONVOLUTIONS and value:
-            reads[edge] = Counter(value)
-            sums[target][(0, edge)] += 1
-    return _smallest_spelling(cell, sums[-1], reads)
+            reads[edge] = operation, value.copy()
+            sums[target][0, edge] += 1
+    return min(_spelling(sums[-1], reads, order) for order in _orders(sums[-1], reads))
 
 
-def _smallest_spelling(cell: Cell, output: Counter[Term], reads: dict[int, Counter[Term]]) -> str:
-    """The first, in lexical order, of the spellings under every naming of the convolutions that the output needs."""
-    needed = _needed(output, reads)
-    spellings = (
-        _spelling(cell, output, reads, dict(zip(order, range(len(order)), strict=True)))
-        for order in permutations(needed)
-    )
-    return min(spellings)
+def _orders(output: Sum, reads: dict[int, tuple[str, Sum]]) -> Iterator[list[int]]:
+    """Every order of the convolutions that the output needs, but for those that their unfolded texts already decide."""
+    text: dict[int, str] = {INPUT: "x"}
+    for edge, (operation, value) in reads.items():  # a convolution reads only earlier ones
+        text[edge] = f"{operation}({_written(value, text)})"
+    alike = groupby(sorted(_needed(output, reads), key=text.__getitem__), key=text.__getitem__)
+    for choice in product(*(list(permutations(group)) for _, group in alike)):
+        yield [edge for group in choice for edge in group]
 
 
-def _needed(output: Counter[Term], reads: dict[int, Counter[Term]]) -> list[int]:
+def _needed(output: Sum, reads: dict[int, tuple[str, Sum]]) -> set[int]:
     needed: set[int] = set()
     waiting = [atom for _, atom in output]
     while waiting:
         atom = waiting.pop()
         if atom != INPUT and atom not in needed:
             needed.add(atom)
-            waiting += [inner for _, inner in reads[atom]]
-    return sorted(needed)
+            waiting += [inner for _, inner in reads[atom][1]]
+    return needed
 
 
-def _spelling(cell: Cell, output: Counter[Term], reads: dict[int, Counter[Term]], name: dict[int, int]) -> str:
-    def written(value: Counter[Term]) -> str:
-        return "+".join(
-            sorted(f"{n}*p{poolings}{'x' if a == INPUT else name[a]}" for (poolings, a), n in value.items())
-        )
+def _spelling(output: Sum, reads: dict[int, tuple[str, Sum]], order: list[int]) -> str:
+    name = {INPUT: "x"} | {edge: f"c{number}" for number, edge in enumerate(order)}
+    lines = [f"{name[edge]}={reads[edge][0]}({_written(reads[edge][1], name)})" for edge in order]
+    return "; ".join([_written(output, name), *lines])
 
-    lines = [
-        f"{name[edge]}={cell.operations[edge]}({written(reads[edge])})" for edge in sorted(name, key=name.__getitem__)
-    ]
-    return ";".join([written(output), *lines])
+
+def _written(value: Sum, name: dict[int, str]) -> str:
+    terms = (f"{f'{n}*' * (n > 1)}{'p(' * pools}{name[atom]}{')' * pools}" for (pools, atom), n in value.items())
+    return "+".join(sorted(terms)) or "0"

@@ -1,15 +1,18 @@
 """The network of a cell: stem, three stages of N cells with a residual reduction between them, head."""
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from nap2.errors import NetworkError
-from nap2.spaces.nasbench201.cell import EDGES, NUM_NODES, Cell, reaches_output
-from nap2.spaces.nasbench201.operations import ResidualReduction, build_operation
+from nap2.spaces.nasbench201.cell import EDGES, NUM_NODES, Cell
+from nap2.spaces.nasbench201.edge_roles import EdgeRole, edge_roles, is_cut_off
+from nap2.spaces.nasbench201.operations import ReLUConvBN, ResidualReduction, build_operation
+from nap2.spaces.nasbench201.zero_gradients import with_zero_gradients
 
 NUM_STAGES = 3
+SIDE_UNIT = 4  # the two branches of a reduction disagree about half of an odd side
 
 
 class InferCell(nn.Module):
@@ -18,30 +21,38 @@ class InferCell(nn.Module):
     def __init__(self, cell: Cell, channels: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(build_operation(name, channels) for name in cell.operations)
-        self.reaches_output = reaches_output(cell)
-        self.is_none = tuple(name == "none" for name in cell.operations)
-        self.pruned = False
-
-    def executed(self, edge: int) -> bool:
-        """Whether an edge is executed: when pruned, only if it can change the output."""
-        return not self.pruned or (not self.is_none[edge] and self.reaches_output[EDGES[edge][1]])
+        self.roles = (EdgeRole.WHOLE,) * len(EDGES)
+        self.pruned_roles = edge_roles(cell)
+        self.is_cut_off = is_cut_off(cell)
 
     def forward(self, x: Tensor) -> Tensor:
-        nodes: list[Tensor | None] = [x]
-        for target in range(1, NUM_NODES):
-            total: Tensor | None = None
-            for edge, (source, edge_target) in enumerate(EDGES):
-                if edge_target != target or not self.executed(edge):
-                    continue
-                value = self.layers[edge](_value(nodes[source], x))
-                total = value if total is None else total + value
-            nodes.append(total)
-        return _value(nodes[-1], x)
+        nodes: list[Tensor | None] = [x] + [None] * (NUM_NODES - 1)
+        for layer, (source, target), role in zip(self.layers, EDGES, self.roles, strict=True):
+            if role is EdgeRole.DEAD:
+                continue
+            value = self._bias(layer, x) if role is EdgeRole.BIAS else layer(nodes[source])
+            total = nodes[target]
+            nodes[target] = value if total is None else total + value
+        output = nodes[-1]
+        return self._zeros(x) if output is None else output
 
+    def _bias(self, layer: nn.Module, x: Tensor) -> Tensor:
+        return cast(ReLUConvBN, layer).of_zeros(self._zeros(x))
 
-def _value(node: Tensor | None, x: Tensor) -> Tensor:
-    """A node without executed edges is zero; made by a product, so that the gradients behind it are zeros too."""
-    return x.mul(0.0) if node is None else node
+    def _zeros(self, x: Tensor) -> Tensor:
+        """Where nothing else leads back to `x`, a product does, so that every gradient behind it is zero, not None."""
+        return x.mul(0.0) if self.is_cut_off else torch.zeros_like(x)
+
+    def prune(self) -> list[tuple[nn.Module, str]]:
+        """Execute what the output needs; return the owner and name of each parameter that is executed no more."""
+        self.roles = self.pruned_roles
+        idle: list[tuple[nn.Module, str]] = []
+        for layer, role in zip(self.layers, self.roles, strict=True):
+            if role is EdgeRole.DEAD:
+                idle += [(m, name) for m in layer.modules() for name, _ in m.named_parameters(recurse=False)]
+            elif role is EdgeRole.BIAS:
+                idle.append((cast(ReLUConvBN, layer).op[1], "weight"))
+        return idle
 
 
 class NASBench201Network(nn.Module):
@@ -60,59 +71,57 @@ class NASBench201Network(nn.Module):
         self.lastact = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.global_pooling = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(channels, num_classes)
-        self._dead: list[nn.Parameter] = []
+        self._idle: list[tuple[nn.Module, str]] = []  # by owner and name: loading may put another tensor in the place
 
     def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(x))
+        return with_zero_gradients(logits, self.idle_parameters())
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the classifier reads, `[B, 4 * stem_channels]`.
+
+        Raises:
+            NetworkError: for images of another shape.
+        """
+        if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] % SIDE_UNIT or x.shape[3] % SIDE_UNIT:
+            raise NetworkError(
+                f"A NAS-Bench-201 network reads images [B, 3, H, W] with H and W divisible by {SIDE_UNIT}, "
+                f"not {list(x.shape)}; repeat a single channel, resize or pad."
+            )
         x = self.stem(x)
         for block in self.cells:
             x = block(x)
-        x = self.global_pooling(self.lastact(x)).flatten(1)
-        logits: Tensor = self.classifier(x)
-        if self._dead and torch.is_grad_enabled():
-            logits = _WithZeroGradients.apply(logits, *self._dead)  # type: ignore[no-untyped-call]  # torch ships none
-        return logits
+        return cast(Tensor, self.global_pooling(self.lastact(x))).flatten(1)
 
     def prune_dead_edges(self) -> "NASBench201Network":
-        """Stop executing edges that cannot change the output; same logits, same gradients, less work.
+        """Stop executing what cannot change the output: same logits, same gradients, less work.
 
-        The unpruned network multiplies such edges by 0, so their weights get gradients of exactly 0, which momentum and
-        weight decay act on. Here they get the same zeros. Only running statistics of BatchNorms on such edges differ.
+        Every module stays in its place. Parameters that are executed no more get the gradients of exactly zero that the
+        published network gives them, so optimizers and feature maps see no difference and training loops need not know.
+        Only the running statistics of BatchNorms that cannot reach the output differ: they are not updated. (A network
+        whose activations overflow has diverged; there 0 · ∞ is no zero, and pruning is not exact.)
         """
-        self._dead = []
-        for block in self.cells:
-            if isinstance(block, InferCell):
-                block.pruned = True
-                for edge, layer in enumerate(block.layers):
-                    if not block.executed(edge):
-                        self._dead += layer.parameters()
+        self._idle = [place for block in self.cells if isinstance(block, InferCell) for place in block.prune()]
         return self
 
-
-class _WithZeroGradients(torch.autograd.Function):
-    """Passes a tensor on; gives some parameters that played no part in it a gradient of zeros."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.save_for_backward(*parameters)
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        return gradients[0], *(torch.zeros_like(p) for p in ctx.saved_tensors)
+    def idle_parameters(self) -> list[Tensor]:
+        """The parameters that a pruned network does not execute; empty before pruning."""
+        return [getattr(module, name) for module, name in self._idle]
 
 
-def build(arch_str: str, num_classes: int = 10, stem_channels: int = 16, cells_per_stage: int = 5) -> nn.Module:
+def build(
+    arch_str: str, num_classes: int = 10, stem_channels: int = 16, cells_per_stage: int = 5
+) -> NASBench201Network:
     """The network of an arch string, initialised by torch's defaults from its current random state.
+
+    Weights are drawn for every edge, before any pruning.
 
     Raises:
         ArchStringError: if the string cannot be read.
-        NetworkError: if a size is below 1.
+        NetworkError: if a size is no whole number, or below 1.
     """
-    for name, value in (
-        ("num_classes", num_classes),
-        ("stem_channels", stem_channels),
-        ("cells_per_stage", cells_per_stage),
-    ):
-        if value < 1:
-            raise NetworkError(f"A NAS-Bench-201 network cannot have {name}={value}; use at least 1.")
-    return NASBench201Network(Cell.parse(arch_str), num_classes, stem_channels, cells_per_stage)
+    sizes = {"num_classes": num_classes, "stem_channels": stem_channels, "cells_per_stage": cells_per_stage}
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise NetworkError(f"A NAS-Bench-201 network cannot have {name}={value!r}; use a whole number from 1 on.")
+    return NASBench201Network(Cell.parse(arch_str), **sizes)

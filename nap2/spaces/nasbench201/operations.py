@@ -3,7 +3,11 @@
 Modules and parameters are created in the published order, so that published weights load by order.
 """
 
+from functools import lru_cache
+
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d
 
 
 class Zero(nn.Module):
@@ -27,6 +31,53 @@ class ReLUConvBN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.op(x)
         return y
+
+    def of_zeros(self, zeros: Tensor) -> Tensor:
+        """What `forward` makes of zeros, bit by bit, without the convolution that would only make zeros of them."""
+        y: Tensor = self.op[2](zeros)
+        return y
+
+
+class AveragePool(nn.AvgPool2d):
+    """3×3 mean of the neighbours that exist.
+
+    PyTorch's own kernel spends its time per pixel and not per value, so few channels make it slow on a CPU. There the
+    same sum is a depthwise convolution of ones: 2 to 3 times faster at 16 channels, equal up to rounding.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(3, stride=1, padding=1, count_include_pad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not _is_faster_by_convolution(x):
+            return super().forward(x)
+        channels, height, width = x.shape[-3:]
+        total = conv2d(x, _ones(channels, 1, 3, 3), padding=1, groups=channels)
+        return total / _num_neighbours(height, width)
+
+
+def _is_faster_by_convolution(x: Tensor) -> bool:
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.dim() == 4
+        and x.shape[1] <= 32
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch annotates it nowhere
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)  # the constant outlives the mode of the pass that happens to need it first
+def _ones(*shape: int) -> Tensor:
+    return torch.ones(shape, dtype=torch.float32, device="cpu")
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _num_neighbours(height: int, width: int) -> Tensor:
+    """float32 `[1, 1, height, width]`: 4 in a corner, 6 at a border, 9 inside."""
+    return avg_pool2d(_ones(1, 1, height, width), 3, 1, 1, divisor_override=1)
 
 
 class ResidualReduction(nn.Module):
@@ -55,6 +106,6 @@ def build_operation(name: str, channels: int) -> nn.Module:
         case "nor_conv_3x3":
             return ReLUConvBN(channels, channels, 3)
         case "avg_pool_3x3":
-            return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+            return AveragePool()
         case _:
             raise KeyError(name)

@@ -8,7 +8,7 @@ BATCH_NORM = 2  # scale and shift per channel
 
 
 def num_parameters(arch_str: str, num_classes: int = 10, stem_channels: int = 16, cells_per_stage: int = 5) -> int:
-    """Trainable parameters of `build(arch_str, …)`; `none`-fed convolutions count, as published."""
+    """Trainable parameters of `build(arch_str, …)`; convolutions that reach no output count, as published."""
     operations = Cell.parse(arch_str).operations
     channels = stem_channels
     total = 3 * 9 * channels + BATCH_NORM * channels
