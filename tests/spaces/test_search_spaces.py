@@ -46,7 +46,7 @@ def test_the_index_of_an_unreadable_string_is_refused(space):
 @EVERY_SPACE
 def test_a_mistyped_skeleton_is_refused_before_anything_is_built(space):
     space.check_skeleton(space.default_skeleton)
-    with pytest.raises(UnknownNameError, match="'stem_chanels'.* Did you mean 'stem_channels'"):
+    with pytest.raises(UnknownNameError, match=r"'stem_chanels'.* Did you mean 'stem_channels'"):
         space.check_skeleton({"stem_chanels": 8})
     for value in (0, 2.0, "8", True, None):
         with pytest.raises(NetworkError, match=f"stem_channels={value!r}; use a whole number from 1 on"):
