@@ -18,6 +18,8 @@ Item = TypeVar("Item")
 LINE_EVERY_S = 30.0
 
 console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 120  # a batch log has no width of its own
 
 
 @dataclass

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from nap2.baselines.graph_regression import GraphRegression
+from nap2.baselines.learning_curve import rank_curves
 from nap2.checkpoint import load_checkpoint, load_into, load_spec
 from nap2.config import Config
 from nap2.errors import EvaluationError
@@ -88,17 +89,24 @@ def size_predictions(config: Config, pool: Pool) -> Predictions:
     return Predictions(method="parameters", values=np.array([[counts]]), init_time_s=0.0, query_time_s=(0.0,))
 
 
-def early_stopping_predictions(curves: Sequence[Curve], budgets: Budgets, seconds: Sequence[float]) -> Predictions:
-    """Validation accuracy at the same budget: what the same training tells without any predictor."""
-    values = [[curve.snapshot_accuracy[count - 1] for curve in curves] for count in budgets.snapshots]
-    return Predictions(
-        method="validation accuracy",
-        values=np.asarray([values], dtype=np.float64),
-        query_batches=budgets.batches,
-        snapshots=budgets.snapshots,
-        init_time_s=0.0,
-        query_time_s=tuple(seconds),
-    )
+CURVE_SCORES = ("early_stopping", "last_losses", "sotl")
+"""Of `LEARNING_CURVES`, those that mean something within the first epoch."""
+
+
+def curve_predictions(curves: Sequence[Curve], budgets: Budgets, seconds: Sequence[float]) -> list[Predictions]:
+    """What the same training tells without any predictor; `early_stopping` is validation accuracy at the budget."""
+    every, batches = budgets.every, budgets.batches
+    return [
+        Predictions(
+            method=name,
+            values=rank_curves(name, curves, batches, every=every, batches_per_epoch=batches[-1])[None],
+            query_batches=batches,
+            snapshots=budgets.snapshots,
+            init_time_s=0.0,
+            query_time_s=tuple(seconds),
+        )
+        for name in CURVE_SCORES
+    ]
 
 
 def graph_predictions(config: Config, pool: Pool, size: int) -> Predictions:

@@ -20,7 +20,7 @@ from nap2.snapshots.store import SnapshotStore
 from nap2.stages.console import console, say
 from nap2.stages.contenders import (
     budgets_of,
-    early_stopping_predictions,
+    curve_predictions,
     embeddings_of,
     graph_predictions,
     nap2_predictions,
@@ -61,7 +61,7 @@ def contenders(config: Config, store: SnapshotStore, pool: Pool, size: int) -> l
     methods = [nap2_predictions(config, pool, embeddings_of(config), budgets, size, seconds)]
     if config.evaluate.baselines:
         methods += [
-            early_stopping_predictions(curves, budgets, seconds),
+            *curve_predictions(curves, budgets, seconds),
             size_predictions(config, pool),
             graph_predictions(config, pool, size),
         ]

@@ -27,7 +27,12 @@ def run(config: Config) -> int:
 
 
 def _say_next(config: Config) -> None:
+    here = f"experiment={config.name}"
     say("what to try next:")
-    say(f"  python train.py stage=curves experiment={config.name}            the training curves behind the table")
-    say(f"  python train.py stage=proxies experiment={config.name}           zero-cost proxies on the same candidates")
-    say("  python train.py stage=snapshot experiment=nb201_cifar10 snapshot.plan=true   what real data would cost")
+    for command, why in (
+        (f"stage=curves {here}", "the training curves behind the table"),
+        (f"stage=proxies {here}", "zero-cost proxies on the same candidates"),
+        (f"stage=rank {here}", "rank ten architectures that nobody has trained"),
+        ("stage=snapshot experiment=nb201_cifar10 snapshot.plan=true", "what the real thing would cost"),
+    ):
+        say(f"  .venv/bin/python train.py {command:<60} {why}")
