@@ -10,7 +10,7 @@ import time
 import pytest
 from fakes_campaign import STEPS, candidates, contents, curve, make_store, make_train, trajectory
 
-from nap2.errors import CampaignError, StoreError
+from nap2.errors import CampaignError, ConfigError, StoreError
 from nap2.stages.campaign import StopFlag, run_worker
 from nap2.stages.campaign import worker as worker_module
 
@@ -98,8 +98,11 @@ def test_training_that_ends_without_a_result_is_a_failure(store):
     assert next(iter(store.failures().values())).reason == "its training ended without a result"
 
 
-@pytest.mark.parametrize("error", [StoreError("the disk or quota is full"), OSError(errno.ENOSPC, "No space left")])
-def test_a_store_that_cannot_be_written_stops_the_worker_and_blames_no_candidate(store, error):
+@pytest.mark.parametrize(
+    "error",
+    [StoreError("the disk or quota is full"), OSError(errno.ENOSPC, "No space left"), ConfigError("25 snapshots")],
+)
+def test_what_no_candidate_is_to_blame_for_stops_the_worker(store, error):
     def train(candidate, writer, stop_requested):
         raise error
 

@@ -13,7 +13,7 @@ from nap2.stages.campaign.ledger import Ledger
 from nap2.stages.campaign.overview import UPDATE_EVERY_S, Overview, shown_overview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
-from nap2.stages.campaign.worker_process import WorkerJob
+from nap2.stages.campaign.worker_job import WorkerJob
 
 
 def run_local_campaign(

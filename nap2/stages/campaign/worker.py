@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 
-from nap2.errors import CampaignError, Nap2Error, StoreError
+from nap2.errors import CampaignError, ConfigError, DataFileError, Nap2Error, StoreError, UnknownNameError
 from nap2.snapshots.claims import HEARTBEAT_S, STALE_AFTER_S, read_owner
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
@@ -28,6 +28,7 @@ PATIENCE_S = STALE_AFTER_S + 2 * HEARTBEAT_S
 MAX_FAILURES_IN_A_ROW = 20
 """Unexpected exceptions of so many candidates in a row are the fault of the machine or the code, not theirs."""
 
+_NOT_ITS_FAULT = (StoreError, ConfigError, UnknownNameError, DataFileError)
 _ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 
 
@@ -69,7 +70,8 @@ def run_worker(
         overview: what is told of the progress; by default one that suits where the output goes.
 
     Raises:
-        StoreError: if the store cannot be written: no candidate is to blame, so none is recorded as failed.
+        StoreError, ConfigError, UnknownNameError, DataFileError, OSError: if the store cannot be written, or images and
+            request do not fit together: no candidate is to blame, so none is recorded as failed.
         CampaignError: if so many candidates in a row failed unexpectedly that something else must be wrong.
     """
     if retry_failed and tries_before is None:
@@ -148,7 +150,7 @@ class _Worker:
     def _after_exception(self, candidate: Candidate, writer: CandidateWriter, error: Exception) -> Outcome:
         if isinstance(error, StoreError) and self._was_taken_over(candidate):
             return Outcome.HELD
-        if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT):
+        if isinstance(error, _NOT_ITS_FAULT) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT):
             raise error
         if not isinstance(error, Nap2Error):
             self.failures_in_a_row += 1

@@ -1,0 +1,133 @@
+"""Submit a campaign, and the stages that follow it, to a Slurm cluster.
+
+python -m slurm.submit experiment=nb201_cifar10 trainer=gpu --tasks 32 --at-most 8 --gres gpu:1 --partition gtx1080
+python -m slurm.submit … --dry-run            print the commands, submit nothing
+python -m slurm.submit … --stages snapshot    only this stage (again): what is complete is not trained twice
+"""
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nap2.errors import CampaignError, Nap2Error
+from nap2.stages.compose import compose_config
+from nap2.stages.console import say
+from slurm.chain import STAGES, Job, Resources, chain
+
+LOGS = Path("runs/slurm")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code (2: refused)."""
+    options, overrides = _parse(arguments)
+    try:
+        _check(overrides, options.gres)
+        resources = Resources(
+            options.partition, options.account, options.gres, options.cpus, options.mem, options.time, options.sbatch
+        )
+        jobs = chain(options.stages, overrides, options.tasks, options.at_most, resources)
+        if options.dry_run:
+            submit(jobs, _printed)
+        else:
+            _check_cluster()
+            LOGS.mkdir(parents=True, exist_ok=True)
+            submit(jobs, _submitted)
+    except Nap2Error as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+def submit(jobs: Sequence[Job], run: Callable[[Job, list[str]], str]) -> dict[str, str]:
+    """Hand each job to `run(job, command)` in order; the ids it returns go into the dependencies of later ones."""
+    ids: dict[str, str] = {}
+    for job in jobs:
+        ids[job.name] = run(job, job.command(ids))
+    return ids
+
+
+def _printed(job: Job, command: list[str]) -> str:
+    say(f"# {job.why}")
+    say(shlex.join(command))
+    return f"{{{job.name}}}"
+
+
+def _submitted(job: Job, command: list[str]) -> str:
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        reason = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
+        raise CampaignError(f"Slurm refused {job.name}: {reason}; jobs submitted before it stay in the queue.")
+    id = result.stdout.strip().split(";")[0]  # `id;cluster` where there are several clusters
+    say(f"{id}  {job.name:<14} {job.why}")
+    return id
+
+
+def _check(overrides: Sequence[str], gres: str | None) -> None:
+    """A typing error costs a second here, and a night in the queue otherwise."""
+    for text in overrides:
+        if "=" not in text:
+            raise CampaignError(f"{text!r} cannot be read as key=value; options such as --tasks begin with two dashes.")
+        if text.partition("=")[0] in ("stage", "snapshot.shard"):
+            raise CampaignError(f"{text} is for the submitter to set; choose stages with --stages.")
+    _, config = compose_config(["stage=snapshot", *overrides])
+    is_cuda = config.trainer.device.startswith("cuda")
+    if is_cuda and gres is None:
+        raise CampaignError(
+            "trainer.device=cuda, but no GPU is asked for; add --gres gpu:1 (or your cluster's name of it)."
+        )
+    if gres is not None and not is_cuda:
+        raise CampaignError(
+            f"--gres {gres} would stand idle, for trainer.device={config.trainer.device}; add trainer=gpu."
+        )
+
+
+def _check_cluster() -> None:
+    if shutil.which("sbatch") is None:
+        raise CampaignError(
+            "sbatch is not installed here; log in to a submit host of your cluster, "
+            "see the commands with --dry-run, or train on this machine with `python train.py stage=snapshot workers=N`."
+        )
+    if not Path("train.py").is_file():
+        raise CampaignError(f"train.py is not in {Path.cwd()}; submit from the folder of the checkout.")
+
+
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="python -m slurm.submit",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Everything of the form key=value is passed on to train.py.",
+    )
+    parser.add_argument("--tasks", type=_positive, default=16, help="parts the campaign is cut into (default 16)")
+    parser.add_argument("--at-most", type=_positive, default=8, help="tasks that run at the same time (default 8)")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="which stages (default all)")
+    parser.add_argument("--partition", help="as in sbatch (default: the cluster's)")
+    parser.add_argument("--account", help="as in sbatch")
+    parser.add_argument("--gres", help="what a task needs on a GPU, e.g. gpu:1 or gpu:gtx_1080:1 (default: no GPU)")
+    parser.add_argument("--cpus", type=_positive, default=2, help="cores a job (default 2)")
+    parser.add_argument("--mem", default="8G", help="memory a job (default 8G)")
+    parser.add_argument("--time", default="04:00:00", help="time limit a job; jobs go on after it (default 4 hours)")
+    parser.add_argument(
+        "--sbatch", action="append", default=[], metavar="OPTION", help="any other option, e.g. --sbatch=--qos=low"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the commands, submit nothing")
+    options, rest = parser.parse_known_intermixed_args(arguments)
+    unknown = [text for text in rest if text.startswith("-")]
+    if unknown:
+        parser.error(f"unknown option {unknown[0]}")
+    return options, rest
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,26 @@
+"""One real Slurm for all tests of this folder; they skip, with the reason, where it cannot be started."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from mini_slurm import MiniSlurm, missing_programs
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    if missing := missing_programs():
+        pytest.skip(f"no Slurm here: {', '.join(missing)} missing; `make test-slurm` installs it where it can")
+    folder = Path(tempfile.mkdtemp(prefix="slurm"))  # not pytest's own: a socket's path may have 107 characters
+    mini = MiniSlurm(folder / "s")
+    try:
+        try:
+            mini.start()
+        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"Slurm is installed but does not start here: {error}")
+        yield mini
+    finally:
+        mini.stop()
+        shutil.rmtree(folder, ignore_errors=True)
