@@ -2,8 +2,7 @@
 
 A layer of 16 units fills 272 of the 1,200 places of its row, and a network of 40 layers leaves 25 rows empty.
 `CompactRows` holds the rows of a batch of maps without these places, grouped by the number of units, so that the first
-layer of the encoder (four fifths of its arithmetic) becomes one small product per group. The columns of a group lie as
-in `nap2.snapshots.layout`.
+layer of the encoder (four fifths of its arithmetic) becomes one small product per group.
 """
 
 from collections import defaultdict
@@ -29,13 +28,13 @@ class Group:
     """Rows of one width.
 
     Attributes:
-        units: output units of the layers behind these rows, at most 99.
-        rows: int64 `[R]`, where the rows lie among `B * 65`.
-        values: `[R, N]`, their log-normalised statistics in the order of `nap2.snapshots.layout`.
+        rows: int64 `[R]`, where they lie among `B * 65`.
+        places: int64 `[N]`, which of the 1,200 places of a row are kept.
+        values: `[R, N]`, their log-normalised statistics at these places.
     """
 
-    units: int
     rows: Tensor
+    places: Tensor
     values: Tensor
 
 
@@ -48,8 +47,8 @@ class CompactRows:
 
 
 @lru_cache(maxsize=512)
-def columns(units: int, device: torch.device) -> Tensor:
-    """int64 `[N]`: which of the 1,200 places of a row a layer of this many units fills. Do not modify: it is cached."""
+def filled_places(units: int, device: torch.device) -> Tensor:
+    """int64 `[N]`: which places of a row a layer of this many units fills, in the order of `nap2.snapshots.layout`."""
     return dense_index((units,)).to(device)
 
 
@@ -70,9 +69,11 @@ def compact_dense(rows: Tensor) -> CompactRows:
         chosen = (group_of_row == index).nonzero().squeeze(1)
         if len(chosen):
             values = rows.index_select(0, chosen)
-            if units < SAMPLED_UNITS:
-                values = values.index_select(1, columns(units, rows.device))
-            groups.append(Group(units, chosen, values))
+            if units == SAMPLED_UNITS:
+                groups.append(Group(chosen, torch.arange(ROW_SIZE, device=rows.device), values))
+            else:
+                places = filled_places(units, rows.device)
+                groups.append(Group(chosen, places, values.index_select(1, places)))
     return CompactRows(len(rows) // MAX_LAYERS, tuple(groups))
 
 
@@ -94,10 +95,10 @@ def compact_ragged(maps: Sequence[tuple[Tensor, Sequence[int]]]) -> CompactRows:
             rows = (first_row[:, None] + layers).flatten()
             parts[width].append((rows, values[:, start:stop].reshape(len(rows), -1)))
         num_maps += len(values)
-    groups = [
-        Group(width, torch.cat([rows for rows, _ in joined]), torch.cat([values for _, values in joined]))
-        for width, joined in parts.items()
-    ]
+    groups = []
+    for width, joined in parts.items():
+        rows, values = (torch.cat(tensors) for tensors in zip(*joined, strict=True))
+        groups.append(Group(rows, filled_places(width, rows.device), values))
     return CompactRows(num_maps, tuple(groups))
 
 
@@ -135,14 +136,14 @@ class _CompactLinear(torch.autograd.Function):
         weight_gradient = gradient.new_zeros(ctx.weight_shape)
         for group in ctx.compact.groups:
             part = gradient.index_select(0, group.rows).t() @ group.values
-            weight_gradient.index_add_(1, columns(group.units, gradient.device), part)
+            weight_gradient.index_add_(1, group.places, part)
         return weight_gradient, gradient.sum(0), None
 
 
 def _product(compact: CompactRows, weight: Tensor, bias: Tensor, *, rectify: bool) -> Tensor:
     output = (bias.relu() if rectify else bias).repeat(compact.num_maps * MAX_LAYERS, 1)
     for group in compact.groups:
-        part = weight.index_select(1, columns(group.units, weight.device))
+        part = weight.index_select(1, group.places)
         result = torch.addmm(bias, group.values, part.t())
         output.index_copy_(0, group.rows, result.relu_() if rectify else result)
     return output

@@ -1,0 +1,128 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nap2.checkpoint import load_checkpoint, load_into, load_spec, save_checkpoint
+from nap2.errors import CheckpointError
+
+TENSORS = {"first": {"weight": torch.randn(2, 3)}, "second": {"bias": torch.arange(4)}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "saved", TENSORS, {"kind": "test", "every": 100}, "# Card\n")
+    return tmp_path / "saved"
+
+
+def test_what_is_saved_is_loaded_bit_by_bit(folder: Path) -> None:
+    spec, tensors = load_checkpoint(folder)
+    assert (spec["kind"], spec["every"]) == ("test", 100)
+    torch.testing.assert_close(tensors, TENSORS, rtol=0, atol=0)
+    assert (folder / "card.md").read_text() == "# Card\n"
+    assert spec["components"]["first"]["tensors"] == {"weight": ["float32", [2, 3]]}
+
+
+def test_the_folder_holds_no_pickle(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "card.md",
+        "first.safetensors",
+        "second.safetensors",
+        "spec.json",
+    ]
+
+
+def test_tensors_that_share_memory_or_are_views_can_be_saved(tmp_path: Path) -> None:
+    base = torch.arange(6.0).view(2, 3)
+    save_checkpoint(tmp_path / "c", {"net": {"a": base.t(), "b": base}}, {"kind": "test"}, "")
+    torch.testing.assert_close(load_checkpoint(tmp_path / "c")[1]["net"], {"a": base.t(), "b": base})
+
+
+def test_saving_again_replaces_the_folder_whole(folder: Path) -> None:
+    save_checkpoint(folder, {"third": {}}, {"kind": "other"}, "")
+    assert list(load_checkpoint(folder)[1]) == ["third"]
+    assert not (folder / "first.safetensors").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["saved"]
+
+
+def test_a_failed_save_leaves_the_old_one_and_nothing_else(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"The spec of .* must be JSON .*give plain finite values"):
+        save_checkpoint(folder, TENSORS, {"kind": "test", "loss": float("nan")}, "")
+    assert load_spec(folder)["every"] == 100
+    assert [path.name for path in folder.parent.iterdir()] == ["saved"]
+
+
+def test_a_spec_without_a_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no 'kind'; say what the checkpoint is"):
+        save_checkpoint(tmp_path / "c", TENSORS, {}, "")
+    assert not list(tmp_path.iterdir())
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def edit_spec(folder: Path, **changes) -> None:
+    path = folder / "spec.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+DAMAGES = {
+    r"is not the file that spec.json describes \(SHA-256 differs\); copy it again": lambda f: flip_a_bit(
+        f / "first.safetensors"
+    ),
+    r"SHA-256 differs": lambda f: (f / "first.safetensors").write_bytes((f / "first.safetensors").read_bytes()[:-4]),
+    r"Component 'second' of .* is missing: no second.safetensors": lambda f: (f / "second.safetensors").unlink(),
+    r"No checkpoint at .*: found a folder without spec.json": lambda f: (f / "spec.json").unlink(),
+    r"spec.json is damaged \(JSONDecodeError": lambda f: (f / "spec.json").write_text("{"),
+    r"spec.json is damaged \(KeyError\('kind'\)\)": lambda f: (f / "spec.json").write_text('{"format_version": 1}'),
+    r"spec.json is damaged": lambda f: (f / "spec.json").write_text("[1]"),
+    r"has format 2 with 2 components, this version reads format 1": lambda f: edit_spec(f, format_version=2),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_damage_is_refused_in_one_line(folder: Path, message: str) -> None:
+    DAMAGES[message](folder)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_tensors_than_the_spec_lists_are_refused(folder: Path) -> None:
+    spec = load_spec(folder)
+    spec["components"]["first"]["tensors"] = {"weight": ["float32", [3, 2]]}
+    edit_spec(folder, components=spec["components"])
+    with pytest.raises(CheckpointError, match=r"first.safetensors holds other tensors than spec.json lists"):
+        load_checkpoint(folder)
+
+
+def test_another_kind_is_refused(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Asked for a checkpoint of kind 'cae', but .* is a 'test'"):
+        load_checkpoint(folder, "cae")
+    assert load_checkpoint(folder, "test")
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"No checkpoint at .*nowhere: found nothing; give the folder"):
+        load_checkpoint(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"weight": torch.zeros(2, 3)}, "The checkpoint of net lacks tensor 'bias'"),
+        ({"weight": torch.zeros(2, 3), "bias": torch.zeros(2), "x": torch.zeros(1)}, "has the unknown tensor 'x'"),
+        (
+            {"weight": torch.zeros(3, 2), "bias": torch.zeros(2)},
+            r"'weight' of net has shape \[3, 2\], the network needs \[2, 3\]",
+        ),
+    ],
+)
+def test_a_network_of_another_shape_is_refused(state, message) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_into(nn.Linear(3, 2), state, "net")

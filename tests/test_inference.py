@@ -1,0 +1,263 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from fakes_predictor import random_predictor, random_trajectory
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import nap2
+from nap2.checkpoint import load_checkpoint, save_checkpoint
+from nap2.errors import CheckpointError, NetworkError, UnknownNameError
+from nap2.inference import Predictor, Ranking
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return random_predictor()
+
+
+@pytest.fixture(scope="module")
+def folder(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    predictor.save(folder, "# A predictor\n", dataset="none")
+    return folder
+
+
+def test_a_loaded_predictor_predicts_bit_by_bit_what_the_saved_one_did(predictor: Predictor, folder: Path) -> None:
+    loaded = nap2.Predictor.from_pretrained(folder)
+    for trajectory in (random_trajectory(1), random_trajectory(5, seed=3, units=(16, 120, 10))):
+        assert loaded.predict(trajectory) == predictor.predict(trajectory)
+        assert torch.equal(loaded.embed(trajectory), predictor.embed(trajectory))
+    assert (loaded.every, loaded.num_snapshots, loaded.spec["dataset"]) == (100, 5, "none")
+
+
+def test_a_prediction_is_the_networks_on_the_embedding(predictor: Predictor) -> None:
+    trajectory = random_trajectory(3)
+    embedding = predictor.embed(trajectory)
+    assert embedding.shape == (3, 256)
+    with torch.no_grad():
+        expected = float(predictor.net(embedding[None]))
+    assert predictor.predict(trajectory) == pytest.approx(expected, abs=1e-6)
+    assert 0 <= expected <= 1
+
+
+def test_many_are_predicted_as_each_alone(predictor: Predictor) -> None:
+    trajectories = [random_trajectory(k, seed=k, units=(4,) * k) for k in (2, 5, 1)]
+    expected = [predictor.predict(t) for t in trajectories]
+    assert predictor.predict_many(trajectories) == pytest.approx(expected, abs=1e-6)
+    assert predictor.predict_many([]) == []
+
+
+@pytest.mark.parametrize(
+    ("trajectory", "message"),
+    [
+        (random_trajectory(2, every=10), "reads a snapshot every 100 steps.*one every 10; record it with every=100"),
+        (random_trajectory(6), r"reads 1 to 5 snapshots, the trajectory holds 6; pass trajectory.first\(5\)"),
+        (random_trajectory(0), "reads 1 to 5 snapshots, the trajectory holds 0"),
+    ],
+)
+def test_a_trajectory_that_does_not_fit_is_refused_in_one_line(predictor: Predictor, trajectory, message) -> None:
+    for ask in (predictor.predict, predictor.embed, lambda t: predictor.predict_many([random_trajectory(1), t])):
+        with pytest.raises(CheckpointError, match=message) as caught:
+            ask(trajectory)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_name_is_looked_up_in_the_variable_then_beside_the_package(folder: Path, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("nap2.inference.predictor.BESIDE", folder.parent)
+    monkeypatch.setenv("NAP2_CHECKPOINTS", str(tmp_path))
+    assert Predictor.from_pretrained("tiny").spec["dataset"] == "none"
+    random_predictor(every=7).save(tmp_path / "tiny", "")
+    assert Predictor.from_pretrained("tiny").every == 7
+    with pytest.raises(UnknownNameError, match=r"No checkpoint in .* is called 'tinny'. Did you mean 'tiny'?"):
+        Predictor.from_pretrained("tinny")
+
+
+def test_a_folder_that_is_no_predictor_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"No checkpoint at .*nowhere: found nothing"):
+        Predictor.from_pretrained(tmp_path / "nowhere")
+    save_checkpoint(tmp_path / "cae", {"encoder": {}}, {"kind": "cae"}, "")
+    with pytest.raises(CheckpointError, match=r"Asked for a checkpoint of kind 'predictor', but .* is a 'cae'"):
+        Predictor.from_pretrained(tmp_path / "cae")
+
+
+def test_components_that_do_not_fit_are_refused(folder: Path) -> None:
+    spec, tensors = load_checkpoint(folder)
+    for change, message in (
+        ({"weights_encoder": None}, "lacks weights_encoder"),
+        ({"predictor": {"x": torch.zeros(1)}}, "lacks the tensors of its GRU"),
+        (
+            {"gradients_encoder": {**tensors["gradients_encoder"], "conv3.bias": torch.zeros(3)}},
+            r"'conv3.bias' of gradients",
+        ),
+    ):
+        changed = {name: state for name, state in {**tensors, **change}.items() if state is not None}
+        with pytest.raises(CheckpointError, match=message):
+            Predictor.assemble(changed, spec)
+    with pytest.raises(CheckpointError, match="needs 'every', a whole number from 1, and holds None"):
+        Predictor.assemble(tensors, {"num_snapshots": 5})
+
+
+INFERENCE_ALONE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"numpy", "scipy", "lightning", "hydra", "omegaconf", "zarr", "sklearn"}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refuse())
+import warnings; warnings.simplefilter("ignore")
+import nap2
+trajectory = nap2.Trajectory.load(sys.argv[2])
+print(repr(nap2.Predictor.from_pretrained(sys.argv[1]).predict(trajectory)))
+import torch
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+recorder = nap2.SnapshotRecorder(model, every=1)
+model(torch.zeros(2, 4)).sum().backward()
+recorder.step()
+assert len(recorder.trajectory()) == 1
+"""
+
+
+def test_loading_predicting_and_recording_need_torch_and_safetensors_alone(
+    predictor: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    trajectory = random_trajectory(3)
+    trajectory.save(tmp_path / "t.safetensors")
+    command = [sys.executable, "-c", INFERENCE_ALONE, str(folder), str(tmp_path / "t.safetensors")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout) == pytest.approx(predictor.predict(trajectory), abs=1e-6)
+
+
+def small_net(width: int, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, width, 3), nn.BatchNorm2d(width), nn.Dropout(0.5), nn.Flatten(), nn.LazyLinear(3))
+
+
+def ready(net: nn.Module) -> nn.Module:
+    net(torch.zeros(2, 1, 4, 4))
+    return net
+
+
+def loader(**options) -> DataLoader:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(24, 1, 4, 4, generator=generator)
+    return DataLoader(TensorDataset(images, torch.arange(24) % 3), batch_size=4, **options)
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Predictor:
+    return random_predictor(every=2, num_snapshots=6)
+
+
+class Exploding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x.flatten(1)) * torch.nan
+
+
+class Failing(Exploding):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no forward\nhere")
+
+
+def test_models_are_ranked_best_first_and_left_untouched(ranker: Predictor) -> None:
+    models = {f"w{width}": ready(small_net(width)) for width in (2, 5, 3)}
+    before = {name: {k: v.clone() for k, v in model.state_dict().items()} for name, model in models.items()}
+    state = torch.get_rng_state()
+    ranking = ranker.rank(models, loader(shuffle=True), query_batches=8)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [r.rank for r in ranking] == [1, 2, 3]
+    accuracies = [r.predicted_accuracy for r in ranking]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert {r.name for r in ranking} == models.keys()
+    assert all(r.failure is None and r.query_batches == 8 and r.query_time_s > 0 for r in ranking)
+    for name, model in models.items():
+        torch.testing.assert_close(model.state_dict(), before[name], rtol=0, atol=0)
+        assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_prediction_does_not_depend_on_company_or_order(ranker: Predictor) -> None:
+    models = {f"w{width}": ready(small_net(width)) for width in (2, 5)}
+    for batches in (loader(shuffle=True), loader(shuffle=True, generator=torch.Generator().manual_seed(5))):
+        together = {r.name: r.predicted_accuracy for r in ranker.rank(models, batches, 8)}
+        for name in models:
+            (alone,) = ranker.rank({name: models[name]}, batches, 8)
+            assert alone.predicted_accuracy == together[name]
+
+
+def test_a_ranking_equals_a_loop_written_by_hand(ranker: Predictor) -> None:
+    batches = list(loader())
+    (ranked,) = ranker.rank({"net": ready(small_net(2))}, batches, 4, recipe="nasbench201_adamw", seed=7)
+    net = ready(small_net(2)).train()
+    recorder = nap2.SnapshotRecorder(net, every=2)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=5e-2)
+    torch.manual_seed(7)
+    for images, labels in batches[:4]:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(images), labels).backward()
+        recorder.step()
+        optimizer.step()
+    assert ranked.predicted_accuracy == pytest.approx(ranker.predict(recorder.trajectory()), abs=1e-4)
+
+
+def test_failures_come_last_with_their_reason(ranker: Predictor) -> None:
+    models = {"nan": Exploding(), "bad": Failing(), "empty": nn.Flatten(), "good": ready(small_net(2))}
+    ranking = ranker.rank(models, loader(), 2)
+    assert [r.name for r in ranking] == ["good", "nan", "bad", "empty"]
+    assert [r.predicted_accuracy is None for r in ranking] == [False, True, True, True]
+    assert ranking[1].failure == "diverged: the loss was nan at mini-batch 1"
+    assert ranking[2].failure == "RuntimeError: no forward here"
+    assert ranking[3].failure.startswith("NetworkError: ")
+    assert [str(r).split()[0] for r in ranking] == ["1", "2", "3", "4"]
+
+
+def test_an_iterator_is_read_once_and_shown_to_all(ranker: Predictor) -> None:
+    models = {"a": ready(small_net(2)), "b": ready(small_net(2))}
+    ranking = ranker.rank(models, iter(loader()), 4)
+    assert ranking[0].predicted_accuracy == ranking[1].predicted_accuracy
+
+
+def test_a_loader_shorter_than_the_query_starts_again(ranker: Predictor) -> None:
+    batches = list(loader())[:2]
+    models = {"net": ready(small_net(2))}
+    twice = ranker.rank(models, batches * 2, 4)[0].predicted_accuracy
+    assert ranker.rank(models, batches, 4)[0].predicted_accuracy == pytest.approx(twice, abs=1e-6)
+
+
+class Changing:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __iter__(self):
+        self.calls += 1
+        yield from [(torch.full((2, 1, 4, 4), float(self.calls)), torch.tensor([0, 1]))] * 4
+
+
+def test_a_loader_that_gives_other_batches_is_refused(ranker: Predictor) -> None:
+    models = {"a": ready(small_net(2)), "b": ready(small_net(2))}
+    with pytest.raises(NetworkError, match=r"another batch 1 the second time.*pass a list of batches"):
+        ranker.rank(models, Changing(), 2)
+    with pytest.raises(NetworkError, match="gives no batch"):
+        ranker.rank(models, [], 2)
+
+
+@pytest.mark.parametrize("query_batches", [1, 13])
+def test_a_query_that_does_not_fit_is_refused_before_any_training(ranker: Predictor, query_batches: int) -> None:
+    with pytest.raises(CheckpointError, match=f"after {query_batches} mini-batches, but this predictor reads 2 to 12"):
+        ranker.rank({"bad": Failing()}, [], query_batches)
+
+
+def test_an_unknown_recipe_is_refused(ranker: Predictor) -> None:
+    with pytest.raises(UnknownNameError, match="No recipe is called 'nasbench'"):
+        ranker.rank({}, [], 2, recipe="nasbench")
+
+
+def test_a_ranking_prints_as_one_line() -> None:
+    assert str(Ranking(1, "net", 0.9123, None, 100, 2.0)) == "  1   91.23 %  net  (100 mini-batches, 2.0 s)"
