@@ -1,0 +1,43 @@
+"""stage=report: every result row of a run in one page, beside the published figures where there are any."""
+
+from pathlib import Path
+
+from nap2.config import Config
+from nap2.errors import EvaluationError
+from nap2.evaluation.aggregate import Aggregate, aggregate
+from nap2.evaluation.published import load_published
+from nap2.evaluation.rows import read_rows
+from nap2.evaluation.tables import to_markdown
+from nap2.evaluation.views import budget_table, cost_table, published_table
+from nap2.stages.console import say
+
+
+def run(config: Config) -> int:
+    """Write `<runs>/report.md` from all `rows.jsonl` below the run folder."""
+    root = Path(config.paths.runs)
+    sources = sorted(root.glob("**/rows.jsonl"))
+    if not sources:
+        raise EvaluationError(f"No result rows under {root}; run stage=evaluate or stage=proxies first.")
+    published = load_published(config.report.published) if config.report.published else []
+    parts = [f"# {config.name}", "Every figure below is derived from the rows named above its table."]
+    for source in sources:
+        found = aggregate(read_rows(source))
+        parts += [f"## {source.parent.relative_to(root)}", f"Rows: `{source}`", *_tables(found)]
+        if published:
+            parts.append(to_markdown(published_table(found, published)))
+    path = root / "report.md"
+    path.write_text("\n\n".join(parts) + "\n")
+    say(f"report: {path}, from {len(sources)} files of rows")
+    return 0
+
+
+def _tables(found: list[Aggregate]) -> list[str]:
+    """Methods by budget where a budget was spent, by cost elsewhere; one of each per train size."""
+    if not any(one.row.query_batches for one in found):
+        return [to_markdown(cost_table(found))]
+    sizes = sorted({one.row.train_size for one in found} - {0})
+    tables = []
+    for size in sizes:
+        chosen = [one for one in found if one.row.train_size in (0, size)]
+        tables += [to_markdown(budget_table(chosen, metric)) for metric in ("kendall_tau", "spearman_rho")]
+    return tables
