@@ -1,15 +1,13 @@
 """Where everything goes when layers are summarised together: fixed by their shapes, so worked out once."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nap2.schema import QUANTILES, SCALAR_STATISTICS
-from nap2.snapshots.layout import num_quantile_places, num_scalar_places
+from nap2.schema import MAX_VALUES, QUANTILES, SCALAR_STATISTICS
 
 Kind = tuple[torch.device, torch.dtype, int, int]  # device, dtype, units, values per unit
 
@@ -42,38 +40,42 @@ def plan(kinds: tuple[Kind, ...]) -> Plan:
     for layer, kind in enumerate(kinds):
         layers_by_kind[kind].append(layer)
     blocks = tuple(tuple(layers) for layers in layers_by_kind.values())
-    order = [layer for layers in blocks for layer in layers]
-    units = [kinds[layer][2] for layer in order]
+    order = torch.tensor([layer for layers in blocks for layer in layers])
+    layer_index = order.argsort()
+    units = torch.tensor([kind[2] for kind in kinds])[order]
+    sizes = torch.tensor([kind[3] for kind in kinds])[order]
     layers = torch.arange(len(order))
-    layer_index = torch.tensor(order).argsort()
     tensors = (
         _unit_index(units),
         _entry_index(units, layer_index),
         layer_index,
-        torch.cat([layers.repeat_interleave(torch.tensor(units)), layers]),
-        torch.tensor([kinds[layer][2] * kinds[layer][3] for layer in order]),
+        torch.cat([layers.repeat_interleave(units), layers]),
+        units * sizes,
     )
     return Plan(blocks, *(tensor.to(kinds[0][0]) for tensor in tensors))
 
 
-def _unit_index(units: Sequence[int]) -> Tensor:
-    index = torch.full((len(units), max(units)), sum(units))
-    start = 0
-    for place, layer_units in enumerate(units):
-        index[place, :layer_units] = torch.arange(start, start + layer_units)
-        start += layer_units
-    return index
+def _unit_index(units: Tensor) -> Tensor:
+    places = torch.arange(int(units.max()))
+    return torch.where(places < units[:, None], _first_unit(units)[:, None] + places, units.sum())
 
 
-def _entry_index(units: Sequence[int], layer_index: Tensor) -> Tensor:
-    num_units, num_sources = sum(units), sum(units) + len(units)
-    first_unit = torch.tensor([0, *units]).cumsum(0)
-    statistics = torch.arange(len(SCALAR_STATISTICS))[:, None] * num_sources
-    quantiles = len(SCALAR_STATISTICS) * num_sources + torch.arange(len(QUANTILES))
-    parts = []
-    for place in layer_index.tolist():
-        sources = torch.cat([torch.tensor([num_units + place]), first_unit[place] + torch.arange(units[place])])
-        parts.append((statistics + sources[: num_scalar_places(units[place])]).flatten())
-        quantile_sources = sources[: num_quantile_places(units[place]) // len(QUANTILES)]
-        parts.append((quantile_sources[:, None] * len(QUANTILES) + quantiles).flatten())
-    return torch.cat(parts)
+def _entry_index(units: Tensor, layer_index: Tensor) -> Tensor:
+    """All places `[L, F, V]` of dense maps are numbered; those that are not padding are kept, in that order."""
+    num_units, num_sources = units.sum(), units.sum() + len(units)
+    places = torch.arange(MAX_VALUES)
+    sources = torch.where(
+        places == 0, num_units + torch.arange(len(units))[:, None], _first_unit(units)[:, None] + places - 1
+    )
+    num_scalars, num_quantiles = len(SCALAR_STATISTICS), len(QUANTILES)
+    scalar_entries = torch.arange(num_scalars)[:, None] * num_sources + sources[:, None]  # [L, 11, V]
+    quantile_entries = (
+        num_scalars * num_sources + sources[:, places // num_quantiles] * num_quantiles + places % num_quantiles
+    )
+    entries = torch.cat([scalar_entries, quantile_entries[:, None]], dim=1)  # [L, F, V]
+    limits = torch.stack([1 + units] * num_scalars + [num_quantiles * (1 + units)], dim=1)
+    return entries[layer_index][places < limits[layer_index][..., None]]
+
+
+def _first_unit(units: Tensor) -> Tensor:
+    return units.cumsum(0) - units
