@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -45,6 +46,11 @@ class CandidateModule(LightningModule):
         """Logits `[B, classes]`."""
         logits: Tensor = self.network(images)
         return logits
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Batches cut on the training device stay as they are, without Lightning's walk through them."""
+        images, labels = batch
+        return images.to(device), labels.to(device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one mini-batch."""

@@ -27,11 +27,18 @@ class RecorderCallback(Callback):
         every: optimizer steps between two snapshots.
         limit: snapshots after which nothing more is recorded.
         attribute: name of the network inside the LightningModule, like `net`; None records the whole module.
+        recorder: use this one, which knows its network, interval and limit, instead of making one.
     """
 
-    def __init__(self, every: int = DEFAULT_EVERY, limit: int = MAX_SNAPSHOTS, attribute: str | None = None) -> None:
+    def __init__(
+        self,
+        every: int = DEFAULT_EVERY,
+        limit: int = MAX_SNAPSHOTS,
+        attribute: str | None = None,
+        recorder: SnapshotRecorder | None = None,
+    ) -> None:
         self.every, self.limit, self.attribute = every, limit, attribute
-        self._recorder: SnapshotRecorder | None = None
+        self._recorder, self._is_given = recorder, recorder is not None
         self._state: dict[str, Any] = {}
 
     @property
@@ -51,6 +58,8 @@ class RecorderCallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the network; a second fit of the same callback goes on counting where the first one ended."""
+        if self._is_given:
+            return
         state = self.state_dict()
         network = pl_module if self.attribute is None else getattr(pl_module, self.attribute, None)
         if not isinstance(network, nn.Module):

@@ -57,7 +57,7 @@ class RunState:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         # A damaged archive shows as any of these; a run that begins again is right, only later.
-        except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError):
+        except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, pickle.UnpicklingError):
             return cls(candidate_id)
         if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             return cls(candidate_id)

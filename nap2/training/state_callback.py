@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from nap2.training.candidate_module import CandidateModule
 from nap2.training.curve_callback import CurveCallback
@@ -52,10 +53,17 @@ class StateCallback(Callback):
         is_epoch_end = step % pl_module.batches_per_epoch == 0
         is_due = is_epoch_end and self.curve.watch.seconds - self._saved_s > SAVE_EVERY_S
         has_snapshot = self.curve.recorder.num_snapshots > self._saved_snapshots
-        self.is_stopped = trainer.received_sigterm or self.stop_requested()
+        self.is_stopped = self.stop_requested() or trainer.received_sigterm
         if has_snapshot or is_due or self.is_stopped:
             self.save(trainer, pl_module, step)
         trainer.should_stop = self.is_stopped
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save if SIGTERM came after this step's look at it; Lightning raises it between two steps only."""
+        if isinstance(exception, SIGTERMException) and not self.is_stopped:
+            assert isinstance(pl_module, CandidateModule)
+            self.is_stopped = True
+            self.save(trainer, pl_module, pl_module.first_step + trainer.global_step)
 
     def save(self, trainer: Trainer, pl_module: CandidateModule, step: int) -> None:
         """Replace the file by the state after `step` steps; the time it takes is no training time.

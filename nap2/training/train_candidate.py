@@ -12,6 +12,7 @@ from nap2.errors import ConfigError, UnknownNameError
 from nap2.seeding import forked_random_state, make_deterministic, seed_from
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
 from nap2.training.candidate_module import CandidateModule
@@ -119,8 +120,9 @@ def train_candidate(
     network = _build(plan, prune)
     if state.network:
         network.load_state_dict(state.network)
-    recorder = RecorderCallback(candidate.setting.every, num_snapshots, attribute="network")
-    recorder.load_state_dict(state.recorder)
+    recorder = SnapshotRecorder(network, candidate.setting.every, num_snapshots)
+    if state.recorder:
+        recorder.load_state_dict(state.recorder)
     if state.step < plan.num_steps and not _train(plan, image_data, network, recorder, state, writer, stop_requested):
         return False
     curve = _cut(state.curve, plan, image_data.batches_per_epoch)
@@ -170,7 +172,7 @@ def _train(
     plan: _Plan,
     image_data: CandidateData,
     network: nn.Module,
-    recorder: RecorderCallback,
+    recorder: SnapshotRecorder,
     state: RunState,
     writer: Writer,
     stop_requested: Callable[[], bool] | None,
@@ -178,8 +180,8 @@ def _train(
     """Whether the run came to its end."""
     num_steps = plan.num_steps - state.step
     batches = image_data.for_run(plan.candidate.seed, state.step, num_steps, plan.device)
-    watch = Stopwatch(state.seconds)
-    curve = CurveCallback(state.curve, recorder, batches.val_dataloader(), watch)
+    watch, recording = Stopwatch(state.seconds), RecorderCallback(recorder=recorder)
+    curve = CurveCallback(state.curve, recording, batches.val_dataloader(), watch)
     asked = stop_requested or (lambda: False)
     keeper = StateCallback(state, writer.state_path, curve, plan.num_steps, asked)
     module = CandidateModule(
@@ -192,7 +194,7 @@ def _train(
     )
     with forked_random_state(seed_from(plan.candidate.seed, "training")):
         try:
-            fit(module, batches.train_dataloader(), [recorder, curve, keeper], plan.device, num_steps)
+            fit(module, batches.train_dataloader(), [recording, curve, keeper], plan.device, num_steps)
         except SystemExit:  # SIGTERM; whoever handles that signal may rather be asked
             if not (keeper.is_stopped and asked()):
                 raise

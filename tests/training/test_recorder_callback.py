@@ -1,0 +1,141 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from fakes_training import ARCH, RECIPE, tiny_data
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+from nap2.errors import NetworkError
+from nap2.snapshots.recorder import SnapshotRecorder
+from nap2.spaces import SPACES
+from nap2.training import RecorderCallback
+from nap2.training.candidate_module import CandidateModule
+from nap2.training.quiet_trainer import fit
+
+SKELETON = {"num_classes": 3, "stem_channels": 4, "cells_per_stage": 1}
+
+
+class OwnModule(LightningModule):
+    """Somebody else's module: a small network and plain SGD."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def training_step(self, batch, batch_idx):
+        return cross_entropy(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def loader(count=24):
+    random = torch.Generator().manual_seed(1)
+    data = TensorDataset(torch.randn(count * 4, 6, generator=random), torch.randint(3, (count * 4,), generator=random))
+    return DataLoader(data, batch_size=4)
+
+
+def quiet(**kwargs):
+    defaults = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "accelerator": "cpu"}
+    return Trainer(**{**defaults, "enable_checkpointing": False, "max_epochs": 1, **kwargs})
+
+
+def final_weights(every):
+    """After 30 steps of a candidate, through Lightning, with snapshots every so many steps or without any."""
+    torch.manual_seed(4)
+    network = SPACES["nasbench201"].build(ARCH, **SKELETON)
+    callbacks = [RecorderCallback(every, attribute="network")] if every else []
+    batches = tiny_data().for_run(4, 0, 30, "cpu").train_dataloader()
+    fit(CandidateModule(network, RECIPE, 3, 6), batches, callbacks, torch.device("cpu"), 30)
+    assert not every or callbacks[0].num_snapshots == 30 // every
+    return network.state_dict()
+
+
+def test_recording_changes_nothing():
+    plain = final_weights(every=None)
+    for every in (10, 2):
+        recorded = final_weights(every)
+        assert all(torch.equal(recorded[name], plain[name]) for name in plain)
+
+
+def test_it_records_what_the_plain_recorder_records():
+    callback = RecorderCallback(every=6)
+    quiet(callbacks=[callback]).fit(OwnModule(), loader())
+    module = OwnModule()
+    optimizer, recorder = module.configure_optimizers(), SnapshotRecorder(module, every=6)
+    for batch in loader():
+        optimizer.zero_grad()
+        module.training_step(batch, 0).backward()
+        recorder.step()
+        optimizer.step()
+    assert callback.num_snapshots == 4
+    assert torch.equal(callback.trajectory().values, recorder.trajectory().values)
+
+
+def test_gradients_are_accumulated_and_not_yet_clipped():
+    callback = RecorderCallback(every=3)
+    quiet(callbacks=[callback], accumulate_grad_batches=2, gradient_clip_val=1e-3).fit(OwnModule(), loader(6))
+    module = OwnModule()
+    optimizer, recorder = module.configure_optimizers(), SnapshotRecorder(module, every=3)
+    for index, batch in enumerate(loader(6)):
+        (module.training_step(batch, 0) / 2).backward()
+        if index % 2:
+            recorder.step()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), 1e-3)
+            optimizer.step()
+            optimizer.zero_grad()
+    assert torch.equal(callback.trajectory().values, recorder.trajectory().values)
+
+
+def test_only_steps_of_the_first_optimizer_count():
+    class TwoOptimizers(OwnModule):
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization = False
+
+        def training_step(self, batch, batch_idx):
+            for optimizer in self.optimizers():
+                optimizer.zero_grad()
+                self.manual_backward(super().training_step(batch, batch_idx))
+                optimizer.step()
+
+        def configure_optimizers(self):
+            return [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in (self.net[0], self.net[2])]
+
+    callback = RecorderCallback(every=6)
+    quiet(callbacks=[callback]).fit(TwoOptimizers(), loader())
+    assert callback.num_snapshots == 4
+
+
+def test_an_attribute_names_the_network():
+    callback, module = RecorderCallback(every=6, limit=2, attribute="net"), OwnModule()
+    quiet(callbacks=[callback]).fit(module, loader())
+    assert callback.trajectory().layer_names == ("0", "2")
+    assert len(callback.trajectory()) == 2
+    with pytest.raises(NetworkError, match=r"OwnModule has no module 'model' to record.*attribute="):
+        quiet(callbacks=[RecorderCallback(attribute="model")]).fit(OwnModule(), loader())
+
+
+def test_a_checkpoint_carries_the_recorder(tmp_path):
+    whole = RecorderCallback(every=10)
+    quiet(callbacks=[whole], max_epochs=2).fit(OwnModule(), loader())
+    first = RecorderCallback(every=10)
+    trainer = quiet(callbacks=[first])
+    trainer.fit(OwnModule(), loader())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    second = RecorderCallback(every=10)
+    quiet(callbacks=[second], max_epochs=2).fit(OwnModule(), loader(), ckpt_path=tmp_path / "run.ckpt")
+    assert second.num_snapshots == 4
+    assert torch.equal(second.trajectory().values, whole.trajectory().values)
+
+
+def test_state_can_be_copied_before_the_first_fit():
+    callback = RecorderCallback()
+    assert callback.num_snapshots == 0
+    assert deepcopy(callback).state_dict() == {}
+    with pytest.raises(NetworkError, match="the trainer has not started"):
+        callback.trajectory()

@@ -1,0 +1,63 @@
+import os
+
+import pytest
+import torch
+
+from nap2.snapshots.curve import Curve
+from nap2.training.run_state import RunState
+
+
+def state(step=7):
+    momentum = {"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+    return RunState(
+        "abc", step, {"w": torch.arange(6.0).view(2, 3)}, momentum, {"num_steps": step}, Curve([1.5], [0.5], [2.0]), 3.5
+    )
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    state().save(tmp_path / "deep" / "state.pt")
+    loaded = RunState.load(tmp_path / "deep" / "state.pt", "abc")
+    assert (loaded.step, loaded.seconds, loaded.curve) == (7, 3.5, Curve([1.5], [0.5], [2.0]))
+    assert torch.equal(loaded.network["w"], state().network["w"])
+    assert torch.equal(loaded.optimizer["state"][0]["momentum_buffer"], torch.ones(3))
+
+
+def test_memory_layout_survives(tmp_path):
+    weight = torch.randn(4, 3, 2, 2).to(memory_format=torch.channels_last)
+    RunState("abc", network={"w": weight}).save(tmp_path / "s.pt")
+    assert RunState.load(tmp_path / "s.pt", "abc").network["w"].stride() == weight.stride()
+
+
+def test_a_failed_save_keeps_the_old_state_and_no_rubbish(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    state(7).save(path)
+
+    def refuse(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        state(8).save(path)
+    assert RunState.load(path, "abc").step == 7
+    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"rubbish", b"PK\x03\x04cut"])
+def test_a_missing_or_damaged_file_is_a_fresh_start(tmp_path, content):
+    if content is not None:
+        (tmp_path / "state.pt").write_bytes(content)
+    assert RunState.load(tmp_path / "state.pt", "abc").step == 0
+
+
+def test_a_state_of_another_run_or_format_is_a_fresh_start(tmp_path):
+    state().save(tmp_path / "state.pt")
+    assert RunState.load(tmp_path / "state.pt", "other").step == 0
+    torch.save({"format": 0, "candidate_id": "abc", "step": 7}, tmp_path / "old.pt")
+    assert RunState.load(tmp_path / "old.pt", "abc").step == 0
+    torch.save([1, 2], tmp_path / "list.pt")
+    assert RunState.load(tmp_path / "list.pt", "abc").step == 0
+
+
+def test_nothing_in_the_file_is_executed(tmp_path):
+    torch.save({"format": 1, "candidate_id": "abc", "step": os.getcwd}, tmp_path / "state.pt")
+    assert RunState.load(tmp_path / "state.pt", "abc").step == 0
