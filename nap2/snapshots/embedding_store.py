@@ -31,7 +31,7 @@ class EmbeddingStore:
     @classmethod
     def create(cls, path: Path, ids: Sequence[str], num_snapshots: int, size: int, encoders: str) -> "EmbeddingStore":
         """Open the group at `path` if it holds just these, else start it anew (embeddings can always be made again)."""
-        wanted = {"ids": list(ids), "encoders": encoders, "num_snapshots": num_snapshots}
+        wanted: dict[str, Any] = {"ids": list(ids), "encoders": encoders, "num_snapshots": num_snapshots}
         if (path / "zarr.json").is_file():
             group = zarr.open_group(path, mode="r+")
             if {key: group.attrs.get(key) for key in wanted} == wanted:

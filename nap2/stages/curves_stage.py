@@ -39,7 +39,8 @@ def draw(found: list[StoredCandidate], accuracy: list[float], title: str, path: 
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    norm = Normalize(100 * min(accuracy), 100 * max(accuracy))
+    low = float(np.quantile(accuracy, 0.1))  # a network that learned nothing must not use up the colours
+    norm = Normalize(100 * low, 100 * max(accuracy), clip=True)
     figure, (loss_axes, accuracy_axes) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for stored, final in zip(found, accuracy, strict=True):
         colour = mpl.colormaps["viridis"](norm(100 * final))
@@ -50,6 +51,6 @@ def draw(found: list[StoredCandidate], accuracy: list[float], title: str, path: 
         accuracy_axes.plot(steps, 100 * np.asarray(stored.curve.snapshot_accuracy), color=colour, lw=1.2, marker=".")
     loss_axes.set(xlabel="mini-batches", ylabel=f"training loss (mean of {SMOOTHING})", title=title)
     accuracy_axes.set(xlabel="mini-batches", ylabel="validation accuracy at each snapshot (%)")
-    figure.colorbar(ScalarMappable(norm, "viridis"), ax=accuracy_axes, label="final accuracy (%)")
+    figure.colorbar(ScalarMappable(norm, "viridis"), ax=accuracy_axes, label="final accuracy (%)", extend="min")
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -1,15 +1,17 @@
 """stage=rank: train architectures for one query each and rank them with a trained predictor."""
 
+import csv
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 
 from nap2.config import Config
 from nap2.errors import ConfigError
-from nap2.inference import Predictor
+from nap2.inference import Predictor, Ranking
 from nap2.seeding import forked_random_state
 from nap2.stages.candidates import draw, space_of
-from nap2.stages.console import console, say
+from nap2.stages.console import say
 from nap2.stages.parts import built
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device, trainer_parts
@@ -47,8 +49,13 @@ def run(config: Config) -> int:
             models[name] = space.build(name, **config.space.skeleton).to(device)
     say(f"ranking {len(models)} architectures after {options.query_batches} mini-batches each")
     ranking = predictor.rank(models, data.train_dataloader(), options.query_batches, recipe=str(config.recipe["name"]))
-    folder = Path(config.paths.runs)
     for place in ranking:
-        console.print(place, soft_wrap=True, markup=False)
-    folder.mkdir(parents=True, exist_ok=True)
+        say(str(place))
+    path = Path(config.paths.runs) / "ranking.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Ranking)])
+        writer.writeheader()
+        writer.writerows(asdict(place) for place in ranking)
+    say(f"ranking: {path}")
     return 0
