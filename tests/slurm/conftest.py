@@ -2,11 +2,15 @@
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from mini_slurm import MiniSlurm, missing_programs
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/stages")]  # the submitter is no installed package; fakes_campaign
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 from fakes_campaign import STEPS, candidates, contents, make_store, make_train
 
 from nap2.stages.campaign import run_worker

@@ -10,7 +10,7 @@ import time
 import pytest
 from fakes_campaign import STEPS, candidates, contents, curve, make_store, make_train, trajectory
 
-from nap2.errors import CampaignError, ConfigError, StoreError
+from nap2.errors import CampaignError, ConfigError, Nap2Error, StoreError
 from nap2.stages.campaign import StopFlag, run_worker
 from nap2.stages.campaign import worker as worker_module
 
@@ -99,14 +99,18 @@ def test_training_that_ends_without_a_result_is_a_failure(store):
 
 
 @pytest.mark.parametrize(
-    "error",
-    [StoreError("the disk or quota is full"), OSError(errno.ENOSPC, "No space left"), ConfigError("25 snapshots")],
+    ("error", "message"),
+    [
+        (StoreError("the disk or quota is full"), "^the disk or quota is full$"),
+        (OSError(errno.ENOSPC, "No space left"), "the machine refused: .*No space left; correct that and run it again"),
+        (ConfigError("25 snapshots do not fit"), "^25 snapshots do not fit$"),
+    ],
 )
-def test_what_no_candidate_is_to_blame_for_stops_the_worker(store, error):
+def test_what_no_candidate_is_to_blame_for_stops_the_worker(store, error, message):
     def train(candidate, writer, stop_requested):
         raise error
 
-    with pytest.raises(type(error)):
+    with pytest.raises(Nap2Error, match=message):
         run(store, candidates(3), train)
     assert not store.failures()
 

@@ -70,8 +70,8 @@ def run_worker(
         overview: what is told of the progress; by default one that suits where the output goes.
 
     Raises:
-        StoreError, ConfigError, UnknownNameError, DataFileError, OSError: if the store cannot be written, or images and
-            request do not fit together: no candidate is to blame, so none is recorded as failed.
+        StoreError, ConfigError, UnknownNameError, DataFileError: if the store cannot be written, or images and request
+            do not fit together: no candidate is to blame, so none is recorded as failed.
         CampaignError: if so many candidates in a row failed unexpectedly that something else must be wrong.
     """
     if retry_failed and tries_before is None:
@@ -150,8 +150,12 @@ class _Worker:
     def _after_exception(self, candidate: Candidate, writer: CandidateWriter, error: Exception) -> Outcome:
         if isinstance(error, StoreError) and self._was_taken_over(candidate):
             return Outcome.HELD
-        if isinstance(error, _NOT_ITS_FAULT) or (isinstance(error, OSError) and error.errno in _ENVIRONMENT):
+        if isinstance(error, _NOT_ITS_FAULT):
             raise error
+        if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
+            raise StoreError(
+                f"Training stopped, for the machine refused: {error}; correct that and run it again."
+            ) from error
         if not isinstance(error, Nap2Error):
             self.failures_in_a_row += 1
             self.overview.note("".join(traceback.format_exception(error)).rstrip())

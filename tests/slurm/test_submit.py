@@ -1,0 +1,109 @@
+"""What the submitter would do, and what it refuses; no Slurm needed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from slurm import submit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EXPECTED = """\
+# 4 parts of the campaign, at most 2 at a time
+sbatch --parsable --job-name=nap2-snapshot --array=0-3%2 --partition=gtx1080 --gres=gpu:1 --cpus-per-task=2 --mem=8G \
+--time=04:00:00 --qos=low slurm/snapshot.sbatch 4 experiment=digits trainer=gpu
+# verifies what is there; waits for the array's end, for one failed candidate must not stop the rest
+sbatch --parsable --job-name=nap2-index '--dependency=afterany:{snapshot}' --kill-on-invalid-dep=yes \
+--partition=gtx1080 --cpus-per-task=2 --mem=8G --time=04:00:00 --qos=low slurm/stage.sbatch stage=index \
+experiment=digits trainer=cpu
+# the autoencoder of weights
+sbatch --parsable --job-name=nap2-cae-weights '--dependency=afterok:{index}' --kill-on-invalid-dep=yes \
+--partition=gtx1080 --gres=gpu:1 --cpus-per-task=2 --mem=8G --time=04:00:00 --qos=low slurm/stage.sbatch stage=cae \
+cae.modality=weights experiment=digits trainer=gpu
+# the autoencoder of gradients
+sbatch --parsable --job-name=nap2-cae-gradients '--dependency=afterok:{index}' --kill-on-invalid-dep=yes \
+--partition=gtx1080 --gres=gpu:1 --cpus-per-task=2 --mem=8G --time=04:00:00 --qos=low slurm/stage.sbatch stage=cae \
+cae.modality=gradients experiment=digits trainer=gpu
+# needs both encoders
+sbatch --parsable --job-name=nap2-embed '--dependency=afterok:{cae-weights}:{cae-gradients}' \
+--kill-on-invalid-dep=yes --partition=gtx1080 --gres=gpu:1 --cpus-per-task=2 --mem=8G --time=04:00:00 --qos=low \
+slurm/stage.sbatch stage=embed experiment=digits trainer=gpu
+# needs all embeddings
+sbatch --parsable --job-name=nap2-predictor '--dependency=afterok:{embed}' --kill-on-invalid-dep=yes \
+--partition=gtx1080 --gres=gpu:1 --cpus-per-task=2 --mem=8G --time=04:00:00 --qos=low slurm/stage.sbatch \
+stage=predictor experiment=digits trainer=gpu
+# needs all predictors
+sbatch --parsable --job-name=nap2-evaluate '--dependency=afterok:{predictor}' --kill-on-invalid-dep=yes \
+--partition=gtx1080 --cpus-per-task=2 --mem=8G --time=04:00:00 --qos=low slurm/stage.sbatch stage=evaluate \
+experiment=digits trainer=cpu
+"""
+
+
+def test_a_dry_run_prints_the_whole_chain_and_submits_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    options = ["--tasks=4", "--at-most=2", "--partition=gtx1080", "--gres=gpu:1", "--sbatch=--qos=low", "--dry-run"]
+    assert submit.main([*options, "experiment=digits", "trainer=gpu"]) == 0
+    assert capsys.readouterr().out == EXPECTED
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_waits_for_the_last_one_before_it_that_is_submitted_too(capsys):
+    assert submit.main(["--stages", "predictor", "snapshot", "--dry-run", "experiment=digits"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "--array=0-15%8" in lines[1]
+    assert "--dependency=afterany:{snapshot}" in lines[3]
+    assert "stage=predictor" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=digit"], r"Did you mean 'digits'"),
+        (["snapshot.num_snapshot=3"], r"Did you mean 'snapshot.num_snapshots'"),
+        (["digits"], r"'digits' cannot be read as key=value; options such as --tasks begin with two dashes"),
+        (["stage=cae"], r"stage=cae is for the submitter to set; choose stages with --stages"),
+        (["snapshot.shard=1/2"], r"snapshot.shard=1/2 is for the submitter to set"),
+        (["trainer=gpu"], r"trainer.device=cuda, but no GPU is asked for; add --gres gpu:1"),
+        (["--gres", "gpu:1"], r"--gres gpu:1 would stand idle, for trainer.device=cpu; add trainer=gpu"),
+    ],
+)
+def test_mistakes_are_refused_before_they_wait_in_a_queue(capsys, arguments, message):
+    assert submit.main([*arguments, "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message.replace("\\", "") in error
+    assert error.count("\n") == 1
+
+
+def test_a_machine_without_slurm_is_told_what_to_do(capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert submit.main(["experiment=digits"]) == 2
+    assert "sbatch is not installed here; log in to a submit host of your cluster, see the commands with --dry-run" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("script", ["snapshot.sbatch", "stage.sbatch"])
+def test_the_scripts_carry_what_survival_depends_on(script):
+    text = (ROOT / "slurm" / script).read_text()
+    for line in ("--requeue", "--open-mode=append", "--signal=B:USR1@90"):
+        assert f"#SBATCH {line}\n" in text
+    subprocess.run(["bash", "-n", str(ROOT / "slurm" / script)], check=True)
+
+
+def test_an_array_task_trains_its_part_of_the_list():
+    """The part is counted from the number given, not from the tasks that happen to be in the array."""
+    environment = {
+        **os.environ,
+        "NAP2_PYTHON": "echo",
+        "SLURM_ARRAY_JOB_ID": "9",
+        "SLURM_ARRAY_TASK_ID": "3",
+        "SLURM_ARRAY_TASK_COUNT": "1",
+    }
+    script = str(ROOT / "slurm/snapshot.sbatch")
+    command = ["bash", script, "32", "experiment=digits"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[1] == "train.py stage=snapshot experiment=digits snapshot.shard=3/32"
