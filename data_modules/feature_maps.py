@@ -23,6 +23,7 @@ from nap2.feature_maps import log_normalise
 from nap2.schema import MAX_LAYERS, MAX_SNAPSHOTS, MAX_VALUES, MODALITIES, NUM_STATISTICS
 from nap2.snapshots.candidate_folder import read_attributes
 from nap2.snapshots.layout import dense_index
+from nap2.snapshots.shelf import folder_of
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.trajectory import Trajectory
 
@@ -104,7 +105,9 @@ class FeatureMapDataModule(LightningDataModule):
     def _cache(self, store: SnapshotStore) -> MapCache | None:
         if self.cache_dir is None or self.cache_gb <= 0:
             return None
-        contents = ((i, k, read_attributes(store.folder(i))["content_sha256"]) for i, k in self.lengths.items())
+        complete = store.complete()
+        folders = ((i, k, folder_of(store.shelf, i, complete[i])) for i, k in self.lengths.items())
+        contents = ((i, k, read_attributes(folder)["content_sha256"]) for i, k, folder in folders)
         return open_cache(self.cache_dir, self.modality, cache_key(self.modality, contents), self.cache_gb)
 
 
