@@ -30,6 +30,8 @@ def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictCon
     with initialize_config_dir(str(conf), version_base="1.3"):
         _check_keys(values, known=set(_keys(_plain(_compose(choices)))))
         tree = _compose(overrides)
+        if missing := sorted(OmegaConf.missing_keys(tree)):
+            raise ConfigError(f"{', '.join(missing)} must be set; add {missing[0]}=… to the command.")
         try:
             config = OmegaConf.to_object(tree)
         except OmegaConfBaseException as error:

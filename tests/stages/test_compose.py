@@ -24,7 +24,14 @@ def test_every_experiment_composes_into_a_typed_config(experiment: str) -> None:
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_composes(dataset: str) -> None:
-    assert compose_config(["stage=snapshot", f"dataset={dataset}"])[1].dataset.num_classes > 1
+    own = ["dataset.name=mine", "dataset.num_classes=3"] if dataset.startswith("own_") else []
+    where = {"own_folder": ["dataset.reader.root=here"], "own_npz": ["dataset.reader.path=here.npz"]}.get(dataset, [])
+    assert compose_config(["stage=snapshot", f"dataset={dataset}", *own, *where])[1].dataset.num_classes > 1
+
+
+def test_an_own_dataset_says_what_must_be_set() -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.name, dataset\.num_classes, .* must be set; add dataset\.name=…"):
+        compose_config(["stage=snapshot", "dataset=own_folder"])
 
 
 @pytest.mark.parametrize("stage", STAGES)

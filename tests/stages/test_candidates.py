@@ -1,0 +1,65 @@
+"""Which candidates a config names, and how a wrong list is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nap2.config import Config
+from nap2.errors import ArchStringError, ConfigError
+from nap2.spaces import SPACES
+from nap2.stages.candidates import candidates_of, draw, read_arch_strs
+from nap2.stages.compose import compose_config
+
+SPACE = SPACES["nasbench201"]
+CELL = SPACE.arch_strings()[0]
+
+
+def config(*overrides: str) -> Config:
+    return compose_config(["stage=snapshot", "experiment=digits", "snapshot.num_candidates=20", *overrides])[1]
+
+
+def test_a_draw_is_seeded_nested_and_holds_one_of_each_functional_class() -> None:
+    names = draw(SPACE, 60, seed=1, one_per_class=True)
+    assert names[:20] == draw(SPACE, 20, seed=1, one_per_class=True)
+    assert names != draw(SPACE, 60, seed=2, one_per_class=True)
+    assert len({SPACE.classes["functional"](name) for name in names}) == 60
+
+
+def test_shards_are_disjoint_and_complete() -> None:
+    whole = candidates_of(config())
+    parts = [candidates_of(config(f"snapshot.shard={index}/3")) for index in range(3)]
+    assert sorted(c.id for part in parts for c in part) == sorted(c.id for c in whole)
+
+
+def test_second_seeds_repeat_the_first_candidates() -> None:
+    found = candidates_of(config("snapshot.second_seed=5"))
+    assert [c.arch_str for c in found[20:]] == [c.arch_str for c in found[:5]]
+    assert {c.seed for c in found[20:]} == {found[0].seed + 1}
+
+
+@pytest.mark.parametrize(("shard", "message"), [("3", "no index/count"), ("4/4", "Shard 4 of 4 does not exist")])
+def test_a_wrong_shard_is_refused(shard: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        candidates_of(config(f"snapshot.shard={shard}"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("architecture\nx\n", r"has columns \['architecture'\], but none called arch_str"),
+        (f"arch_str\n{CELL}\n{CELL}\n", "line 3: .* stands there twice"),
+        (f"arch_str\n{CELL}\n|nor~0|\n", "line 3: .*has 1 nodes"),
+    ],
+)
+def test_a_wrong_list_is_refused_with_its_line(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(content)
+    with pytest.raises((ConfigError, ArchStringError), match=message):
+        read_arch_strs(path, SPACE)
+
+
+def test_a_missing_list_is_refused() -> None:
+    asked = config()
+    with pytest.raises(ConfigError, match=r"No candidate list at nowhere\.csv"):
+        candidates_of(replace(asked, snapshot=replace(asked.snapshot, candidates="nowhere.csv")))

@@ -1,0 +1,108 @@
+"""The whole pipeline on a handful of candidates: it ends with a table, goes on, and refuses nonsense."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import train
+from nap2.evaluation.rows import read_rows, select
+from nap2.inference import Predictor
+
+TINY = [
+    "experiment=digits",
+    "workers=1",
+    "space.skeleton.stem_channels=2",
+    "recipe.epochs=1",
+    "snapshot.num_candidates=12",
+    "snapshot.second_seed=0",
+    "snapshot.every=5",
+    "snapshot.num_snapshots=2",
+    "split.train_sizes=[4]",
+    "split.val_size=2",
+    "split.test_size=4",
+    "split.trials=2",
+    "model.cae.epochs=1",
+    "model.predictor.epochs=2",
+    "evaluate.bootstrap=20",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the pipeline has run once."""
+    root = tmp_path_factory.mktemp("pipeline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert train.main(["stage=pipeline", *TINY]) == 0
+    return root
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_it_ends_with_rows_tables_a_plot_and_a_checkpoint(here: Path) -> None:
+    results = here / "runs/digits/functional/results"
+    rows = read_rows(results / "rows.jsonl")
+    assert {row.method for row in rows} >= {"nap2", "parameters", "early_stopping", "graph regression"}
+    taus = select(rows, method="nap2", metric="kendall_tau")
+    assert {row.query_batches for row in taus} == {5, 10}
+    assert {row.trial for row in taus} == {None, 0, 1}
+    assert all(row.label == "measured" and row.cae_pool and row.versions for row in taus)
+    assert "nap2" in (results / "table.md").read_text()
+    assert (results / "tau-by-budget-n4.png").stat().st_size > 10_000
+    predictor = Predictor.from_pretrained(here / "runs/digits/functional/checkpoint")
+    assert (predictor.every, predictor.num_snapshots) == (5, 2)
+
+
+@pytest.mark.slow
+def test_a_second_call_trains_nothing_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in here.rglob("*.safetensors")}
+    assert train.main(["stage=pipeline", *TINY]) == 0
+    said = capsys.readouterr().out
+    for sentence in ("nothing to do", "CAE of weights: already at", "0 to encode", "trial 1: already at"):
+        assert sentence in said
+    after = {path: path.stat().st_mtime_ns for path in here.rglob("*.safetensors") if "/checkpoint/" not in str(path)}
+    assert after.items() <= {p: t for p, t in before.items() if "/checkpoint/" not in str(p)}.items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["stage=cae", *TINY, "snapshot.every=7"], "holds another setting than this config (every: 5 ≠ 7)"),
+        (["stage=cae", *TINY, "recipe.lr=0.3"], "recipe.lr: 0.1 ≠ 0.3"),
+        (["stage=cae", *TINY, "snapshot.num_snapshots=3"], "no candidate with 3 snapshots (longest: 2)"),
+        (["stage=cae", *TINY, "split.test_size=5"], "the config asks for"),
+        (["stage=cae", *TINY, "split.flavour=paper", "split.test_size=99"], "asks for 4 + 2 + 99"),
+        (["stage=embed", *TINY, "split.flavour=paper"], "run stage=cae first"),
+        (["stage=predictor", *TINY, "name=nothing"], "stores/nothing"),
+        (["stage=evaluate", *TINY, "evaluate.budgets=[3]"], "must lie in 1..2"),
+        (["stage=proxies", *TINY, "proxies.names=[snap]"], "Did you mean 'snip'?"),
+        (["stage=snapshot", *TINY, "trainer=gpu"], "sees no GPU here"),
+        (["stage=snapshot", *TINY, "dataset=cifar10", "paths.data=nowhere", "recipe=nasbench201"], "nowhere"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(
+    overrides: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "trainer=gpu" in overrides and __import__("torch").cuda.is_available():
+        pytest.skip("there is a GPU")
+    before = sorted(path for path in here.rglob("*") if "splits" not in str(path))
+    assert train.main(overrides) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(path for path in here.rglob("*") if "splits" not in str(path)) == before
+
+
+@pytest.mark.slow
+def test_an_empty_store_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = here / "stores/empty"
+    shutil.copytree(here / "stores/digits", copy, ignore=shutil.ignore_patterns("candidates", "index.csv"))
+    assert train.main(["stage=cae", *TINY, "name=empty"]) == 2
+    assert "holds no complete candidate; run stage=snapshot first" in capsys.readouterr().err
