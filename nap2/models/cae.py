@@ -4,12 +4,15 @@ Layers, order and parameters are those of the paper's Tables 11 and 12; `gemm_co
 are written as matrix products. Maps travel as `[B, 12, 65, 100]`, best with the statistics innermost in memory.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nap2.models.gemm_convolution import GemmConv2d, GemmConvTranspose2d
-from nap2.models.zero_skip import CompactRows, compact_dense, compact_linear, compact_linear_relu
+from nap2.models.zero_skip import CompactRows, compact_dense, compact_linear, has_many_zeros
 from nap2.schema import EMBEDDING_SIZE, MAX_LAYERS, MAX_VALUES, NUM_STATISTICS
 
 WIDE, NARROW = 512, 256
@@ -30,29 +33,33 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode dense log-normalised maps; on a CPU the zeros of a map are left out (see `zero_skip.py`)."""
+        if x.device.type == "cpu" and not self._needs_all_maps() and len(x) > PART:
+            # Without batch statistics each map stands alone, and what lies between two layers of a part stays in cache.
+            return torch.cat([self.forward(part) for part in torch.split(x, PART)])
         rows = x.permute(0, 2, 3, 1).reshape(len(x) * MAX_LAYERS, -1)  # [B * L, V * F]
         # A GPU would have to wait for the count of zeros, which costs it more than multiplying by them.
-        if rows.device.type != "cpu" or rows.requires_grad:
-            return self._second_half(functional.relu(_normalise(self.norm1, self.conv1(rows), MAX_LAYERS)))
-        if self.training or torch.is_grad_enabled():
+        if rows.device.type == "cpu" and not rows.requires_grad and has_many_zeros(rows):
             return self.encode_rows(compact_dense(rows))
-        # Small parts keep what lies between two layers in the cache; without batch statistics each map stands alone.
-        return torch.cat([self.encode_rows(compact_dense(part)) for part in torch.split(rows, PART * MAX_LAYERS)])
+        return self._encode(partial(functional.linear, rows))
 
     def encode_rows(self, compact: CompactRows) -> Tensor:
         """Encode maps whose zeros are already left out; equal to `forward` of the dense maps."""
-        if self.training or torch.is_grad_enabled():
-            h = compact_linear(compact, self.conv1.matrix, self.conv1.bias)
-            return self._second_half(functional.relu(_normalise(self.norm1, h, MAX_LAYERS)))
-        scale, shift = _affine(self.norm1)
-        weight, bias = self.conv1.matrix * scale[:, None], self.conv1.bias * scale + shift
-        return self._second_half(compact_linear_relu(compact, weight, bias))
+        return self._encode(partial(compact_linear, compact))
 
-    def _second_half(self, h: Tensor) -> Tensor:
-        """`[B * L, C]` after the first block → `[B, 128]`."""
+    def _encode(self, multiply: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """`multiply(weight, bias)` gives the first layer's result, `[B * L, C]`, for the maps at hand."""
+        if self._needs_all_maps():
+            h = functional.relu(_normalise(self.norm1, multiply(self.conv1.matrix, self.conv1.bias), MAX_LAYERS))
+        else:  # fold the normalisation into the product
+            scale, shift = _affine(self.norm1)
+            h = multiply(self.conv1.matrix * scale[:, None], self.conv1.bias * scale + shift).relu_()
         h = functional.relu(_normalise(self.norm2, self.conv2(h.view(-1, MAX_LAYERS * WIDE))))
         embedding: Tensor = functional.relu(_normalise(self.norm3, self.conv3(h)))
         return embedding
+
+    def _needs_all_maps(self) -> bool:
+        """Whether batch statistics or gradients tie the maps of a batch together."""
+        return self.training or torch.is_grad_enabled()
 
 
 class Decoder(nn.Module):
