@@ -1,5 +1,6 @@
 """One real Slurm for all tests of this folder; they skip, with the reason, where it cannot be started."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,3 +29,15 @@ def cluster():
     finally:
         mini.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def checkout(cluster, tmp_path, monkeypatch):
+    """A folder like a checkout, with a stand-in for train.py."""
+    (tmp_path / "slurm").symlink_to(ROOT / "slurm")
+    (tmp_path / "train.py").symlink_to(ROOT / "tests/slurm/fake_train.py")
+    (tmp_path / "runs/slurm").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAP2_PYTHON", sys.executable)
+    yield tmp_path
+    subprocess.run(["scancel", "--user", str(os.getuid())], check=False)

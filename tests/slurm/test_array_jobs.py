@@ -1,68 +1,16 @@
 """The batch scripts on a real Slurm: arrays complete, come back after signals, and lose nothing to `kill -9`."""
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from cluster_calls import call, ids, logs, state, submit, submit_array, wait_for_end, wait_until
 from fakes_campaign import STEPS, candidates, contents, make_store, make_train
 
 from nap2.stages.campaign import run_worker
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
-
-
-@pytest.fixture
-def checkout(cluster, tmp_path, monkeypatch):
-    """A folder like a checkout, with a stand-in for train.py."""
-    (tmp_path / "slurm").symlink_to(ROOT / "slurm")
-    (tmp_path / "train.py").symlink_to(HERE / "fake_train.py")
-    (tmp_path / "runs/slurm").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NAP2_PYTHON", sys.executable)
-    yield tmp_path
-    subprocess.run(["scancel", "--user", str(os.getuid())], check=False)
-
-
-def call(*command, check=True):
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert not check or result.returncode == 0, result.stdout + result.stderr
-    return result.stdout.strip()
-
-
-def submit_array(array, count, *values):
-    resources = ("--cpus-per-task=1", "--mem=100M", "--gres=gpu:1")
-    return call("sbatch", "--parsable", f"--array={array}", *resources, "slurm/snapshot.sbatch", count, *values)
-
-
-def queued(job):
-    return call("squeue", "-h", "-j", job, "-o", "%i %T", check=False)
-
-
-def wait_until(what, seconds=600):
-    until = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < until, call("squeue") + logs()
-        time.sleep(0.3)
-    return found
-
-
-def wait_for_end(job):
-    active = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
-    wait_until(lambda: not any(state in queued(job) for state in active))
-
-
-def state(job):
-    fields = dict(field.split("=", 1) for field in call("scontrol", "show", "job", job, "-o").split() if "=" in field)
-    return fields["JobState"], int(fields["Restarts"])
-
-
-def logs():
-    return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(Path("runs/slurm").iterdir()))
 
 
 def journal():
@@ -107,14 +55,6 @@ def test_a_killed_task_fails_alone_and_submitting_it_again_completes_the_campaig
     wait_for_end(again)
     assert state(f"{again}_0")[0] == "COMPLETED", logs()
     assert contents(make_store("store")) == expected(checkout, 4)
-
-
-def submit(*arguments):
-    return call(sys.executable, "-m", "slurm.submit", *arguments)
-
-
-def ids(output):
-    return {line.split()[1]: line.split()[0] for line in output.splitlines()}
 
 
 CHAIN = ("--tasks", "2", "--at-most", "2", "--cpus", "1", "--mem", "50M", "--time", "20")

@@ -174,7 +174,9 @@ def test_two_hundred_candidates_survive_five_kills_of_everything(store, tmp_path
     assert (summary.done, summary.failed, summary.exit_code) == (200, 0, 0)
     assert contents(store) == alone(tmp_path, 200)
     assert len(list(store.shelf.iterdir())) == 200
-    assert not list(store.staging.iterdir())
+    leftovers = {path.name for path in store.staging.iterdir()}  # of deaths between completing and cleaning up
+    assert leftovers <= store.complete().keys()
+    assert len(leftovers) <= 2 * 5
 
 
 def test_each_worker_gets_one_thread_and_its_own_gpu(monkeypatch):

@@ -66,6 +66,9 @@ def run_local_campaign(
             for index in range(workers)
         ]
         with StopFlag.on_signals() as stop, shown_overview() as overview:
+            overview.note(
+                f"{missing} candidates to train, {workers} workers; what each does is in {log_dir}/worker-*.log"
+            )
             _run_crew(Crew(jobs, Path(log_dir), store, overview.note), ledger, stop, overview)
         reason = stop.reason
     ledger.refresh()
