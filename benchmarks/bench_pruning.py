@@ -1,7 +1,7 @@
 """A training step of NAS-Bench-201 candidates: channels-last without dead edges, against contiguous and unpruned."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from statistics import median
 
 import torch
@@ -11,8 +11,10 @@ from torch.nn.functional import cross_entropy
 from benchmarks.harness import Measurement, paired
 from benchmarks.references.nasbench201_plain import plain_network
 from nap2.spaces import SPACES
+from nap2.training.recipe import RECIPES
 
 SPACE = SPACES["nasbench201"]
+RECIPE = RECIPES["nasbench201"]
 SAMPLE_SEED = 0
 ROW = "NB-201 training step vs contiguous eager"
 
@@ -20,7 +22,7 @@ ROW = "NB-201 training step vs contiguous eager"
 def measurements(quick: bool) -> list[Measurement]:
     """Full skeleton on 32×32 and 16×16 images, and the reduced skeleton of the demo."""
     if quick:
-        return [over_architectures("quick look", num_archs=5, rounds=1, image_size=32, batch_size=16)]
+        return [over_architectures("quick look: N=1, batch 64", 5, 1, image_size=32, batch_size=64, cells_per_stage=1)]
     small = {"stem_channels": 8, "cells_per_stage": 1}
     return [
         over_architectures("32×32, C=16, N=5, batch 256", num_archs=9, rounds=3, image_size=32, batch_size=256),
@@ -38,8 +40,8 @@ def over_architectures(
     labels = torch.randint(0, 10, (batch_size,), generator=generator)
     ours_s, reference_s = [], []
     for arch_str in architectures(num_archs):
-        ours = training_step(our_network(arch_str, **skeleton), images, labels)
-        reference = training_step(plain_network(arch_str, **skeleton), images, labels)
+        ours = training_step(our_network(arch_str, **skeleton), RECIPE.build_optimizer, images, labels)
+        reference = training_step(plain_network(arch_str, **skeleton), plain_optimizer, images, labels)
         times = paired(ours, reference, rounds=rounds)
         ours_s.append(median(times[0]))
         reference_s.append(median(times[1]))
@@ -60,9 +62,19 @@ def our_network(arch_str: str, **skeleton: int) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-def training_step(network: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], None]:
-    """Forward, backward and the step of the recipe's optimizer."""
-    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+def plain_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The recipe's, as one writes it."""
+    return torch.optim.SGD(parameters, RECIPE.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
+
+
+def training_step(
+    network: nn.Module,
+    optimizer_of: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+    images: Tensor,
+    labels: Tensor,
+) -> Callable[[], None]:
+    """Forward, backward and the optimizer's step."""
+    optimizer = optimizer_of(network.parameters())
 
     def step() -> None:
         optimizer.zero_grad()
