@@ -71,12 +71,14 @@ class CurveCallback(Callback):
         Raises:
             DivergedError: with the first step whose loss is not finite.
         """
-        if self._losses:
-            self.curve.train_loss += torch.stack(self._losses).float().tolist()
-            self._losses.clear()
-        for step, loss in enumerate(self.curve.train_loss):
+        if not self._losses:
+            return
+        losses: list[float] = torch.stack(self._losses).float().tolist()
+        self._losses.clear()
+        for step, loss in enumerate(losses, len(self.curve.train_loss)):
             if not math.isfinite(loss):
                 raise DivergedError(step)
+        self.curve.train_loss += losses
 
     def _accuracy(self, pl_module: LightningModule) -> float:
         assert isinstance(pl_module, CandidateModule)

@@ -215,6 +215,8 @@ def test_real_files_are_read(read, name, page_facts):
     try:
         images = read(os.environ["NAP2_DATA"], name)
     except DataFileError as error:
+        if "get it from" not in str(error):  # there, but not as it should be
+            raise
         pytest.skip(str(error))
     assert len(images.train_images) == page_facts["train"]
     assert images.train_labels[:5].tolist() == page_facts.get("first", images.train_labels[:5].tolist())
