@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nap2.config import Config
-from nap2.evaluation.aggregate import aggregate
+from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.bootstrap import seed_agreement
 from nap2.evaluation.differences import differences
 from nap2.evaluation.exam import Exam, Predictions
@@ -40,17 +40,26 @@ def run(config: Config) -> int:
     exam, ceiling = exam_of(config, pool), noise_ceiling(config, store)
     folder = RunFolder.of(config).results
     tables: list[Table] = []
+    plots: list[Path] = []
+    summary: list[str] = []
     for size in config.split.train_sizes:
         methods = contenders(config, store, pool, size)
         rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
         append_rows(folder / "rows.jsonl", rows)
         found = aggregate(rows)
-        compared = differences(methods[1:], methods[0], exam, rounds=config.evaluate.bootstrap, seed=config.seed)
-        tables += [budget_table(found, "kendall_tau", ceiling=ceiling), budget_table(found, "spearman_rho")]
-        tables.append(difference_table(compared))
+        last = methods[0].query_batches[-1:]
+        compared = differences(methods[1:], methods[0], exam, last, rounds=config.evaluate.bootstrap, seed=config.seed)
+        tables += [
+            budget_table(found, "spearman_rho"),
+            difference_table(compared),
+            budget_table(found, "kendall_tau", ceiling=ceiling),
+        ]
         plot = budget_plot(found, folder / f"tau-by-budget-n{size}.png", ceiling=ceiling, title=_title(config, size))
-        say(f"plot: {plot}")
+        plots.append(plot)
+        summary.append(_sentence(found, last[0], ceiling))
     _write_tables(folder, tables)
+    for line in (*summary, *(f"plot: {plot}" for plot in plots)):
+        say(line)
     return 0
 
 
@@ -105,6 +114,28 @@ def _write_tables(folder: Path, tables: list[Table]) -> None:
     (folder / "table.md").write_text("\n\n".join(to_markdown(table) for table in tables) + "\n")
     (folder / "table.csv").write_text(aggregates_csv(aggregate(read_rows(folder / "rows.jsonl"))))
     say(f"tables: {folder / 'table.md'}, {folder / 'table.csv'}; rows: {folder / 'rows.jsonl'}")
+
+
+def _sentence(found: list[Aggregate], budget: int, ceiling: float | None) -> str:
+    """The result in words: NAP2, the best reference, chance, and the ceiling, at the largest budget."""
+    taus = {
+        one.row.method: one.mean
+        for one in found
+        if one.row.metric == "kendall_tau" and one.row.query_batches in (0, budget) and one.mean is not None
+    }
+    nap2 = taus.pop("nap2", None)
+    text = f"after {budget} mini-batches: NAP2 τ {figure_of(nap2)}; chance 0"
+    if ceiling is not None:
+        text += f"; noise ceiling {ceiling:.3f}"
+    if taus:
+        best = max(taus, key=lambda name: taus[name])
+        text += f"; best reference: {best} {taus[best]:.3f}"
+    return text
+
+
+def figure_of(value: float | None) -> str:
+    """Three digits, or the word for none."""
+    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _title(config: Config, size: int) -> str:
