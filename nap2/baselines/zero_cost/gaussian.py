@@ -55,7 +55,7 @@ def gaussian_response(bench: Workbench) -> list[Response]:
     network = bench.copy()
     norms = [module for module in network.modules() if isinstance(module, BATCH_NORMALISATION)]
     for norm in norms:
-        _track(norm, bench.inputs.device)
+        _track(norm, bench.inputs.device, bench.dtype)
     last = _LastMap(network)
     found = []
     for _ in range(ZEN_DRAWS):
@@ -105,11 +105,11 @@ class _LastMap:
         return self.found[0]
 
 
-def _track(norm: nn.Module, device: torch.device) -> None:
+def _track(norm: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     """Running statistics with momentum 0.1, whatever the network asked for."""
     features = norm.num_features
     assert isinstance(features, int)
-    like = torch.ones(features, device=device)
+    like = torch.ones(features, device=device, dtype=dtype)
     norm.register_buffer("running_mean", torch.zeros_like(like))
     norm.register_buffer("running_var", torch.ones_like(like))
     norm.register_buffer("num_batches_tracked", torch.tensor(0, device=like.device))

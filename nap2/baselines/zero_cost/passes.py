@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import Any
 
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from nap2.baselines.zero_cost.absolute import ENTROPY_DRAWS, flow_entropy, synaptic_flow
 from nap2.baselines.zero_cost.batch_run import BACKWARD, Outcome, run_batch
@@ -19,16 +18,9 @@ from nap2.baselines.zero_cost.gaussian import (
     gaussian_response,
 )
 from nap2.baselines.zero_cost.gradients import SINGLE_IMAGES, sample_signs, split_gradients, tangent_kernel
+from nap2.baselines.zero_cost.operations import count_operations
 from nap2.baselines.zero_cost.proxy import BATCH_RUN, Pass, UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench
-
-
-def count_operations(bench: Workbench) -> int:
-    """Multiply-adds of convolutions, linear layers and attention for one image, evaluation mode."""
-    network, image = bench.copy().eval(), bench.images(1)
-    with FlopCounterMode(display=False) as counter:  # with gradients on: fused attention would not be counted
-        network(image)
-    return int(counter.get_total_flops()) // 2
 
 
 def original(bench: Workbench) -> nn.Module:

@@ -32,6 +32,7 @@ PARAMS = Proxy(
     batch_norm=BatchNorm.UNUSED,
     dtype="exact",
     source="counted",
+    images=0,
 )
 FLOPS = Proxy(
     name="flops",
@@ -53,4 +54,5 @@ L2_NORM = Proxy(
     batch_norm=BatchNorm.UNUSED,
     dtype="float64",
     source="Jing et al. 2025 (arXiv:2507.08841)",
+    images=0,
 )

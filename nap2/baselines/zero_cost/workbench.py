@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
-from nap2.errors import NetworkError
+from nap2.errors import Nap2Error, NetworkError
 from nap2.seeding import forked_random_state, seed_from
 
 Result = TypeVar("Result")
@@ -80,7 +80,9 @@ class Workbench:
         try:
             with forked_random_state(seed_from(self.seed, name)):
                 return work()
-        except NETWORK_FAULTS as error:
+        except UndefinedScoreError:
+            raise
+        except (*NETWORK_FAULTS, Nap2Error) as error:
             if self.channels_last:
                 self.channels_last = False
                 return self.attempt(name, work)
