@@ -152,15 +152,17 @@ def _add_failures(store: SnapshotStore, rows: dict[str, IndexRow]) -> None:
             rows[candidate_id] = IndexRow(candidate_id, FAILED, reason, failure.arch_str, failure.seed, dataset)
 
 
-def _files(folder: Path) -> list[tuple[str, int, int]]:
-    """Relative path, bytes and time of each file, sorted."""
+def _files(folder: Path | str, prefix: str = "") -> list[tuple[str, int, int]]:
+    """Relative path, bytes and time of each file, sorted within its folder."""
     found = []
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            status = os.stat(path)
-            found.append((os.path.relpath(path, folder), status.st_size, status.st_mtime_ns))
-    return sorted(found)
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                found += _files(entry.path, f"{prefix}{entry.name}/")
+            else:
+                status = entry.stat()
+                found.append((prefix + entry.name, status.st_size, status.st_mtime_ns))
+    return found
 
 
 def _stamp(folder: Path) -> str:

@@ -244,3 +244,30 @@ def test_checksums_are_those_of_the_entries(made, tmp_path):
     assert units == fakes.SHAPES[1]
     assert zlib.crc32(entries.data) == cache._places[made[1][1]].checksums[2]
     assert map_cache.open_cache(tmp_path, "gradients", "unknown", 1.0).is_building
+
+
+def test_the_trainer_tells_the_order_which_epoch_it_is(made):
+    from lightning.pytorch import LightningModule, Trainer
+
+    class Listener(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.shown, self.layer = {}, torch.nn.Linear(1, 1)
+
+        def training_step(self, batch, batch_idx):
+            self.shown.setdefault(self.current_epoch, []).append(batch)
+            return self.layer(batch.mean()[None]).sum()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    listener = Listener()
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    Trainer(accelerator="cpu", max_epochs=2, **quiet).fit(listener, datamodule=module(made))
+    for number in range(2):
+        assert torch.equal(torch.cat(listener.shown[number]), torch.cat(epoch(module(made), number)))
