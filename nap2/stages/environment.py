@@ -8,7 +8,7 @@ from nap2.errors import ConfigError
 
 
 def check_torchvision() -> None:
-    """Refuse a torchvision that does not fit torch: we never use it, but Lightning and torchmetrics import what they find.
+    """Refuse a torchvision that does not fit torch: we never use it, but Lightning imports what it finds.
 
     Raises:
         ConfigError: if it is installed and cannot be imported.
