@@ -18,8 +18,7 @@ from nap2.errors import CampaignError
 from nap2.snapshots.claims import read_owner
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
-from nap2.stages.campaign.worker_job import WorkerJob
-from nap2.stages.campaign.worker_process import EXIT_DONE, EXIT_REFUSED, REFUSAL
+from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_REFUSED, REFUSAL, WorkerJob
 
 DEATHS_PER_CANDIDATE = 3
 """A candidate over which so many workers died is recorded as failed: chance seldom strikes one candidate so often."""

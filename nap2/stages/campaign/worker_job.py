@@ -1,4 +1,4 @@
-"""What a local campaign tells its worker processes, and how it gets there: through the worker's stdin."""
+"""What a local campaign tells its worker processes (through their stdin), and what their exit codes tell it."""
 
 import os
 import pickle
@@ -10,6 +10,10 @@ from typing import IO, Any
 
 from nap2.snapshots.manifest import Candidate
 from nap2.stages.campaign.worker import Train
+
+EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED = 0, 2, 3
+REFUSAL = "error: "
+"""How the last line of a worker's log begins when it refused its work."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,8 @@ from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.overview import LogOverview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.worker import run_worker
-from nap2.stages.campaign.worker_job import WorkerJob
+from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED, REFUSAL, WorkerJob
 from nap2.stages.console import say
-
-EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED = 0, 2, 3
-REFUSAL = "error: "
-"""How the last line of a worker's log begins when it refused its work."""
 
 
 def main() -> int:
