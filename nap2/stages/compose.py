@@ -30,7 +30,7 @@ def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictCon
     with initialize_config_dir(str(conf), version_base="1.3"):
         _check_keys(values, known=set(_keys(_plain(_compose(choices)))))
         tree = _compose(overrides)
-        if missing := sorted(OmegaConf.missing_keys(tree)):
+        if missing := _unset(_plain(tree)):
             raise ConfigError(f"{', '.join(missing)} must be set; add {missing[0]}=… to the command.")
         try:
             config = OmegaConf.to_object(tree)
@@ -89,6 +89,14 @@ def _keys(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{key}"
         if isinstance(value, dict):
             yield from _keys(value, f"{prefix}{key}.")
+
+
+def _unset(tree: Mapping[Any, Any], prefix: str = "") -> list[str]:
+    """Dotted keys whose value is still `???`."""
+    keys: list[str] = []
+    for key, value in tree.items():
+        keys += _unset(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"] * (value == "???")
+    return keys
 
 
 def _plain(tree: DictConfig) -> dict[Any, Any]:
