@@ -1,6 +1,5 @@
 """The whole pipeline on a handful of candidates: it ends with a table, goes on, and refuses nonsense."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 import train
 from nap2.evaluation.rows import read_rows, select
 from nap2.inference import Predictor
+from nap2.snapshots.store import SnapshotStore
 
 TINY = [
     "experiment=digits",
@@ -82,7 +82,7 @@ def test_a_second_call_trains_nothing_and_says_so(here: Path, capsys: pytest.Cap
         (["stage=embed", *TINY, "split.flavour=paper"], "run stage=cae first"),
         (["stage=predictor", *TINY, "name=nothing"], "stores/nothing"),
         (["stage=evaluate", *TINY, "evaluate.budgets=[3]"], "must lie in 1..2"),
-        (["stage=proxies", *TINY, "proxies.names=[snap]"], "Did you mean 'snip'?"),
+        (["stage=proxies", *TINY, "proxies.names=[snp]"], "Did you mean 'snip'?"),
         (["stage=snapshot", *TINY, "trainer=gpu"], "sees no GPU here"),
         (["stage=snapshot", *TINY, "dataset=cifar10", "paths.data=nowhere", "recipe=nasbench201"], "nowhere"),
     ],
@@ -102,7 +102,6 @@ def test_what_does_not_fit_is_refused_in_one_line(
 
 @pytest.mark.slow
 def test_an_empty_store_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    copy = here / "stores/empty"
-    shutil.copytree(here / "stores/digits", copy, ignore=shutil.ignore_patterns("candidates", "index.csv"))
+    SnapshotStore.create(here / "stores/empty", SnapshotStore.open(here / "stores/digits").setting)
     assert train.main(["stage=cae", *TINY, "name=empty"]) == 2
     assert "holds no complete candidate; run stage=snapshot first" in capsys.readouterr().err
