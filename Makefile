@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Creating the environment in $(VENV) with $$($(PYTHON) --version); this takes a few minutes, once …"
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,slurm]'
+	@$(RUN) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,slurm]'
 	@touch $(READY)
 	@echo "Environment ready."
 

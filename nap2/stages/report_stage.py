@@ -24,7 +24,10 @@ def run(config: Config) -> int:
         found = aggregate(read_rows(source))
         parts += [f"## {source.parent.relative_to(root)}", f"Rows: `{source}`", *_tables(found)]
         if published:
-            parts.append(to_markdown(published_table(found, published)))
+            beside = published_table(found, published)
+            parts.append(
+                to_markdown(beside) if beside.rows else "No published figure is of the same method and datasets."
+            )
     path = root / "report.md"
     path.write_text("\n\n".join(parts) + "\n")
     say(f"report: {path}, from {len(sources)} files of rows")
