@@ -31,6 +31,8 @@ CHOSEN = {
     "a convolution of zeros beside a live path": "003s01",
     "a convolution of the bias of a convolution of zeros": "001p03",
     "pooling and skipping zeros": "00ps0s",
+    "a skip makes two nodes one tensor beside a dead edge": "s0ssps",
+    "a dead edge after a skip": "3s0s3p",
     "nothing is dead": "3p1s31",
 }
 DRAWN = random.Random(2).sample(SPACE.arch_strings(), 400)

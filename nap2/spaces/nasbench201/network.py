@@ -27,12 +27,18 @@ class InferCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         nodes: list[Tensor | None] = [x] + [None] * (NUM_NODES - 1)
+        has_skipped = [False] * NUM_NODES
         for layer, (source, target), role in zip(self.layers, EDGES, self.roles, strict=True):
+            total = nodes[target]
             if role is EdgeRole.DEAD:
+                has_skipped[target] = True
+                nodes[target] = None if total is None else _plus_zero(total)
                 continue
             value = self._bias(layer, x) if role is EdgeRole.BIAS else layer(nodes[source])
-            total = nodes[target]
-            nodes[target] = value if total is None else total + value
+            if total is None:
+                nodes[target] = _plus_zero(value) if has_skipped[target] else value
+            else:
+                nodes[target] = total + value
         output = nodes[-1]
         return self._zeros(x) if output is None else output
 
@@ -53,6 +59,15 @@ class InferCell(nn.Module):
             elif role is EdgeRole.BIAS:
                 idle.append((cast(ReLUConvBN, layer).op[1], "weight"))
         return idle
+
+
+def _plus_zero(x: Tensor) -> Tensor:
+    """`x`, as a new step of the backward pass where the published network adds zeros to it.
+
+    Where a skip connection makes two nodes one tensor, that step decides in which order its gradients are added, and
+    so their last bit.
+    """
+    return x.view_as(x)
 
 
 class NASBench201Network(nn.Module):
