@@ -143,6 +143,13 @@ class RankConfig:
 
 
 @dataclass
+class PublishConfig:
+    """The name under which a trained predictor is released."""
+
+    name: str = MISSING
+
+
+@dataclass
 class TrainerConfig:
     """Where things run."""
 
@@ -183,6 +190,7 @@ class Config:
     curves: CurvesConfig = field(default_factory=CurvesConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     rank: RankConfig = field(default_factory=RankConfig)
+    publish: PublishConfig = field(default_factory=PublishConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     labels: str = "truth"

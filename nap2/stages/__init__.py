@@ -34,6 +34,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             Stage("proxies", "images", "rows, table, plot", "score untrained networks with every zero-cost proxy"),
             Stage("curves", "store", "plot", "draw the training curves of stored candidates"),
             Stage("report", "rows", "report.md", "all result rows beside published figures"),
+            Stage("publish", "a checkpoint, rows", "a released predictor", "name a predictor and write its card"),
             Stage("rank", "images, a checkpoint", "ranking", "train architectures for one query and rank them"),
             Stage("pipeline", "images", "all of the above", "snapshot → index → cae → embed → predictor → evaluate"),
         )

@@ -4,35 +4,16 @@ import json
 
 import numpy as np
 import pytest
+from fakes_evaluation import EXAM, NAP2, PARAMS, TRUTH, WEAK, aggregates, predictions
 
 from nap2.errors import DataFileError
-from nap2.evaluation.aggregate import aggregate
 from nap2.evaluation.differences import differences
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.metrics import RHO, TAU
+from nap2.evaluation.exam import Exam
+from nap2.evaluation.metrics import TAU
 from nap2.evaluation.protocols import result_rows
 from nap2.evaluation.published import load_published, matching
 from nap2.evaluation.rows import select
 from nap2.evaluation.views import aggregates_csv, budget_table, cost_table, difference_table, published_table
-
-TRUTH = np.random.default_rng(0).beta(5, 2, 40)
-EXAM = Exam(space="nasbench201", target="cifar10", truth=TRUTH, flavour="functional")
-
-
-def predictions(method, noise, trials=3, **changes):
-    values = TRUTH + np.array(noise)[None, :, None] * np.random.default_rng(1).normal(size=(trials, len(noise), 40))
-    budgets = tuple(100 * (place + 1) for place in range(len(noise)))
-    given = {"query_batches": budgets, "snapshots": tuple(b // 100 for b in budgets), "seeds": tuple(range(trials))}
-    return Predictions(method=method, values=values, **{**given, **changes})
-
-
-NAP2 = predictions("nap2", [0.2, 0.1], source="cifar10", train_size=700, query_time_s=(9.0, 18.0))
-WEAK = predictions("early_stopping", [0.9, 0.8], trials=1)
-PARAMS = predictions("params", [0.4], trials=1, query_batches=(0,), snapshots=(0,), query_time_s=(0.001,))
-
-
-def aggregates(*methods, exam=EXAM, metrics=(TAU, RHO)):
-    return aggregate(row for method in methods for row in result_rows(method, exam, metrics, rounds=50))
 
 
 def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_was_not_measured():

@@ -1,0 +1,141 @@
+"""The card of a released predictor: what it is, on what it was fitted, how well it ranks, and where it fails."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nap2.evaluation.aggregate import Aggregate
+from nap2.evaluation.metrics import TAU
+from nap2.evaluation.published import PublishedFigure
+from nap2.evaluation.tables import to_markdown
+from nap2.evaluation.views import figure, method_label, published_table
+
+METHODS_OF_OURS = ("nap2", "nap2_plus")
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says beyond the spec of its checkpoint.
+
+    Attributes:
+        name: the released name.
+        num_candidates: stored candidates, labelled or not.
+        num_labelled: of them with a known accuracy.
+        pool: how rows name what the encoders were fitted on.
+        protocol: how the figures were measured, in one sentence.
+        terms: what the licences of the images mean for the weights.
+    """
+
+    name: str
+    num_candidates: int
+    num_labelled: int
+    pool: str
+    protocol: str
+    terms: str
+
+
+def card(
+    spec: Mapping[str, Any],
+    facts: CardFacts,
+    found: Sequence[Aggregate],
+    tables: str,
+    published: Sequence[PublishedFigure] = (),
+) -> str:
+    """Markdown of the whole card.
+
+    Args:
+        spec: of the checkpoint.
+        facts: see `CardFacts`.
+        found: every aggregate of its evaluation.
+        tables: the evaluation's own tables, Markdown.
+        published: the paper's figures; those of the same method, datasets and snapshots are set beside ours.
+    """
+    setting = spec["setting"]
+    budget = spec["every"] * spec["num_snapshots"]
+    parts = [
+        f"# {facts.name}",
+        f"Predicts the final accuracy of a network from its first {_budgets(spec)} mini-batches, as a fraction. "
+        f"Fitted on {setting['space']} candidates trained on {setting['dataset']}.",
+        f'```python\nimport nap2\n\npredictor = nap2.Predictor.from_pretrained("{facts.name}")\n```',
+        "## What it was fitted on",
+        _fitted_on(spec, facts),
+        "## How well it ranks",
+        facts.protocol,
+        verdict(found, budget),
+        tables.strip(),
+    ]
+    if published:
+        beside = published_table(found, published)
+        parts += ["## Beside the paper", to_markdown(beside).strip() if beside.rows else NO_MATCH]
+    return "\n\n".join([*parts, "## Limits", _limits(spec), "## Terms", facts.terms]) + "\n"
+
+
+NO_MATCH = "No published figure is of the same method, datasets and number of snapshots."
+
+
+def verdict(found: Sequence[Aggregate], budget: int) -> str:
+    """Whether each method of ours earns its keep at a budget: its τ beside the best reference that costs no more."""
+    taus = [a for a in found if a.row.metric == TAU.name and a.mean is not None and a.row.query_batches <= budget]
+    largest = max((a.row.train_size for a in taus), default=0)
+    taus = [a for a in taus if a.row.train_size in (0, largest)]
+    ours = [a for a in taus if a.row.method in METHODS_OF_OURS and a.row.query_batches == budget]
+    others = [a for a in taus if a.row.method not in METHODS_OF_OURS]
+    if not ours:
+        return f"Nothing of ours was evaluated at {budget} mini-batches."
+    if not others:
+        return " ".join(f"{method_label(a)} reaches τ {figure(a)} after {budget} mini-batches." for a in ours)
+    best = max(others, key=lambda a: a.mean or 0.0)
+    free = " and needs no training of the candidate" if best.row.query_batches == 0 else ""
+    sentences = [f"After {budget} mini-batches the best reference is {method_label(best)}, τ {figure(best)}{free}."]
+    for a in ours:
+        word = "is ahead of" if (a.mean or 0.0) > (best.mean or 0.0) else "does not reach"
+        sentences.append(f"{method_label(a)}, τ {figure(a)}, {word} it.")
+    return " ".join([*sentences, "Whether a difference is more than chance: see the paired differences below."])
+
+
+def index_table(specs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown lines of the index of released predictors, by name."""
+    lines = ["| name | space | images | mini-batches | fitted on | revision |", "|---|---|---|---|---:|---:|"]
+    for name, spec in sorted(specs.items()):
+        setting = spec["setting"]
+        cells = (f"[{name}]({name}/card.md)", setting["space"], setting["dataset"], _budgets(spec))
+        lines.append(f"| {' | '.join(cells)} | {spec['train_size']} | {spec.get('revision', 1)} |")
+    return "\n".join(lines)
+
+
+def _budgets(spec: Mapping[str, Any]) -> str:
+    every, count = spec["every"], spec["num_snapshots"]
+    return str(every) if count == 1 else f"{every} to {every * count}"
+
+
+def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
+    setting = spec["setting"]
+    stand_in = f", a stand-in for {name}, whose accuracies it learns" if (name := spec.get("stand_in_for")) else ""
+    lines = [
+        f"- images: {setting['dataset']}{stand_in}",
+        f"- recipe: {setting['recipe']['name']}, skeleton {_plain(setting['skeleton'])}",
+        f"- candidates with snapshots: {facts.num_candidates}, of which {facts.num_labelled} have a known accuracy; "
+        f"{spec['train_size']} of these the predictor was fitted on",
+        f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
+        f"- encoders fitted on: {facts.pool}",
+        f"- labels: {'published' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
+        f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
+    ]
+    return "\n".join(lines)
+
+
+def _limits(spec: Mapping[str, Any]) -> str:
+    recipe = spec["setting"]["recipe"]
+    return "\n".join(
+        (
+            f"- It knows one recipe ({recipe['optimizer']}, batch {recipe['batch_size']}, lr {recipe['lr']}). Another "
+            "optimizer changes the scale of gradients many times over; its ranks may then mean nothing.",
+            "- It knows one family of networks. Elsewhere its figures are ranks at best, not accuracies.",
+            "- Layers beyond the 65th are not seen.",
+            "- Networks at the very top lie closer together than its error; use it to discard, train what is left.",
+        )
+    )
+
+
+def _plain(mapping: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in mapping.items())

@@ -1,0 +1,81 @@
+import dataclasses
+
+from fakes_evaluation import EXAM, NAP2, PARAMS, RHO, TAU, WEAK, aggregates, predictions
+
+from nap2.evaluation.card import NO_MATCH, CardFacts, card, index_table, verdict
+from nap2.evaluation.published import PublishedFigure
+
+SPEC = {
+    "kind": "predictor",
+    "every": 100,
+    "num_snapshots": 2,
+    "train_size": 700,
+    "labels": "truth",
+    "stand_in_for": None,
+    "commit": "abc1234",
+    "versions": {"torch": "2.13.0"},
+    "setting": {
+        "space": "nasbench201",
+        "dataset": "cifar10",
+        "skeleton": {"num_classes": 10},
+        "recipe": {"name": "nasbench201", "optimizer": "sgd", "batch_size": 256, "lr": 0.1},
+    },
+}
+FACTS = CardFacts("some-name", 80, 64, "pool/functional", "Ten trials.", "Terms.")
+
+
+def test_the_verdict_names_the_best_reference_that_costs_no_more_and_says_who_wins():
+    found = aggregates(NAP2, WEAK, PARAMS, metrics=(TAU, RHO))
+    by_method = {
+        a.row.method: a.mean for a in found if a.row.metric == "kendall_tau" and a.row.query_batches in (0, 200)
+    }
+    assert by_method["nap2"] > by_method["params"] > by_method["early_stopping"]
+    text = verdict(found, 200)
+    assert f"the best reference is params, τ {by_method['params']:.3f} and needs no training" in text
+    assert f"nap2 (cifar10, 700), τ {by_method['nap2']:.3f}" in text
+    assert "is ahead of it" in text
+
+
+def test_the_verdict_says_so_when_nap2_does_not_earn_its_keep():
+    better = predictions("graph", [0.01], trials=1, query_batches=(0,), snapshots=(0,))
+    assert "does not reach it" in verdict(aggregates(NAP2, better), 200)
+
+
+def test_a_reference_of_a_larger_budget_is_no_rival():
+    dear = predictions("late", [9.0, 9.0, 0.0001], trials=1)
+    text = verdict(aggregates(NAP2, dear), 200)
+    assert "is ahead of it" in text
+
+
+def test_without_ours_the_verdict_says_so():
+    assert verdict(aggregates(WEAK), 200) == "Nothing of ours was evaluated at 200 mini-batches."
+
+
+def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candidate():
+    text = card(SPEC, FACTS, aggregates(NAP2, WEAK), "**a table**")
+    for needed in (
+        "some-name",
+        "80, of which 64",
+        "pool/functional",
+        "Ten trials.",
+        "**a table**",
+        "## Limits",
+        "Terms.",
+    ):
+        assert needed in text
+    assert not any(f"{accuracy:.4f}" in text for accuracy in EXAM.truth)
+
+
+def test_a_stand_in_is_named_and_published_figures_stand_beside():
+    spec = {**SPEC, "stand_in_for": "imagenet16-120"}
+    figure = PublishedFigure("4", "kendall_tau", "NAP2", "cifar10", "cifar10", 0.757, None, 2, None, None)
+    text = card(spec, FACTS, aggregates(NAP2), "", [figure])
+    assert "a stand-in for imagenet16-120" in text
+    assert "0.757" in text
+    assert NO_MATCH in card(spec, FACTS, aggregates(NAP2), "", [dataclasses.replace(figure, snapshots=9)])
+
+
+def test_the_index_lists_every_predictor_by_name():
+    lines = index_table({"b": SPEC, "a": {**SPEC, "num_snapshots": 1, "revision": 3}}).splitlines()
+    assert lines[2].startswith("| [a](a/card.md) | nasbench201 | cifar10 | 100 | 700 | 3 |")
+    assert lines[3].startswith("| [b](b/card.md) | nasbench201 | cifar10 | 100 to 200 | 700 | 1 |")
