@@ -105,3 +105,33 @@ def test_an_empty_store_is_refused(here: Path, capsys: pytest.CaptureFixture[str
     SnapshotStore.create(here / "stores/empty", SnapshotStore.open(here / "stores/digits").setting)
     assert train.main(["stage=cae", *TINY, "name=empty"]) == 2
     assert "holds no complete candidate; run stage=snapshot first" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_predictor_is_released_under_a_name_with_a_card_and_twice_changes_nothing(here: Path) -> None:
+    call = ["stage=publish", *TINY, "publish.name=tiny", "paths.checkpoints=released"]
+    assert train.main(call) == 0
+    text = (here / "released/tiny/card.md").read_text()
+    assert "After 10 mini-batches the best reference is" in text
+    assert "12, of which 12 have a known accuracy" in text
+    assert (
+        "| [tiny](tiny/card.md) | nasbench201 | digits | 5 to 10 | 4 | 1 |" in (here / "released/README.md").read_text()
+    )
+    before = {path: path.read_bytes() for path in (here / "released").rglob("*") if path.is_file()}
+    assert train.main(call) == 0
+    assert before == {path: path.read_bytes() for path in (here / "released").rglob("*") if path.is_file()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAP2_CHECKPOINTS", "released")
+        assert Predictor.from_pretrained("tiny").every == 5
+
+
+@pytest.mark.slow
+def test_nothing_is_released_without_its_evaluation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = here / "runs/digits/functional/results/table.md"
+    table.rename(table.with_suffix(".away"))
+    try:
+        assert train.main(["stage=publish", *TINY, "paths.checkpoints=elsewhere"]) == 2
+    finally:
+        table.with_suffix(".away").rename(table)
+    assert "run stage=evaluate first" in capsys.readouterr().err
+    assert not (here / "elsewhere").exists()
