@@ -2,6 +2,7 @@
 
 `spec.json` holds what the caller says of the checkpoint (kind, recipe, dataset, versions, …), and for each component
 the file's SHA-256 and every tensor's name, dtype and shape, so that a damaged or foreign file is refused before use.
+Format 2 may hold matrices in half precision, which their reader widens; format 1 holds none and is read as before.
 """
 
 import hashlib
@@ -12,12 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from nap2.errors import CheckpointError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 Tensors = Mapping[str, Tensor]
 
 
@@ -90,10 +93,11 @@ def load_spec(folder: Path | str, kind: str | None = None) -> dict[str, Any]:
         components = [(entry["sha256"], entry["tensors"]) for entry in spec["components"].values()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error!r}); copy the checkpoint again.") from error
-    if version != FORMAT_VERSION or not components:
+    if version not in READABLE_VERSIONS or not components:
         raise CheckpointError(
-            f"{path} has format {version} with {len(components)} components, this version reads format "
-            f"{FORMAT_VERSION} with at least one; save it with this version of nap2, or install the one that wrote it."
+            f"{path} has format {version} with {len(components)} components, this version of nap2 reads formats "
+            f"{' and '.join(map(str, READABLE_VERSIONS))} with at least one; install the nap2 that wrote it, or save "
+            "it with this one."
         )
     if kind is not None and found != kind:
         raise CheckpointError(
@@ -121,6 +125,21 @@ def load_into(net: nn.Module, state: Tensors, what: str) -> None:
                 f"{list(expected[name].shape)}; it was saved from another network."
             )
     net.load_state_dict(state, assign=True)
+
+
+def narrowed(state: Tensors) -> dict[str, Tensor]:
+    """Float32 matrices in half precision, where every value fits; vectors (biases, norms) as they are."""
+    return {name: _half(tensor) if tensor.dim() > 1 else tensor for name, tensor in state.items()}
+
+
+def widened(state: Tensors) -> dict[str, Tensor]:
+    """Half-precision tensors as float32, the others as they are: what `narrowed` made, ready to compute with."""
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in state.items()}
+
+
+def _half(tensor: Tensor) -> Tensor:
+    half = tensor.half()
+    return half if tensor.dtype == torch.float32 and bool(torch.isfinite(half).all()) else tensor
 
 
 def _load_component(folder: Path, name: str, entry: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """A small predictor with random weights, and random trajectories."""
 
+from typing import Any
+
 import torch
 
 from nap2.inference import Predictor
@@ -10,12 +12,17 @@ from nap2.snapshots.layout import num_entries
 from nap2.snapshots.trajectory import Trajectory
 
 
-def random_predictor(every: int = 100, num_snapshots: int = 5) -> Predictor:
+def random_predictor(
+    every: int = 100, num_snapshots: int = 5, num_heads: int = 1, gradients_alone: bool = False, **spec: Any
+) -> Predictor:
     torch.manual_seed(0)
     encoders = (Encoder(), Encoder())
     for encoder in encoders:  # running statistics that differ from the initial ones
         encoder.train()(torch.randn(2, 12, 65, 100))
-    return Predictor(encoders, BiGRUPredictor(hidden=8), {"every": every, "num_snapshots": num_snapshots})
+    heads = {"both": [BiGRUPredictor(hidden=8) for _ in range(num_heads)]}
+    if gradients_alone:
+        heads["gradients"] = [BiGRUPredictor(input_size=128, hidden=8)]
+    return Predictor(encoders, heads, {"every": every, "num_snapshots": num_snapshots, **spec})
 
 
 def random_trajectory(

@@ -81,7 +81,9 @@ DAMAGES = {
     r"spec.json is damaged \(JSONDecodeError": lambda f: (f / "spec.json").write_text("{"),
     r"spec.json is damaged \(KeyError\('kind'\)\)": lambda f: (f / "spec.json").write_text('{"format_version": 1}'),
     r"spec.json is damaged": lambda f: (f / "spec.json").write_text("[1]"),
-    r"has format 2 with 2 components, this version reads format 1": lambda f: edit_spec(f, format_version=2),
+    r"has format 3 with 2 components, this version of nap2 reads formats 1 and 2": lambda f: edit_spec(
+        f, format_version=3
+    ),
 }
 
 

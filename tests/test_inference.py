@@ -39,7 +39,7 @@ def test_a_prediction_is_the_networks_on_the_embedding(predictor: Predictor) -> 
     embedding = predictor.embed(trajectory)
     assert embedding.shape == (3, 256)
     with torch.no_grad():
-        expected = float(predictor.net(embedding[None]))
+        expected = float(predictor.heads["both"][0](embedding[None]))
     assert predictor.predict(trajectory) == pytest.approx(expected, abs=1e-6)
     assert 0 <= expected <= 1
 
@@ -67,7 +67,7 @@ def test_a_trajectory_that_does_not_fit_is_refused_in_one_line(predictor: Predic
 
 
 def test_a_name_is_looked_up_in_the_variable_then_beside_the_package(folder: Path, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("nap2.inference.predictor.BESIDE", folder.parent)
+    monkeypatch.setattr("nap2.inference.lookup.BESIDE", folder.parent)
     monkeypatch.setenv("NAP2_CHECKPOINTS", str(tmp_path))
     assert Predictor.from_pretrained("tiny").spec["dataset"] == "none"
     random_predictor(every=7).save(tmp_path / "tiny", "")
@@ -88,7 +88,7 @@ def test_components_that_do_not_fit_are_refused(folder: Path) -> None:
     spec, tensors = load_checkpoint(folder)
     for change, message in (
         ({"weights_encoder": None}, "lacks weights_encoder"),
-        ({"predictor": {"x": torch.zeros(1)}}, "lacks the tensors of its GRU"),
+        ({"head_both_0": {"x": torch.zeros(1)}}, "lacks the tensors of its GRU"),
         (
             {"gradients_encoder": {**tensors["gradients_encoder"], "conv3.bias": torch.zeros(3)}},
             r"'conv3.bias' of gradients",
@@ -98,7 +98,7 @@ def test_components_that_do_not_fit_are_refused(folder: Path) -> None:
         with pytest.raises(CheckpointError, match=message):
             Predictor.assemble(changed, spec)
     with pytest.raises(CheckpointError, match="needs 'every', a whole number from 1, and holds None"):
-        Predictor.assemble(tensors, {"num_snapshots": 5})
+        Predictor.assemble(tensors, {**spec, "every": None})
 
 
 INFERENCE_ALONE = """

@@ -1,41 +1,60 @@
 """A trained predictor as users hold it: load it, show it the first snapshots of a training run, rank networks.
 
-Needs torch and safetensors alone. A released predictor is one checkpoint folder with three components: the two encoders
-(`weights_encoder`, `gradients_encoder`) and the `predictor`.
+Needs torch and safetensors alone. A released predictor is one checkpoint folder; `components.py` says what it holds.
 """
 
-import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nap2.checkpoint import load_checkpoint, load_into, save_checkpoint
+from nap2.checkpoint import load_checkpoint, save_checkpoint
 from nap2.errors import CheckpointError, UnknownNameError
-from nap2.inference.ranking import Batch, Ranking, rank_models
-from nap2.models.bigru import BiGRUPredictor
-from nap2.models.cae import Encoder
+from nap2.inference.batches import Batch
+from nap2.inference.components import (
+    Heads,
+    as_components,
+    check_inputs,
+    columns,
+    encoder_kinds,
+    encoders_of,
+    heads_of,
+)
+from nap2.inference.lookup import find_checkpoint
+from nap2.inference.prediction import Prediction
+from nap2.inference.ranking import OnBatch, Query, Ranking, rank_models
+from nap2.inference.refusals import check_fits, check_gradients
+from nap2.inference.scope import Remark, recipe_remarks, remarks
 from nap2.models.encode import encode_trajectories
+from nap2.models.encoders import AnyEncoder
 from nap2.snapshots.trajectory import Trajectory
+from nap2.training.recipe import Recipe, recipe_named
 
 KIND = "predictor"
-COMPONENTS = ("weights_encoder", "gradients_encoder", "predictor")
-VARIABLE = "NAP2_CHECKPOINTS"
-BESIDE = Path(__file__).resolve().parents[2] / "checkpoints"
 
 
 class Predictor:
     """Predicts a network's final accuracy from the trajectory of its first mini-batches.
 
+    An ensemble: every head was fitted on another order and seed of the training candidates (or other candidates); a
+    prediction is their mean. The first use of a trajectory unlike the training runs is warned of, once per kind.
+
+    Args:
+        encoders: of weights and of gradients.
+        heads: by modality: `both`, and where the checkpoint has them `gradients` or `weights` alone.
+        spec: what `spec.json` says.
+
     Attributes:
-        spec: what `spec.json` says: recipe, dataset, versions, …
+        spec: recipe, dataset, versions, scope, …
         every: optimizer steps between two snapshots it was trained on.
         num_snapshots: snapshots it can read, K.
     """
 
-    def __init__(self, encoders: tuple[Encoder, Encoder], net: BiGRUPredictor, spec: Mapping[str, Any]) -> None:
+    def __init__(self, encoders: tuple[AnyEncoder, AnyEncoder], heads: Heads, spec: Mapping[str, Any]) -> None:
         for key in ("every", "num_snapshots"):
             if not isinstance(spec.get(key), int) or spec[key] < 1:
                 raise CheckpointError(
@@ -44,7 +63,11 @@ class Predictor:
         self.spec = dict(spec)
         self.every, self.num_snapshots = int(spec["every"]), int(spec["num_snapshots"])
         self.weights_encoder, self.gradients_encoder = (encoder.eval() for encoder in encoders)
-        self.net = net.eval()
+        self.heads = {modality: [net.eval() for net in nets] for modality, nets in heads.items()}
+        self._columns = columns(self.weights_encoder.size, self.gradients_encoder.size)
+        for modality, nets in self.heads.items():
+            check_inputs(modality, nets, self._columns[modality])
+        self._warned: set[str] = set()
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | Path) -> "Predictor":
@@ -57,70 +80,86 @@ class Predictor:
             CheckpointError: if it is missing, damaged, or no predictor.
             UnknownNameError: if no checkpoint has this name.
         """
-        folder = _find(name_or_folder)
-        spec, tensors = load_checkpoint(folder, KIND)
+        spec, tensors = load_checkpoint(find_checkpoint(name_or_folder), KIND)
         return cls.assemble(tensors, spec)
 
     @classmethod
     def assemble(cls, tensors: Mapping[str, Mapping[str, Tensor]], spec: Mapping[str, Any]) -> "Predictor":
-        """Build a predictor from the state dicts of its three components; the sizes are read off the tensors.
+        """Build a predictor from the state dicts of its components; the sizes are read off the tensors.
 
         Raises:
             CheckpointError: if a component is missing or of another shape, or the spec is incomplete.
         """
-        if absent := [name for name in COMPONENTS if name not in tensors]:
-            raise CheckpointError(
-                f"A predictor needs the components {', '.join(COMPONENTS)}; this checkpoint lacks {', '.join(absent)}."
-            )
-        with torch.device("meta"):  # no initial values, as all are replaced
-            encoders, net = (Encoder(), Encoder()), _empty_net(tensors["predictor"])
-        for encoder, name in zip(encoders, COMPONENTS, strict=False):
-            load_into(encoder, tensors[name], name)
-        load_into(net, tensors["predictor"], "predictor")
-        return cls(encoders, net, spec)
+        return cls(encoders_of(tensors, spec), heads_of(tensors, spec), spec)
 
-    def save(self, folder: Path | str, card: str, **spec: Any) -> None:
-        """Write one checkpoint folder that `from_pretrained` loads; `spec` adds to what is known already.
+    def save(self, folder: Path | str, card: str, *, half: bool = False, **spec: Any) -> None:
+        """Write one checkpoint folder that `from_pretrained` loads.
+
+        Args:
+            folder: where to.
+            card: Markdown for people.
+            half: store matrices in half precision; they are read back as float32.
+            **spec: adds to what is known already.
 
         Raises:
             CheckpointError: if the spec is not JSON.
         """
-        nets = (self.weights_encoder, self.gradients_encoder, self.net)
-        tensors = {name: net.state_dict() for name, net in zip(COMPONENTS, nets, strict=True)}
-        save_checkpoint(folder, tensors, {**self.spec, **spec, "kind": KIND}, card)
+        encoders = (self.weights_encoder, self.gradients_encoder)
+        tensors, parts = as_components(encoders, self.heads, encoder_kinds(self.spec), half=half)
+        save_checkpoint(folder, tensors, {**self.spec, **spec, **parts, "kind": KIND}, card)
 
     def to(self, device: torch.device | str) -> "Predictor":
         """Move the networks; returns itself."""
-        for net in (self.weights_encoder, self.gradients_encoder, self.net):
+        for net in (
+            self.weights_encoder,
+            self.gradients_encoder,
+            *(net for nets in self.heads.values() for net in nets),
+        ):
             net.to(device)
         return self
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return self.net.dense2.weight.device
+        return next(self.weights_encoder.parameters()).device
 
-    def predict(self, trajectory: Trajectory) -> float:
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it can read, by default the first: `both`, `gradients` or `weights` alone."""
+        return tuple(self.heads)
+
+    def predict(self, trajectory: Trajectory, modality: str | None = None) -> float:
         """The final accuracy, as a fraction, of the network behind a trajectory of 1..K snapshots.
 
-        Raises:
-            CheckpointError: if the trajectory has more than K snapshots, none, or another interval.
-        """
-        return self.predict_many([trajectory])[0]
+        Args:
+            trajectory: from a recorder or a store.
+            modality: one of `modalities`; None means the first. Once per kind, a warning says what is unlike the
+                training runs.
 
-    def predict_many(self, trajectories: Sequence[Trajectory]) -> list[float]:
+        Raises:
+            CheckpointError: if the trajectory has more than K snapshots, none, another interval, or no gradients.
+            UnknownNameError: if there is no head of this modality.
+        """
+        return self.predict_many([trajectory], modality)[0]
+
+    def predict_many(self, trajectories: Sequence[Trajectory], modality: str | None = None) -> list[float]:
         """`predict` for several trajectories at once, in their order."""
-        if not trajectories:
-            return []
-        embeddings = self._embed(trajectories)
-        lengths = torch.tensor([len(embedding) for embedding in embeddings])
-        padded = nn.utils.rnn.pad_sequence(embeddings, batch_first=True).to(self.device)
-        with torch.no_grad():
-            predicted: list[float] = self.net(padded, lengths).tolist()
-        return predicted
+        modality = self._known(modality)
+        accuracies = self._head_outputs(trajectories, modality).mean(1).tolist()
+        for trajectory in trajectories:
+            self._warn(self._remarks(trajectory, modality))
+        return list(accuracies)
+
+    def predict_with_spread(self, trajectory: Trajectory, modality: str | None = None) -> Prediction:
+        """`predict` with the spread of the ensemble; what speaks against trusting it stands in the result."""
+        modality = self._known(modality)
+        (outputs,) = self._head_outputs([trajectory], modality)
+        spread = float(outputs.std()) if len(outputs) > 1 else None
+        found = tuple(remark.text for remark in self._remarks(trajectory, modality))
+        return Prediction(float(outputs.mean()), spread, found)
 
     def embed(self, trajectory: Trajectory) -> Tensor:
-        """Float32 `[T, 256]`: the embedding of each snapshot, weights first."""
+        """Float32 `[T, D]`: the embedding of each snapshot, weights first; D is 256 with two CAE encoders."""
         return self._embed([trajectory])[0]
 
     def rank(
@@ -128,24 +167,32 @@ class Predictor:
         models: Mapping[str, nn.Module],
         loader: Iterable[Batch],
         query_batches: int = 100,
-        recipe: str = "nasbench201",
+        recipe: str | Recipe | None = "nasbench201",
         seed: int = 0,
+        *,
+        modality: str | None = None,
+        on_batch: OnBatch | None = None,
     ) -> list[Ranking]:
         """Train a copy of each model for `query_batches` mini-batches and rank them by predicted accuracy.
 
         Args:
-            models: by name; they are left untouched.
-            loader: gives (inputs, targets); read once per model, every model sees the same batches in the same order.
+            models: by name, each giving logits `[B, classes]`; they are left untouched. A `DataParallel`,
+                `DistributedDataParallel` or compiled wrapper is looked through: its copy is trained without it.
+            loader: gives (inputs, class indices); read once per model, each sees the same batches in the same order.
             query_batches: from `every` to `every * K`.
-            recipe: a name in `nap2.training.recipe.RECIPES`; use the one the predictor was fitted under.
+            recipe: a `Recipe` or the name of one in `nap2.training.recipe.RECIPES`; None means the one that the
+                predictor's own training candidates were trained with, which is the one to use.
             seed: of the loader's order and of any randomness in training.
+            modality: one of `modalities`; None means the first.
+            on_batch: called after every mini-batch with the network's name and how many it has seen.
 
         Returns:
-            Best first; models that failed or diverged come last, each with its reason.
+            Best first; models that failed or diverged come last, each with its reason. Each carries the warnings that
+            concern it.
 
         Raises:
             CheckpointError: if `query_batches` does not fit the predictor.
-            UnknownNameError: if there is no such recipe.
+            UnknownNameError: if there is no such recipe or modality.
             NetworkError: if the loader is empty, or gives other batches the second time.
         """
         most = self.every * self.num_snapshots
@@ -154,43 +201,50 @@ class Predictor:
                 f"Asked to rank after {query_batches} mini-batches, but this predictor reads {self.every} to {most}; "
                 f"use query_batches={min(max(query_batches, self.every), most)}."
             )
-        return rank_models(self.predict, models, loader, query_batches, recipe, self.every, seed)
+        modality = self._known(modality)
+        own, used = self.own_recipe, recipe_named(recipe, self.own_recipe)
+        query = Query(loader, query_batches, used, self.every, seed, on_batch)
+        doubts = recipe_remarks(used, own, modality, "gradients" in self.heads) if own else []
+        predict = partial(self.predict_with_spread, modality=modality)
+        return rank_models(predict, models, query, [remark.text for remark in doubts])
+
+    @property
+    def own_recipe(self) -> Recipe | None:
+        """How the candidates that it was fitted on were trained, where the spec says so."""
+        values = self.spec.get("setting", {}).get("recipe")
+        return None if values is None else Recipe.from_dict(values)
+
+    def _known(self, modality: str | None) -> str:
+        if modality is None:
+            return self.modalities[0]
+        if modality not in self.heads:
+            raise UnknownNameError("modality of this predictor", modality, self.modalities)
+        return modality
+
+    @torch.no_grad()
+    def _head_outputs(self, trajectories: Sequence[Trajectory], modality: str) -> Tensor:
+        """Float32 `[A, H]` on the CPU: what each head says of each trajectory."""
+        if not trajectories:
+            return torch.zeros(0, len(self.heads[modality]))
+        for trajectory in trajectories:
+            check_fits(trajectory, self.every, self.num_snapshots)
+            if modality != "weights":
+                check_gradients(trajectory)
+        embeddings = self._embed(trajectories)
+        lengths = torch.tensor([len(embedding) for embedding in embeddings])
+        padded = nn.utils.rnn.pad_sequence(embeddings, batch_first=True)[..., self._columns[modality]].to(self.device)
+        return torch.stack([net(padded, lengths).cpu() for net in self.heads[modality]], 1)
 
     def _embed(self, trajectories: Sequence[Trajectory]) -> list[Tensor]:
         for trajectory in trajectories:
-            self._check(trajectory)
+            check_fits(trajectory, self.every, self.num_snapshots)
         return encode_trajectories(self.weights_encoder, self.gradients_encoder, trajectories, self.device)
 
-    def _check(self, trajectory: Trajectory) -> None:
-        if trajectory.every != self.every:
-            raise CheckpointError(
-                f"This predictor reads a snapshot every {self.every} steps, the trajectory has one every "
-                f"{trajectory.every}; record it with every={self.every}."
-            )
-        if not 1 <= len(trajectory) <= self.num_snapshots:
-            raise CheckpointError(
-                f"This predictor reads 1 to {self.num_snapshots} snapshots, the trajectory holds {len(trajectory)}; "
-                f"pass trajectory.first({self.num_snapshots}) or record at least one."
-            )
+    def _remarks(self, trajectory: Trajectory, modality: str) -> list[Remark]:
+        return remarks(trajectory, self.spec.get("scope", {}), modality, "gradients" in self.heads)
 
-
-def _find(name_or_folder: str | Path) -> Path:
-    places = [Path(place) for place in (os.environ.get(VARIABLE), BESIDE) if place]
-    if isinstance(name_or_folder, str) and Path(name_or_folder).name == name_or_folder:
-        for place in places:
-            if (place / name_or_folder / "spec.json").is_file():
-                return place / name_or_folder
-        if not Path(name_or_folder).is_dir():
-            known = [folder.parent.name for place in places for folder in place.glob("*/spec.json")]
-            raise UnknownNameError(f"checkpoint in {' or '.join(map(str, places))}", name_or_folder, known)
-    return Path(name_or_folder)
-
-
-def _empty_net(state: Mapping[str, Tensor]) -> BiGRUPredictor:
-    """A predictor of the size of these tensors."""
-    try:
-        hidden, input_size = state["gru.weight_hh_l0"].shape[1], state["gru.weight_ih_l0"].shape[1]
-    except (KeyError, IndexError) as error:
-        raise CheckpointError(f"The checkpoint of predictor lacks the tensors of its GRU ({error}).") from error
-    layers = sum(name.startswith("gru.weight_hh_l") and not name.endswith("_reverse") for name in state)
-    return BiGRUPredictor(input_size=input_size, hidden=hidden, layers=layers)
+    def _warn(self, found: Sequence[Remark]) -> None:
+        for remark in found:
+            if remark.kind not in self._warned:
+                self._warned.add(remark.kind)
+                warnings.warn(f"Unlike what the predictor was trained on: {remark.text}.", stacklevel=4)

@@ -2,20 +2,26 @@
 
 import copy
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parameter import UninitializedParameter
 
-from nap2.errors import NetworkError, UnknownNameError
-from nap2.seeding import forked_random_state, seed_from
+from nap2.errors import NetworkError
+from nap2.inference.batches import Batch, BatchesError, SameBatches, num_batches_of, replayed
+from nap2.inference.prediction import Prediction
+from nap2.seeding import forked_random_state
+from nap2.snapshots.layers import unwrapped
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
-from nap2.training.recipe import RECIPES, Recipe
+from nap2.training.recipe import Recipe
 
-Batch = Sequence[Tensor]
+OnBatch = Callable[[str, int], None]
+"""Called after every mini-batch with the network's name and how many it has seen."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class Ranking:
         failure: why there is no prediction; None where there is one.
         query_batches: mini-batches it was trained for.
         query_time_s: seconds of its training, recording included.
+        spread: standard deviation over the predictor's heads, a fraction; None with a single head or a failure.
+        warnings: one line each: why the prediction should be trusted less than the predictor's card says.
     """
 
     rank: int
@@ -37,11 +45,15 @@ class Ranking:
     failure: str | None
     query_batches: int
     query_time_s: float
+    spread: float | None = None
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line of a table."""
         accuracy = self.predicted_accuracy
         outcome = f"failed: {self.failure}" if accuracy is None else f"{100 * accuracy:6.2f} %"
+        if self.spread is not None:
+            outcome += f" ± {100 * self.spread:.2f}"
         return f"{self.rank:3d}  {outcome}  {self.name}  ({self.query_batches} mini-batches, {self.query_time_s:.1f} s)"
 
 
@@ -54,145 +66,137 @@ class Query:
     recipe: Recipe
     every: int
     seed: int
+    on_batch: OnBatch | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one network."""
+
+    name: str
+    prediction: Prediction | None
+    failure: str | None
+    num_steps: int
+    seconds: float
 
 
 def rank_models(
-    predict: Callable[[Trajectory], float],
+    predict: Callable[[Trajectory], Prediction],
     models: Mapping[str, nn.Module],
-    loader: Iterable[Batch],
-    query_batches: int,
-    recipe: str,
-    every: int,
-    seed: int,
+    query: Query,
+    common_warnings: Sequence[str] = (),
 ) -> list[Ranking]:
-    """See `Predictor.rank`."""
-    if recipe not in RECIPES:
-        raise UnknownNameError("recipe", recipe, RECIPES)
-    if isinstance(loader, Iterator):  # it can be read only once
-        loader = [batch for batch, _ in zip(loader, range(query_batches), strict=False)]
-    query, seen = Query(loader, query_batches, RECIPES[recipe], every, seed), _SameBatches()
-    results = [_query(predict, name, model, query, seen) for name, model in models.items()]
-    best_first = sorted(results, key=lambda result: -1.0 if result[1] is None else result[1], reverse=True)
-    return [
-        Ranking(place, name, accuracy, failure, num_steps, seconds)
-        for place, (name, accuracy, failure, num_steps, seconds) in enumerate(best_first, 1)
-    ]
+    """See `Predictor.rank`; `common_warnings` go to every network."""
+    if isinstance(query.loader, Iterator):  # it can be read only once
+        batches = [batch for batch, _ in zip(query.loader, range(query.query_batches), strict=False)]
+        query = Query(batches, query.query_batches, query.recipe, query.every, query.seed, query.on_batch)
+    seen = SameBatches()
+    outcomes = [_query(predict, name, model, query, seen) for name, model in models.items()]
+    best_first = sorted(outcomes, key=lambda o: -1.0 if o.prediction is None else o.prediction.accuracy, reverse=True)
+    return [_placed(place, outcome, tuple(common_warnings)) for place, outcome in enumerate(best_first, 1)]
+
+
+def _placed(place: int, outcome: Outcome, common_warnings: tuple[str, ...]) -> Ranking:
+    found = outcome.prediction
+    return Ranking(
+        rank=place,
+        name=outcome.name,
+        predicted_accuracy=found.accuracy if found else None,
+        failure=outcome.failure,
+        query_batches=outcome.num_steps,
+        query_time_s=outcome.seconds,
+        spread=found.spread if found else None,
+        warnings=common_warnings + found.warnings if found else (),
+    )
 
 
 def _query(
-    predict: Callable[[Trajectory], float], name: str, model: nn.Module, query: Query, seen: "_SameBatches"
-) -> tuple[str, float | None, str | None, int, float]:
-    """(name, predicted accuracy, failure, mini-batches, seconds) of one network."""
-    started, num_steps, accuracy, failure = time.perf_counter(), 0, None, None
-    batches = _replayed(query)
+    predict: Callable[[Trajectory], Prediction], name: str, model: nn.Module, query: Query, seen: SameBatches
+) -> Outcome:
+    """Train a copy of one network and ask the predictor; whatever the network does wrong is its outcome."""
+    started, num_steps, prediction, failure = time.perf_counter(), 0, None, None
+    batches = replayed(query.loader, query.query_batches, query.seed)
     try:
         with forked_random_state(query.seed):
-            network = copy.deepcopy(model).train()
+            shown = seen.checked(batches)
+            network, shown = _ready(copy.deepcopy(unwrapped(model)), shown)
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)
-            for num_steps, loss in enumerate(_train(network, seen.checked(batches), recorder, query), 1):
+            for num_steps, loss in enumerate(_train(network, shown, recorder, query), 1):
+                if query.on_batch is not None:
+                    query.on_batch(name, num_steps)
                 if not torch.isfinite(loss):
                     failure = f"diverged: the loss was {float(loss)} at mini-batch {num_steps}"
                     break
         seconds = time.perf_counter() - started
         if failure is None:
-            accuracy = predict(recorder.trajectory())
-    except _BatchesError as error:
+            prediction = predict(recorder.trajectory())
+    except BatchesError as error:
         raise NetworkError(str(error)) from error
     except Exception as error:  # noqa: BLE001  # a foreign network may fail in any way, and keeps its place in the list
         seconds, failure = time.perf_counter() - started, f"{type(error).__name__}: {_one_line(error)}"
     finally:
         batches.close()
-    return name, accuracy, failure, num_steps, seconds
+    return Outcome(name, prediction, failure, num_steps, seconds)
 
 
-def _train(network: nn.Module, batches: Iterator[Batch], recorder: SnapshotRecorder, query: Query) -> Iterator[Tensor]:
+def _ready(
+    network: nn.Module, shown: Iterator[tuple[Tensor, Tensor]]
+) -> tuple[nn.Module, Iterator[tuple[Tensor, Tensor]]]:
+    """The network in training mode, its lazy layers built by a look at the first batch, and all the batches.
+
+    Raises:
+        NetworkError: if nothing in it can be trained.
+    """
+    if any(isinstance(parameter, UninitializedParameter) for parameter in network.parameters()):
+        first = next(shown)
+        with torch.no_grad():
+            network.eval()(first[0])
+        shown = chain([first], shown)
+    if any(True for _ in network.parameters()) and not any(p.requires_grad for p in network.parameters()):
+        raise NetworkError("every parameter is frozen (requires_grad is False), so nothing can be trained.")
+    return network.train(), shown
+
+
+def _train(
+    network: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], recorder: SnapshotRecorder, query: Query
+) -> Iterator[Tensor]:
     """Train on every batch; yields each loss."""
     optimizer = query.recipe.build_optimizer(network.parameters())
     device = next(network.parameters()).device
-    per_epoch = _length(query.loader)
+    per_epoch = num_batches_of(query.loader)
     for step, (inputs, targets) in enumerate(batches):
+        epoch = min(step // per_epoch, query.recipe.epochs - 1) if per_epoch else 0  # a small loader is over many times
         for group in optimizer.param_groups:
-            group["lr"] = query.recipe.learning_rate(step // per_epoch if per_epoch else 0)
+            group["lr"] = query.recipe.learning_rate(epoch)
         optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(network(inputs.to(device)), targets.to(device))
+        loss = functional.cross_entropy(_logits(network(inputs.to(device)), targets), targets.to(device))
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         recorder.step()
         optimizer.step()
         yield loss.detach()
 
 
-def _replayed(query: Query) -> Generator[Batch, None, None]:
-    """The first `query_batches` batches, over as many epochs as that takes, on a random state of their own.
+def _logits(output: object, targets: Tensor) -> Tensor:
+    """The network's output, if a cross-entropy can be computed from it.
 
-    A loader draws its order from torch's random state or from its own generator while it is read; both start anew here,
-    and what the network draws in between changes nothing.
+    Raises:
+        NetworkError: if it is no `[B, classes]` tensor, or has too few classes for the targets.
     """
-    generators = _generators(query.loader)
-    with forked_random_state(seed_from("rank", query.seed)):
-        state = torch.get_rng_state()
-    kept = {generator: generator.get_state() for generator in generators}
-    for generator in generators:
-        generator.manual_seed(seed_from("rank", query.seed))
-    try:
-        given = 0
-        batches: Iterator[Batch] = iter(())
-        while given < query.query_batches:
-            with forked_random_state():
-                torch.set_rng_state(state)
-                batch = next(batches, None)
-                if batch is None:
-                    batches = iter(query.loader)
-                    batch = next(batches, None)
-                state = torch.get_rng_state()
-            if batch is None:
-                raise _BatchesError("The loader gives no batch; pass one that yields (inputs, targets).")
-            given += 1
-            yield batch
-    finally:
-        for generator, before in kept.items():
-            generator.set_state(before)
-
-
-class _SameBatches:
-    """Notices when a network is shown other batches than the first one was."""
-
-    def __init__(self) -> None:
-        self.marks: list[tuple[str, ...]] = []
-
-    def checked(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for place, (inputs, targets) in enumerate(batches):
-            sums = (inputs.sum(dtype=torch.float64), targets.sum(dtype=torch.float64))
-            mark = (str(inputs.shape), *(repr(float(total)) for total in sums))
-            if place == len(self.marks):
-                self.marks.append(mark)
-            if mark != self.marks[place]:
-                raise _BatchesError(
-                    f"The loader gave another batch {place + 1} the second time, so networks cannot be compared; pass "
-                    "a list of batches, or draw its randomness from torch's random state alone."
-                )
-            yield inputs, targets
-
-
-class _BatchesError(Exception):
-    """The loader, not the network, is at fault."""
-
-
-def _generators(loader: Iterable[Batch]) -> list[torch.Generator]:
-    """The generators that a `DataLoader` and its sampler own."""
-    owners = (
-        loader,
-        getattr(loader, "sampler", None),
-        getattr(getattr(loader, "batch_sampler", None), "sampler", None),
-    )
-    found = [getattr(owner, "generator", None) for owner in owners]
-    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
-
-
-def _length(loader: Iterable[Batch]) -> int:
-    try:
-        return len(loader)  # type: ignore[arg-type]  # what has no length raises
-    except TypeError:
-        return 0
+    if not isinstance(output, Tensor):
+        raise NetworkError(
+            f"forward returned a {type(output).__name__}; wrap the network so that it returns its logits alone, one "
+            "tensor [batch, classes]."
+        )
+    if output.dim() != 2 or len(output) != len(targets):
+        raise NetworkError(
+            f"forward returned {list(output.shape)} for {len(targets)} inputs; it must return logits [batch, classes]."
+        )
+    if not targets.is_floating_point() and len(targets) and int(targets.max()) >= output.shape[1]:
+        raise NetworkError(
+            f"label {int(targets.max())} occurs, but the network has {output.shape[1]} outputs, for labels from 0 to "
+            f"{output.shape[1] - 1}."
+        )
+    return output
 
 
 def _one_line(error: Exception) -> str:

@@ -31,6 +31,11 @@ class Encoder(nn.Module):
         self.conv3 = GemmConv2d(NARROW, EMBEDDING_SIZE, (1, 1))
         self.norm3 = nn.BatchNorm2d(EMBEDDING_SIZE)
 
+    @property
+    def size(self) -> int:
+        """Entries of the embedding."""
+        return EMBEDDING_SIZE
+
     def forward(self, x: Tensor) -> Tensor:
         """Encode dense log-normalised maps; on a CPU the zeros of a map are left out (see `zero_skip.py`)."""
         if x.device.type == "cpu" and not self._needs_all_maps() and len(x) > PART:

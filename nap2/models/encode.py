@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nap2.feature_maps import log_normalise
-from nap2.models.cae import Encoder
+from nap2.models.encoders import AnyEncoder
 from nap2.models.zero_skip import compact_ragged
 from nap2.snapshots.trajectory import Trajectory
 
@@ -21,8 +21,8 @@ GPU_MAPS = 2048
 
 @torch.no_grad()
 def encode_trajectories(
-    weights_encoder: Encoder,
-    gradients_encoder: Encoder,
+    weights_encoder: AnyEncoder,
+    gradients_encoder: AnyEncoder,
     trajectories: Sequence[Trajectory],
     device: torch.device | str = "cpu",
 ) -> list[Tensor]:
@@ -35,7 +35,7 @@ def encode_trajectories(
         device: where to compute.
 
     Returns:
-        For each trajectory, float32 `[T, 256]` on the CPU.
+        For each trajectory, float32 `[T, D]` on the CPU, weights first; D is 256 with two CAE encoders.
     """
     encoded: list[Tensor] = []
     with _evaluating(weights_encoder), _evaluating(gradients_encoder):
@@ -48,8 +48,8 @@ def encode_trajectories(
     return encoded
 
 
-def _encode_part(encoder: Encoder, maps: Sequence[tuple[Tensor, Tensor]], device: torch.device | str) -> Tensor:
-    dtype = encoder.conv1.weight.dtype
+def _encode_part(encoder: AnyEncoder, maps: Sequence[tuple[Tensor, Tensor]], device: torch.device | str) -> Tensor:
+    dtype = next(encoder.parameters()).dtype
     compact = compact_ragged([(log_normalise(values.to(device, dtype)), units.tolist()) for values, units in maps])
     return encoder.encode_rows(compact).float().cpu()
 
@@ -67,7 +67,7 @@ def _parts(trajectories: Sequence[Trajectory], num_maps: int) -> Iterator[list[T
 
 
 @contextmanager
-def _evaluating(encoder: Encoder) -> Iterator[None]:
+def _evaluating(encoder: AnyEncoder) -> Iterator[None]:
     was_training = encoder.training
     encoder.eval()
     try:

@@ -12,6 +12,7 @@ from nap2.errors import NetworkError
 from nap2.schema import MAX_LAYERS, SAMPLED_UNITS, SAMPLING_SEED
 
 RECORDED_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")  # of torch.compile, of torch's activation checkpointing
 
 
 class RecordedLayer(NamedTuple):
@@ -31,14 +32,32 @@ class RecordedLayer(NamedTuple):
 def recorded_layers(model: nn.Module) -> list[RecordedLayer]:
     """The first 65 convolutions and linear layers, in `named_modules()` order; a module that occurs twice counts once.
 
+    Names are those of the bare network: what `DataParallel`, `DistributedDataParallel`, `torch.compile` and activation
+    checkpointing put in front of or between them is left out.
+
     Raises:
         NetworkError: if there is none, or one of them holds no trainable weight that could be read.
     """
-    found = [(name, module) for name, module in model.named_modules() if isinstance(module, RECORDED_TYPES)]
+    found = _layers(model)
     if not found:
         known = ", ".join(kind.__name__ for kind in RECORDED_TYPES)
         raise NetworkError(f"{type(model).__name__} has no layer to record; NAP2 reads the weights of {known}.")
-    return [_record(name, module) for name, module in found[:MAX_LAYERS]]
+    inside = {
+        f"{name}.{attribute}".lstrip(".") for name, module in model.named_modules() for attribute in _inside(module)
+    }
+    return [_record(_bare(name, inside), module) for name, module in found[:MAX_LAYERS]]
+
+
+def num_layers(model: nn.Module) -> int:
+    """Convolutions and linear layers of a network, those beyond the 65 that are recorded included."""
+    return len(_layers(model))
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside wrappers that split its batches or compile its forward pass."""
+    while names := _inside(model):
+        model = model.get_submodule(names[0])
+    return model
 
 
 @lru_cache(maxsize=256)
@@ -84,6 +103,23 @@ def _on_device(units: int, device: torch.device) -> Tensor:
     index = sampled_units(units)
     assert index is not None
     return index.to(device)
+
+
+def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, RECORDED_TYPES)]
+
+
+def _inside(module: nn.Module) -> tuple[str, ...]:
+    """The attribute under which a wrapper keeps the network it wraps; empty for any other module."""
+    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return ("module",)
+    return tuple(name for name in WRAPPED if name in module._modules)
+
+
+def _bare(name: str, inside: set[str]) -> str:
+    """A layer's name without the parts that wrappers put into it."""
+    parts = name.split(".")
+    return ".".join(part for end, part in enumerate(parts, 1) if ".".join(parts[:end]) not in inside)
 
 
 def _record(name: str, module: nn.Module) -> RecordedLayer:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nap2.errors import NetworkError
 from nap2.schema import DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
-from nap2.snapshots.layers import RecordedLayer, gradient_rows, recorded_layers, sampled_rows
+from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.schedule import Schedule
 from nap2.snapshots.statistics import modality_statistics
@@ -102,7 +102,8 @@ class SnapshotRecorder:
                 "call step() after every backward."
             )
         units = torch.tensor(self.units, dtype=torch.int64)
-        return Trajectory(torch.stack(self._values), units, self.every, torch.stack(self._counts), self.layer_names)
+        values, counts = torch.stack(self._values), torch.stack(self._counts)
+        return Trajectory(values, units, self.every, counts, self.layer_names, num_layers(self.model))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in another process; tensors and plain values only."""

@@ -1,7 +1,7 @@
 """A trajectory: the ragged maps of the first snapshots of one training run, and how they were taken."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ class Trajectory:
         every: optimizer steps between two snapshots.
         counts: int64 `[T, M, C]`, see `nap2.schema.COUNTS`.
         layer_names: names of the recorded layers, in `named_modules()` order.
+        num_layers: layers of the whole network, those beyond the 65 recorded included; None where nobody counted.
     """
 
     values: Tensor
@@ -29,6 +30,7 @@ class Trajectory:
     every: int
     counts: Tensor
     layer_names: tuple[str, ...]
+    num_layers: int | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.values), len(MODALITIES), num_entries(self.units.tolist()))
@@ -53,9 +55,7 @@ class Trajectory:
         """
         if not 1 <= num_snapshots <= len(self):
             raise StoreError(f"Asked for the first {num_snapshots} snapshots of a trajectory that holds {len(self)}.")
-        return Trajectory(
-            self.values[:num_snapshots], self.units, self.every, self.counts[:num_snapshots], self.layer_names
-        )
+        return replace(self, values=self.values[:num_snapshots], counts=self.counts[:num_snapshots])
 
     def save(self, path: Path | str) -> None:
         """Write one safetensors file."""
@@ -63,6 +63,8 @@ class Trajectory:
 
         tensors = {"values": self.values, "units": self.units, "counts": self.counts}
         metadata = {"format": "nap2-trajectory", "every": str(self.every), "layer_names": json.dumps(self.layer_names)}
+        if self.num_layers is not None:
+            metadata["num_layers"] = str(self.num_layers)
         save_file({k: t.contiguous() for k, t in tensors.items()}, str(path), metadata=metadata)
 
     @classmethod
@@ -84,4 +86,6 @@ class Trajectory:
                 tensors = {name: file.get_tensor(name) for name in ("values", "units", "counts")}
         except SafetensorError as error:
             raise StoreError(f"{path} cannot be read as a trajectory ({error}); record it again.") from error
-        return cls(every=int(metadata["every"]), layer_names=tuple(json.loads(metadata["layer_names"])), **tensors)
+        num_layers = int(metadata["num_layers"]) if "num_layers" in metadata else None
+        names = tuple(json.loads(metadata["layer_names"]))
+        return cls(every=int(metadata["every"]), layer_names=names, num_layers=num_layers, **tensors)

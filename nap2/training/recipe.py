@@ -142,3 +142,20 @@ DIGITS = Recipe(
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {recipe.name: recipe for recipe in (NASBENCH201, NASBENCH201_ADAMW, DIGITS)}
 )
+
+
+def recipe_named(recipe: str | Recipe | None, default: Recipe | None = None) -> Recipe:
+    """A recipe as it is, the one of this name, or the default.
+
+    Raises:
+        UnknownNameError: if there is none of this name.
+        ConfigError: if None is asked for and there is no default.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe is not None and recipe not in RECIPES:
+        raise UnknownNameError("recipe", recipe, RECIPES)
+    found = default if recipe is None else RECIPES[recipe]
+    if found is None:
+        raise ConfigError(f"The predictor's spec names no recipe; give one of {', '.join(RECIPES)}.")
+    return found
