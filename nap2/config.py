@@ -135,11 +135,17 @@ class ReportConfig:
 
 @dataclass
 class RankConfig:
-    """Rank architectures of the space with a trained predictor."""
+    """Rank architectures of the space, or importable models, with a trained predictor.
+
+    `models` is a list of `[name=]module:attribute`, or a mapping from names to `module:attribute`; `query_batches` null
+    means 100, or what the predictor reads that is nearest to it.
+    """
 
     checkpoint: str | None = None
     arch_strs: list[str] = field(default_factory=list)
-    query_batches: int = 100
+    models: Any = None
+    query_batches: int | None = None
+    modality: str | None = None
 
 
 @dataclass

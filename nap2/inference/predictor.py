@@ -208,6 +208,10 @@ class Predictor:
         predict = partial(self.predict_with_spread, modality=modality)
         return rank_models(predict, models, query, [remark.text for remark in doubts])
 
+    def query_near(self, num_batches: int) -> int:
+        """The number of mini-batches nearest to this one that ends with a snapshot, within what it reads."""
+        return self.every * min(max(round(num_batches / self.every), 1), self.num_snapshots)
+
     @property
     def own_recipe(self) -> Recipe | None:
         """How the candidates that it was fitted on were trained, where the spec says so."""

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import is_lazy
 
 from nap2.errors import NetworkError
 from nap2.inference.batches import Batch, BatchesError, SameBatches, num_batches_of, replayed
@@ -90,6 +91,7 @@ def rank_models(
     if isinstance(query.loader, Iterator):  # it can be read only once
         batches = [batch for batch, _ in zip(query.loader, range(query.query_batches), strict=False)]
         query = Query(batches, query.query_batches, query.recipe, query.every, query.seed, query.on_batch)
+    query.recipe.build_optimizer([nn.Parameter(torch.zeros(1))])  # torch loads much with the first: no network's time
     seen = SameBatches()
     outcomes = [_query(predict, name, model, query, seen) for name, model in models.items()]
     best_first = sorted(outcomes, key=lambda o: -1.0 if o.prediction is None else o.prediction.accuracy, reverse=True)
@@ -119,7 +121,7 @@ def _query(
     try:
         with forked_random_state(query.seed):
             shown = seen.checked(batches)
-            network, shown = _ready(copy.deepcopy(unwrapped(model)), shown)
+            network, shown = _ready(_copied(unwrapped(model)), shown)
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)
             for num_steps, loss in enumerate(_train(network, shown, recorder, query), 1):
                 if query.on_batch is not None:
@@ -139,6 +141,15 @@ def _query(
     return Outcome(name, prediction, failure, num_steps, seconds)
 
 
+def _copied(model: nn.Module) -> nn.Module:
+    """A deep copy; what a lazy network has not built yet, which torch refuses to copy, is made anew and still empty."""
+    empty: dict[int, Any] = {}
+    for tensor in filter(is_lazy, (*model.parameters(), *model.buffers())):
+        kind: Any = type(tensor)
+        empty[id(tensor)] = kind(device=tensor.device, dtype=tensor.dtype)
+    return copy.deepcopy(model, empty)
+
+
 def _ready(
     network: nn.Module, shown: Iterator[tuple[Tensor, Tensor]]
 ) -> tuple[nn.Module, Iterator[tuple[Tensor, Tensor]]]:
@@ -147,7 +158,7 @@ def _ready(
     Raises:
         NetworkError: if nothing in it can be trained.
     """
-    if any(isinstance(parameter, UninitializedParameter) for parameter in network.parameters()):
+    if any(map(is_lazy, network.parameters())):
         first = next(shown)
         with torch.no_grad():
             network.eval()(first[0])

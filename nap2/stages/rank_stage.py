@@ -1,61 +1,123 @@
-"""stage=rank: train architectures for one query each and rank them with a trained predictor."""
+"""stage=rank: train architectures, or importable models, for one query each and rank them with a trained predictor."""
 
 import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from nap2.config import Config
 from nap2.errors import ConfigError
 from nap2.inference import Predictor, Ranking
+from nap2.inference.importing import models_from
+from nap2.inference.ranking import OnBatch
+from nap2.inference.table import ranking_table
 from nap2.seeding import forked_random_state
 from nap2.stages.candidates import draw, space_of
-from nap2.stages.console import say
+from nap2.stages.console import console, progress_bar, say
 from nap2.stages.parts import built
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device, trainer_parts
+from nap2.training.recipe import Recipe
 
 DEFAULT_COUNT = 10
 
 
 def run(config: Config) -> int:
-    """Rank `rank.arch_strs`, or ten random architectures, on the config's images."""
+    """Rank `rank.models`, or `rank.arch_strs`, or ten random architectures, on the config's images."""
     device = check_device(config.trainer.device)
-    space, options = space_of(config), config.rank
-    names = list(options.arch_strs) or draw(space, DEFAULT_COUNT, config.seed, one_per_class=True)
-    for name in names:
-        space.check(name)
+    options, recipe = config.rank, Recipe.from_dict(config.recipe)
     predictor = Predictor.from_pretrained(options.checkpoint or RunFolder.of(config).checkpoint)
-    if options.query_batches % predictor.every:
+    query_batches = options.query_batches or predictor.query_near(100)
+    if query_batches % predictor.every:
         raise ConfigError(
-            f"rank.query_batches={options.query_batches} is no multiple of the predictor's interval of "
+            f"rank.query_batches={query_batches} is no multiple of the predictor's interval of "
             f"{predictor.every} mini-batches; use e.g. {predictor.every}."
         )
+    models = {name: model.to(device) for name, model in models_of(config, recipe.seed).items()}
     parts = trainer_parts(config)
-    batch_size, seed = int(config.recipe["batch_size"]), int(config.recipe.get("seed", 0))
     data = built(
         parts["images"],
         image_set=built(parts["reader"]),
-        batch_size=batch_size,
-        seed=seed,
-        num_steps=options.query_batches,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        num_steps=query_batches,
     )
     data.setup("fit")
+    say(f"ranking {len(models)} networks after {query_batches} mini-batches each")
+    with _progress(list(models), query_batches) as on_batch:
+        ranking = predictor.rank(
+            models, data.train_dataloader(), query_batches, recipe, modality=options.modality, on_batch=on_batch
+        )
+    for line in ranking_table(ranking).splitlines():
+        say(line)
+    path = Path(config.paths.runs) / "ranking.csv"
+    write_csv(path, ranking)
+    say(f"ranking: {path}")
+    return 0
+
+
+def models_of(config: Config, seed: int) -> dict[str, nn.Module]:
+    """What the config asks to rank, by name.
+
+    Raises:
+        ConfigError, UnknownNameError, ArchStringError: if it cannot be had, or if both kinds are asked for.
+    """
+    options = config.rank
+    if options.models:
+        if options.arch_strs:
+            raise ConfigError("rank.models and rank.arch_strs are both set; rank one kind at a time.")
+        return models_from(_entries(options.models), seed)
+    space = space_of(config)
+    names = list(options.arch_strs) or draw(space, DEFAULT_COUNT, config.seed, one_per_class=True)
+    for name in names:
+        space.check(name)
+    models = {}
     with forked_random_state(seed):
-        models = {}
         for name in names:
             torch.manual_seed(seed)
-            models[name] = space.build(name, **config.space.skeleton).to(device)
-    say(f"ranking {len(models)} architectures after {options.query_batches} mini-batches each")
-    ranking = predictor.rank(models, data.train_dataloader(), options.query_batches, recipe=str(config.recipe["name"]))
-    for place in ranking:
-        say(str(place))
-    path = Path(config.paths.runs) / "ranking.csv"
+            models[name] = space.build(name, **config.space.skeleton)
+    return models
+
+
+def write_csv(path: Path, ranking: Sequence[Ranking]) -> None:
+    """One row per network; several warnings are joined by ` | `."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Ranking)])
         writer.writeheader()
-        writer.writerows(asdict(place) for place in ranking)
-    say(f"ranking: {path}")
-    return 0
+        writer.writerows({**asdict(place), "warnings": " | ".join(place.warnings)} for place in ranking)
+
+
+def _entries(models: Any) -> Sequence[str] | Mapping[str, str]:
+    if isinstance(models, str):
+        return [models]
+    values = list(models.values()) if isinstance(models, Mapping) else models
+    if not isinstance(values, Sequence) or not all(isinstance(value, str) for value in values):
+        raise ConfigError(f"rank.models={models!r} must list module:attribute, or map names to module:attribute.")
+    entries: Sequence[str] | Mapping[str, str] = models
+    return entries
+
+
+@contextmanager
+def _progress(names: list[str], query_batches: int) -> Iterator[OnBatch]:
+    """A bar over all mini-batches on a terminal, a line for each network elsewhere."""
+    if not console.is_terminal:
+        yield _LinePerNetwork(names, query_batches)
+        return
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=len(names) * query_batches)
+        yield lambda name, done: bar.update(task, completed=names.index(name) * query_batches + done)
+
+
+class _LinePerNetwork:
+    def __init__(self, names: list[str], query_batches: int) -> None:
+        self.names, self.query_batches = names, query_batches
+
+    def __call__(self, name: str, done: int) -> None:
+        if done == self.query_batches:
+            say(f"trained {self.names.index(name) + 1} of {len(self.names)}: {name}")

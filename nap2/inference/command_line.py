@@ -1,0 +1,154 @@
+"""`python -m nap2`: rank models without writing a program; torch and safetensors are all it needs.
+
+NAP2 predicts how well a neural network will do once fully trained, after watching the first mini-batches of its
+training. Train nothing to the end: name your models, your data and a predictor, and read off which is best.
+
+  python -m nap2 list                       the predictors on this machine, and where they were looked for
+  python -m nap2 rank NAME --models my_models:small my_models:wide --data my_data:loader
+  python -m nap2 rank --help                every option, with examples
+
+From Python: nap2.Predictor.from_pretrained(NAME).rank({"small": small, "wide": wide}, loader)
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from nap2.errors import Nap2Error
+from nap2.inference.batches_from import batches_from
+from nap2.inference.importing import models_from
+from nap2.inference.lookup import known_checkpoints, places
+from nap2.inference.predictor import Predictor
+from nap2.inference.ranking import Ranking
+from nap2.inference.table import ranking_table
+from nap2.training.recipe import RECIPES, recipe_named
+
+RANK_HELP = """\
+Train a copy of each model for a few mini-batches of your data, all on the same ones, and rank them by the accuracy that
+the predictor expects of each after full training. Your models are left as they are.
+
+examples:
+  python -m nap2 rank nb201-cifar10 --models my_models:small my_models:wide --data my_data:loader
+  python -m nap2 rank nb201-cifar10 --models my_models:ALL --data photos.npz --batch-size 128
+  python -m nap2 rank checkpoints/mine --models a=nets:Net b=nets:DeepNet --data nets:train_set --json > ranking.json
+
+models  [name=]module:attribute, found in the working directory or installed: a torch module, a class or function that
+        makes one when called without arguments, or a dictionary of these. forward must return logits [batch, classes].
+data    module:attribute: a DataLoader, a list of (inputs, class indices), a torch Dataset, or a function that returns
+        one of these; or a file, .safetensors or .npz (needs numpy), with `images` and `labels`: images uint8 [N, H, W]
+        or [N, H, W, 1 or 3], standardised for you, or floating-point inputs just as the models take them.
+
+exit codes: 0 every model was ranked; 1 some model failed (the reason stands below the table); 2 refused, with one line
+that says why; 130 interrupted.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return _list() if options.command == "list" else _rank(options)
+    except Nap2Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; no ranking was made.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m nap2", description=__doc__, formatter_class=raw)
+    commands = parser.add_subparsers(dest="command", metavar="rank | list")
+    commands.add_parser("list", help="the predictors on this machine")
+    rank = commands.add_parser(
+        "rank", help="rank models by predicted accuracy", description=RANK_HELP, formatter_class=raw
+    )
+    rank.add_argument("checkpoint", help="name of a released predictor (see `list`), or a checkpoint folder")
+    rank.add_argument("--models", nargs="+", required=True, metavar="MODEL", help="see above")
+    rank.add_argument("--data", required=True, help="see above")
+    rank.add_argument("--query-batches", type=int, metavar="N", help="mini-batches per model (100, or near it)")
+    rank.add_argument("--batch-size", type=int, metavar="N", help="of files and Datasets (the recipe's)")
+    rank.add_argument("--recipe", help=f"how to train: {', '.join(RECIPES)} (as the predictor's own networks were)")
+    rank.add_argument("--modality", help="read `both`, or `gradients` alone where the predictor can (the first it has)")
+    rank.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
+    rank.add_argument("--seed", type=int, default=0, help="of weights that are drawn and of the order of data (0)")
+    rank.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _list() -> int:
+    found = list(known_checkpoints())
+    for folder in found:
+        spec = json.loads((folder / "spec.json").read_text())
+        setting, heads = spec.get("setting", {}), spec.get("heads", [{}])
+        what = f"{setting.get('space', '?')} on {setting.get('dataset', '?')}, {len(heads)} heads"
+        print(
+            f"{folder.name}  {what}, reads {spec.get('every')} to "
+            f"{spec.get('every', 0) * spec.get('num_snapshots', 0)} mini-batches  {folder}"
+        )
+    if not found:
+        print(f"No predictor in {' or '.join(map(str, places()))}; copy its folder there, or set $NAP2_CHECKPOINTS.")
+    return 0
+
+
+def _rank(options: argparse.Namespace) -> int:
+    predictor = Predictor.from_pretrained(options.checkpoint)
+    recipe = recipe_named(options.recipe, predictor.own_recipe)
+    query_batches = options.query_batches or predictor.query_near(100)
+    models = {name: model.to(options.device) for name, model in models_from(options.models, options.seed).items()}
+    loader = batches_from(options.data, options.batch_size or recipe.batch_size)
+    ranking = predictor.rank(
+        models,
+        loader,
+        query_batches,
+        recipe,
+        options.seed,
+        modality=options.modality,
+        on_batch=Progress(list(models), query_batches),
+    )
+    if options.json:
+        print(json.dumps(_as_json(options, recipe.name, query_batches, ranking), indent=1))
+    else:
+        print(ranking_table(ranking))
+    return 1 if any(place.failure for place in ranking) else 0
+
+
+class Progress:
+    """What is going on, on standard error: one line that changes on a terminal, a line per model elsewhere."""
+
+    def __init__(self, names: Sequence[str], query_batches: int) -> None:
+        self.names, self.query_batches, self.started = list(names), query_batches, time.monotonic()
+
+    def __call__(self, name: str, done: int) -> None:
+        place = f"model {self.names.index(name) + 1} of {len(self.names)}, {name}"
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{place}: {done} of {self.query_batches} mini-batches", end="", file=sys.stderr, flush=True)
+            if done == self.query_batches:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        elif done == self.query_batches:
+            seconds = time.monotonic() - self.started
+            print(f"{place}: {done} mini-batches, {seconds:.1f} s since the start", file=sys.stderr, flush=True)
+
+
+def _as_json(
+    options: argparse.Namespace, recipe: str, query_batches: int, ranking: Sequence[Ranking]
+) -> dict[str, Any]:
+    return {
+        "checkpoint": options.checkpoint,
+        "query_batches": query_batches,
+        "recipe": recipe,
+        "modality": options.modality,
+        "seed": options.seed,
+        "ranking": [asdict(place) for place in ranking],
+    }

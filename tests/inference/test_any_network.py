@@ -1,0 +1,215 @@
+"""`Predictor.rank` on networks of every kind, each against the plain loop or the bare network."""
+
+import warnings
+
+import pytest
+import torch
+from fakes_predictor import random_predictor
+from torch import nn
+
+import nap2
+from nap2.errors import ConfigError, NetworkError
+from nap2.inference import Predictor, Ranking
+from nap2.inference.scope import scope_of
+from nap2.training.recipe import DIGITS, RECIPES
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Predictor:
+    return random_predictor(every=2, num_snapshots=3, num_heads=2, gradients_alone=True)
+
+
+def batches(*shape: int, count: int = 4, classes: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    return [(torch.randn(6, *shape, generator=generator), torch.arange(6) % classes) for _ in range(count)]
+
+
+def one(ranker: Predictor, model: nn.Module, data: list, query_batches: int = 4, **options) -> Ranking:
+    (place,) = ranker.rank({"net": model}, data, query_batches, **options)
+    return place
+
+
+def by_hand(ranker: Predictor, model: nn.Module, data: list, modality: str | None = None) -> float:
+    """The prediction after a loop of one's own with the same recipe."""
+    model.train()
+    recorder = nap2.SnapshotRecorder(model, every=2)
+    recipe = RECIPES["nasbench201"]
+    optimizer = recipe.build_optimizer(model.parameters())
+    for step, (inputs, targets) in enumerate(data):
+        optimizer.param_groups[0]["lr"] = recipe.learning_rate(step // len(data))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), targets).backward()
+        recorder.step()
+        optimizer.step()
+    return ranker.predict(recorder.trajectory(), modality)
+
+
+class Shared(nn.Module):
+    """One layer used twice, another whose weight is a third's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice, self.tied, self.head = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 3)
+        self.tied.weight = self.twice.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.tied(self.twice(self.twice(x.flatten(1)).relu()).relu()).relu())
+
+
+def deep(depth: int) -> nn.Module:
+    return nn.Sequential(*[layer for _ in range(depth - 1) for layer in (nn.Linear(5, 5), nn.Tanh())], nn.Linear(5, 3))
+
+
+def wide() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 120, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(120, 3))
+
+
+def frozen() -> nn.Module:
+    model = deep(3)
+    model[0].requires_grad_(False)
+    return model
+
+
+NETWORKS = {
+    "sequences": (lambda: nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, 3)), (2, 8)),
+    "volumes": (lambda: nn.Sequential(nn.Conv3d(1, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(108, 3)), (1, 4, 4, 4)),
+    "large images": (wide, (3, 40, 56)),
+    "one layer": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(5, 3)), (5,)),
+    "80 layers": (lambda: deep(80), (5,)),
+    "shared weights": (Shared, (5,)),
+    "a frozen layer": (frozen, (5,)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_ranking_equals_a_loop_of_ones_own(ranker: Predictor, name: str) -> None:
+    build, shape = NETWORKS[name]
+    torch.manual_seed(3)
+    model = build()
+    place = one(ranker, model, batches(*shape))
+    assert place.failure is None
+    assert place.predicted_accuracy == pytest.approx(by_hand(ranker, model, batches(*shape)), abs=1e-5)
+    assert place.spread is not None
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
+def test_a_wrapped_network_is_ranked_as_the_bare_one(ranker: Predictor, wrap) -> None:
+    model = deep(3)
+    bare = one(ranker, model, batches(5)).predicted_accuracy
+    assert one(ranker, wrap(model), batches(5)).predicted_accuracy == bare
+
+
+def test_lazy_layers_are_built_from_the_first_batch(ranker: Predictor) -> None:
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(3))
+    place = one(ranker, model, batches(1, 5, 5), seed=7)
+    assert place.failure is None
+    assert nn.parameter.is_lazy(model[0].weight)  # only the copy was built
+    built = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(3)).eval()
+    torch.manual_seed(7)
+    built(batches(1, 5, 5)[0][0])
+    assert place.predicted_accuracy == pytest.approx(by_hand(ranker, built, batches(1, 5, 5)), abs=1e-5)
+
+
+def test_gradients_alone_can_be_asked_for(ranker: Predictor) -> None:
+    model = deep(3)
+    place = one(ranker, model, batches(5), modality="gradients")
+    assert place.predicted_accuracy == pytest.approx(by_hand(ranker, model, batches(5), "gradients"), abs=1e-5)
+    assert place.spread is None
+
+
+def test_progress_is_told_batch_by_batch(ranker: Predictor) -> None:
+    seen: list[tuple[str, int]] = []
+    one(ranker, deep(2), batches(5), on_batch=lambda name, done: seen.append((name, done)))
+    assert seen == [("net", 1), ("net", 2), ("net", 3), ("net", 4)]
+
+
+class Tuples(nn.Linear):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        return super().forward(x), x
+
+
+class Images(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[:, :, None]
+
+
+def all_frozen() -> nn.Module:
+    return deep(2).requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Tuples(5, 3), "forward returned a tuple; wrap the network so that it returns its logits alone"),
+        (Images(5, 3), "forward returned [6, 3, 1] for 6 inputs; it must return logits [batch, classes]"),
+        (nn.Linear(5, 2), "label 2 occurs, but the network has 2 outputs, for labels from 0 to 1"),
+        (nn.Linear(4, 3), "mat1 and mat2 shapes cannot be multiplied (6x5 and 4x3)"),
+        (all_frozen(), "every parameter is frozen"),
+        (nn.Flatten(), "Flatten has no layer to record; NAP2 reads the weights of Conv1d"),
+        (nn.Linear(5, 3).half(), "RuntimeError"),
+    ],
+)
+def test_a_network_that_cannot_be_ranked_says_why(ranker: Predictor, model: nn.Module, message: str) -> None:
+    place = one(ranker, model, batches(5))
+    assert place.predicted_accuracy is None
+    assert message in place.failure
+    assert "\n" not in place.failure
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "The loader gives no batch"),
+        ([{"image": torch.zeros(2, 5)}], "A batch must be two tensors, .*the loader gave a dict"),
+        ([(torch.zeros(2, 5),)], "the loader gave 1 parts"),
+        ([(torch.zeros(2, 5), torch.zeros(3).long())], "has 2 inputs, but 3 targets"),
+        ([(torch.zeros(2, 5), torch.tensor([0, -1]))], "class indices from 0, one for each input.* smallest -1"),
+        ([(torch.zeros(2, 5), torch.zeros(2, 3).long())], r"class indices from 0, one for each input.*\[2, 3\]"),
+    ],
+)
+def test_a_loader_that_gives_something_else_is_refused(ranker: Predictor, data: list, message: str) -> None:
+    with pytest.raises(NetworkError, match=message) as caught:
+        ranker.rank({"net": deep(2)}, data, 2)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_of_few_bits_and_class_probabilities_are_fine(ranker: Predictor) -> None:
+    model = deep(2)
+    expected = one(ranker, model, batches(5)).predicted_accuracy
+    small = [(inputs, targets.to(torch.uint8)) for inputs, targets in batches(5)]
+    soft = [(inputs, nn.functional.one_hot(targets, 3).float()) for inputs, targets in batches(5)]
+    assert one(ranker, model, small).predicted_accuracy == expected
+    assert one(ranker, model, soft).predicted_accuracy == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_unlike_the_training_runs_stands_beside_the_score_and_is_not_warned_of(ranker: Predictor) -> None:
+    recorder = nap2.SnapshotRecorder(deep(3), every=2)
+    for _ in range(2):
+        recorder.model(batches(5)[0][0]).sum().backward()
+        recorder.step()
+    setting = {"recipe": RECIPES["nasbench201"].as_dict()}
+    predictor = random_predictor(every=2, num_snapshots=3, scope=scope_of([recorder.trajectory()]), setting=setting)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        place = one(predictor, deep(4), batches(5), recipe="nasbench201_adamw")
+    assert place.failure is None
+    texts = "\n".join(place.warnings)
+    assert "it was trained with adamw at lr 0.001" in texts
+    assert "it has 4 convolutions and linear layers" in texts
+    assert len(place.warnings) == len(set(place.warnings))
+
+
+def test_the_recipe_may_be_ones_own_or_the_predictors(ranker: Predictor) -> None:
+    model, data = deep(3), batches(5)
+    predictor = random_predictor(every=2, num_snapshots=3, setting={"recipe": DIGITS.as_dict()})
+    named = one(predictor, model, data, recipe="digits")
+    for recipe in (DIGITS, None):
+        assert one(predictor, model, data, recipe=recipe).predicted_accuracy == named.predicted_accuracy
+    assert one(predictor, model, data, recipe=None).warnings == ()
+    with pytest.raises(ConfigError, match="names no recipe; give one of nasbench201"):
+        one(ranker, model, data, recipe=None)
+
+
+def test_a_ranking_prints_its_spread() -> None:
+    line = str(Ranking(1, "net", 0.9123, None, 100, 2.0, spread=0.0123))
+    assert line == "  1   91.23 % ± 1.23  net  (100 mini-batches, 2.0 s)"
