@@ -128,7 +128,7 @@ class CurvesConfig:
 
 @dataclass
 class ReportConfig:
-    """Published figures to print beside ours: a JSON of rows, as `docs/evaluation.md` describes."""
+    """Published figures to print beside ours: a file of rows (docs/evaluation.md), null for the paper's, or `none`."""
 
     published: str | None = None
 

@@ -1,5 +1,6 @@
-"""Published figures, read from a JSON file of the user's, and matched to result rows."""
+"""Published figures, read from a JSON or CSV file, and matched to result rows."""
 
+import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -59,20 +60,33 @@ class PublishedFigure:
 
 
 def load_published(path: Path | str) -> list[PublishedFigure]:
-    """Read `{"rows": [{"table", "metric", "method", "source", "target", "mean", "std", …}, …]}`.
+    """Read `{"rows": [{"table", "metric", "method", "source", "target", "mean", "std", …}, …]}`, or a CSV of such rows.
 
     A row without `snapshots` but with `query_time_s` is given the snapshots that fit into that time.
 
     Raises:
         DataFileError: a file that is missing or has another shape, with the row at fault.
     """
+    path = Path(path)
     try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))["rows"]
+        text = path.read_text(encoding="utf-8")
+        rows = _csv_rows(text) if path.suffix == ".csv" else json.loads(text)["rows"]
     except OSError as error:
         raise DataFileError(f"No published figures at {path} ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataFileError(f'{path} is not a JSON object with a list "rows" ({error}).') from error
     return [_figure(row, f"{path}, row {place}") for place, row in enumerate(rows, start=1)]
+
+
+def _csv_rows(text: str) -> list[dict[str, Any]]:
+    """An empty cell is None; numbers where a figure has them."""
+    rows = []
+    for line in csv.DictReader(text.splitlines()):
+        row: dict[str, Any] = {name: value or None for name, value in line.items()}
+        row |= {name: float(row[name]) for name in ("init_time_s", "query_time_s") if row.get(name) is not None}
+        row |= {name: int(row[name]) for name in ("snapshots",) if row.get(name) is not None}
+        rows.append(row)
+    return rows
 
 
 def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[PublishedFigure]:

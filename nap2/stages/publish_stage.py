@@ -8,9 +8,9 @@ from nap2.config import Config
 from nap2.errors import CheckpointError, EvaluationError
 from nap2.evaluation.aggregate import aggregate
 from nap2.evaluation.card import CardFacts, card, index_table
-from nap2.evaluation.published import load_published
 from nap2.evaluation.rows import read_rows
 from nap2.stages.console import say
+from nap2.stages.published_figures import published_figures
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import index_rows, labels_of, open_store
 
@@ -37,7 +37,7 @@ def run(config: Config) -> int:
         raise CheckpointError(
             f"{target} was replaced {MOST_REVISIONS - 1} times already; release under another publish.name."
         )
-    published = load_published(config.report.published) if config.report.published else []
+    published = published_figures(config)
     found = aggregate(read_rows(folder.results / "rows.jsonl"))
     text = card(spec, _facts(config, spec), found, table.read_text(), published)
     spec = {key: value for key, value in spec.items() if key not in ("components", "format_version")}

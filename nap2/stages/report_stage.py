@@ -5,11 +5,11 @@ from pathlib import Path
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import Aggregate, aggregate
-from nap2.evaluation.published import load_published
 from nap2.evaluation.rows import read_rows
 from nap2.evaluation.tables import to_markdown
 from nap2.evaluation.views import budget_table, cost_table, published_table
 from nap2.stages.console import say
+from nap2.stages.published_figures import published_figures
 
 
 def run(config: Config) -> int:
@@ -18,7 +18,7 @@ def run(config: Config) -> int:
     sources = sorted(root.glob("**/rows.jsonl"))
     if not sources:
         raise EvaluationError(f"No result rows under {root}; run stage=evaluate or stage=proxies first.")
-    published = load_published(config.report.published) if config.report.published else []
+    published = published_figures(config)
     parts = [f"# {config.name}", "Every figure below is derived from the rows named above its table."]
     for source in sources:
         found = aggregate(read_rows(source))

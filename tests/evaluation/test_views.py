@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +75,9 @@ def test_the_csv_has_every_aggregate_in_full_precision():
     assert lines[0]["train_size"] == "700"
 
 
+SHIPPED = Path(__file__).resolve().parents[2] / "docs/published/nap2.csv"
+
+
 @pytest.fixture
 def published(tmp_path):
     base = {"metric": "kendall_tau", "target": "cifar10", "std": 0.01}
@@ -118,3 +122,29 @@ def test_a_file_of_another_shape_is_refused_with_its_row(tmp_path):
     path.write_text('{"rows": [{"table": 1}]}')
     with pytest.raises(DataFileError, match=r"row 1 is not a published figure \(KeyError: 'metric'\)"):
         load_published(path)
+
+
+def test_a_csv_of_published_figures_reads_as_the_same_json(tmp_path):
+    row = {"table": "1", "metric": "kendall_tau", "method": "NAP2", "source": None, "target": "cifar10"}
+    row |= {"snapshots": None, "condition": None, "init_time_s": 1.8e5, "query_time_s": 54.0, "mean": 0.7, "std": None}
+    (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
+    cells = ",".join("" if value is None else str(value) for value in row.values())
+    (tmp_path / "a.csv").write_text(f"{','.join(row)}\n{cells}\n")
+    assert load_published(tmp_path / "a.csv") == load_published(tmp_path / "a.json")
+    assert load_published(tmp_path / "a.csv")[0].snapshots == 6
+    (tmp_path / "b.csv").write_text("table,method\n1,NAP2\n")
+    with pytest.raises(DataFileError, match="row 1 is not a published figure"):
+        load_published(tmp_path / "b.csv")
+
+
+def test_the_shipped_figures_of_the_paper_can_be_read_and_hold_its_headline():
+    figures = load_published(SHIPPED)
+    headline = {("34", 1): 0.747, ("34", 23): 0.821}  # App. H.2, Table 34, in-domain on CIFAR-10
+    for (table, snapshots), tau in headline.items():
+        (found,) = (
+            f.mean
+            for f in figures
+            if (f.table, f.source, f.target, f.snapshots) == (table, "cifar10", "cifar10", snapshots)
+            and f.condition == "Ordered (default)"
+        )
+        assert found == tau
