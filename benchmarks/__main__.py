@@ -30,7 +30,7 @@ def main() -> int:
         result = run(topic, arguments.quick)
         failures += bool(result.get("failed"))
         console.print(_table(result))
-        if not arguments.quick:
+        if not arguments.quick and (result["rows"] or result.get("failed")):
             write_result(topic, result)
     if arguments.quick:
         console.print("A quick look is shown, not kept; leave out --quick to keep figures.")
@@ -67,6 +67,8 @@ def _reason(done: subprocess.CompletedProcess[str]) -> str:
 def _table(result: dict[str, Any]) -> Table | str:
     if result.get("failed"):
         return f"[red]failed[/red]: {escape(result['failed'])}"
+    if not result["rows"]:
+        return "Nothing that can be measured on this machine."
     table = Table("what", "measured", "goal", "stretch", "reached", "note")
     for row in result["rows"]:
         cells = [figure_text(row[name], row["unit"]) for name in ("figure", "goal", "stretch")]

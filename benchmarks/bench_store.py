@@ -11,56 +11,25 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from benchmarks.harness import Measurement, at_most, paired
+from benchmarks.linked_store import filled_store
 from benchmarks.references.reading_plain import PlainMaps
 from data_modules.feature_maps import FeatureMapDataModule
 from nap2.schema import MAP_SHAPE, MAX_SNAPSHOTS, MODALITIES
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
-from nap2.snapshots.curve import Curve
-from nap2.snapshots.manifest import Candidate, Setting
-from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.store import SnapshotStore
-from nap2.snapshots.trajectory import Trajectory
-from nap2.spaces import SPACES
 
 BATCH = 32
-SETTING = Setting("nasbench201", {"num_classes": 10}, "cifar10", {"name": "benchmark"}, 1)
 
 
 def measurements(quick: bool) -> list[Measurement]:
     """Rows on a store of 23 snapshots of random NAS-Bench-201 networks at full size."""
     with tempfile.TemporaryDirectory() as folder:
-        store = _filled_store(Path(folder) / "store", num_candidates=6 if quick else 20)
+        store = filled_store(Path(folder) / "store", num_candidates=6 if quick else 20)
         return [
             *_reading(store, Path(folder) / "cache", rounds=3 if quick else 7),
             _first_batch(store),
             _share_of_dense(store),
         ]
-
-
-def _filled_store(root: Path, num_candidates: int) -> SnapshotStore:
-    store, space = SnapshotStore.create(root, SETTING), SPACES["nasbench201"]
-    chosen = torch.randperm(space.size, generator=torch.Generator().manual_seed(0))[:num_candidates]
-    for index in chosen.tolist():
-        arch_str = space.arch_strings()[index]
-        with store.claim(Candidate(SETTING, arch_str, 0), MAX_SNAPSHOTS) as writer:
-            assert writer is not None
-            trajectory = _noisy_trajectory(arch_str)
-            curve = Curve([2.3] * 2300, [0.1] * len(trajectory), [1.0] * len(trajectory), [0.1] * 11)
-            writer.finish(trajectory, curve)
-    return store
-
-
-def _noisy_trajectory(arch_str: str) -> Trajectory:
-    """Snapshots of a network whose weights and gradients are noise: what compresses least."""
-    torch.manual_seed(0)
-    network = SPACES["nasbench201"].build(arch_str)
-    recorder = SnapshotRecorder(network, every=1)
-    for _ in range(MAX_SNAPSHOTS):
-        for parameter in network.parameters():
-            parameter.grad = torch.randn_like(parameter) * 1e-3
-            parameter.data.add_(torch.randn_like(parameter), alpha=1e-2)
-        recorder.step()
-    return recorder.trajectory()
 
 
 def _reading(store: SnapshotStore, cache: Path, rounds: int) -> list[Measurement]:

@@ -4,19 +4,35 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+PLUGINS: Mapping[str, Literal["32-true", "bf16-mixed"]] = {"float32": "32-true", "bf16": "bf16-mixed"}
+"""What Lightning calls the precisions of a recipe."""
+
 
 def fit(
-    module: LightningModule, batches: Iterable[Any], callbacks: list[Callback], device: torch.device, num_steps: int
+    module: LightningModule,
+    batches: Iterable[Any],
+    callbacks: list[Callback],
+    device: torch.device,
+    num_steps: int,
+    precision: str = "float32",
 ) -> None:
     """Train `module` on `num_steps` batches, as one Lightning epoch: set-up costs milliseconds, not seconds.
+
+    Args:
+        module: what is trained.
+        batches: at least `num_steps` of them.
+        callbacks: in the order in which they act.
+        device: where.
+        num_steps: optimizer steps.
+        precision: of the recipe; `bf16` holds for forward passes of training only, callbacks compute in float32.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, which Lightning would turn into an exit.
@@ -29,7 +45,7 @@ def fit(
             devices=[device.index or 0] if on_gpu else 1,
             # Otherwise Lightning finds Slurm by itself, checks its task counts, and arms its own requeueing.
             plugins=[LightningEnvironment()],
-            precision="32-true",
+            precision=PLUGINS[precision],
             benchmark=False,
             max_epochs=1,
             max_steps=num_steps,

@@ -12,11 +12,12 @@ from nap2.errors import ConfigError, UnknownNameError
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("bf16", "float32")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a candidate is trained; cross-entropy, float32, deterministic.
+    """How a candidate is trained; cross-entropy, deterministic.
 
     Attributes:
         name: names the recipe in results; the values decide.
@@ -29,6 +30,8 @@ class Recipe:
         epochs: whole passes over the training images.
         schedule: `cosine` from `lr` to 0 over all epochs, stepped once an epoch, or `constant`.
         seed: of candidates that name no other.
+        precision: `float32`, without TF32; or `bf16`: convolutions, products and what lies between them in bfloat16
+            (autocast), weights, gradients and the loss in float32. Gradients, and so the feature maps, are others.
     """
 
     name: str
@@ -41,12 +44,15 @@ class Recipe:
     epochs: int
     schedule: str
     seed: int
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer (recipe.optimizer)", self.optimizer, OPTIMIZERS)
         if self.schedule not in SCHEDULES:
             raise UnknownNameError("schedule (recipe.schedule)", self.schedule, SCHEDULES)
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision (recipe.precision)", self.precision, PRECISIONS)
         for name in ("lr", "batch_size", "epochs"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"recipe.{name}={getattr(self, name)} must be above 0.")
@@ -65,13 +71,19 @@ class Recipe:
         for name in values:
             if name not in known:
                 raise UnknownNameError("recipe value", name, known)
-        if absent := sorted(known.keys() - values.keys()):
+        if absent := sorted(known.keys() - values.keys() - {"precision"}):
             raise ConfigError(f"The recipe lacks {', '.join(absent)}; conf/recipe/ shows complete ones.")
         return cls(**{name: _typed(name, known[name], value) for name, value in values.items()})
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; part of a candidate's identity."""
-        return asdict(self)
+        """Plain values, ready for JSON; part of a candidate's identity.
+
+        The usual precision is left out: stores made before there was another one keep their candidates.
+        """
+        values = asdict(self)
+        if self.precision == "float32":
+            del values["precision"]
+        return values
 
     def learning_rate(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""

@@ -94,7 +94,8 @@ def train_candidate(
     """Train a candidate as far as asked and hand snapshots and curve to `writer`.
 
     A run that was interrupted goes on from `writer.state_path`, with results identical to the last bit. Training is
-    float32 without TF32, channels-last, deterministic; torch's random state afterwards is as before.
+    channels-last and deterministic, in the recipe's precision (float32: without TF32); torch's random state afterwards
+    is as before.
 
     Args:
         candidate: what to train.
@@ -194,7 +195,8 @@ def _train(
     )
     with forked_random_state(seed_from(plan.candidate.seed, "training")):
         try:
-            fit(module, batches.train_dataloader(), [recording, curve, keeper], plan.device, num_steps)
+            callbacks, precision = [recording, curve, keeper], plan.recipe.precision
+            fit(module, batches.train_dataloader(), callbacks, plan.device, num_steps, precision)
         except SystemExit:  # SIGTERM; whoever handles that signal may rather be asked
             if not (keeper.is_stopped and asked()):
                 raise

@@ -12,8 +12,8 @@ def call(*command, check=True):
     return result.stdout.strip()
 
 
-def submit_array(array, count, *values):
-    resources = ("--cpus-per-task=1", "--mem=100M", "--gres=gpu:1")
+def submit_array(array, count, *values, options=()):
+    resources = ("--cpus-per-task=1", "--mem=100M", "--gres=gpu:1", *options)
     return call("sbatch", "--parsable", f"--array={array}", *resources, "slurm/snapshot.sbatch", count, *values)
 
 

@@ -78,6 +78,16 @@ def test_mistakes_are_refused_before_they_wait_in_a_queue(capsys, arguments, mes
     assert error.count("\n") == 1
 
 
+def test_the_commands_of_the_guide_are_accepted(capsys):
+    """Every call of the submitter in docs/slurm.md that names its values."""
+    text = (ROOT / "docs/slurm.md").read_text().replace("\\\n", " ")
+    calls = [line.split()[3:] for line in text.splitlines() if line.startswith("python -m slurm.submit experiment=")]
+    assert calls
+    for arguments in calls:
+        assert submit.main([*(a for a in arguments if a != "--dry-run"), "--dry-run"]) == 0
+        assert capsys.readouterr().out.count("sbatch --parsable") == 7
+
+
 def test_a_machine_without_slurm_is_told_what_to_do(capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert submit.main(["experiment=digits"]) == 2

@@ -1,0 +1,98 @@
+"""Candidates per ten minutes on a GPU: the whole campaign as users run it, one process and several on one GPU."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.harness import Measurement
+from data_modules.images import ImageSet
+from nap2.snapshots.manifest import Candidate, Setting
+from nap2.snapshots.store import SnapshotStore
+from nap2.spaces import SPACES
+from nap2.stages.campaign import run_local_campaign
+from nap2.training.recipe import RECIPES
+
+SKELETON = {"num_classes": 10, "stem_channels": 16, "cells_per_stage": 5}
+TEN_MINUTES_S = 600.0
+PACKED = 8
+CASES = (  # snapshots, processes, candidates, goal
+    (1, 1, 8, 400.0),
+    (1, PACKED, 48, 700.0),
+    (5, 1, 4, None),
+    (5, PACKED, 24, None),
+)
+
+
+def measurements(quick: bool) -> list[Measurement]:
+    """Nothing without a GPU: a training step of the full network takes a CPU seconds."""
+    if not torch.cuda.is_available():
+        return []
+    names = list(SPACES["nasbench201"].arch_strings())
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0)).tolist()
+    drawn = [names[index] for index in order]
+    rows, one_process_s = [], {}
+    for snapshots, processes, count, goal in CASES[: 2 if quick else None]:
+        seconds = campaign_s(drawn[:count], snapshots, processes, "cuda", SKELETON)
+        rate = TEN_MINUTES_S * count / seconds
+        name = torch.cuda.get_device_name()
+        row = f"candidates per 10 minutes, {snapshots} snapshot(s) of 100 steps, {processes} process(es), {name}"
+        one_process_s.setdefault(snapshots, seconds / count)
+        goal = goal or TEN_MINUTES_S / one_process_s[snapshots]  # packing must not lose
+        note = f"{count} random architectures, batch 256, 32×32; start-up of the processes left out"
+        rows.append(Measurement(row, (), (), goal, unit="candidates", value=rate, note=note))
+    return rows
+
+
+def campaign_s(
+    arch_strs: Sequence[str],
+    snapshots: int,
+    processes: int,
+    device: str,
+    skeleton: dict[str, int],
+    every: int = 100,
+    images: dict[str, Any] | None = None,
+) -> float:
+    """Wall-clock seconds of a campaign, from its first claim to its last candidate."""
+    setting = Setting("nasbench201", skeleton, "noise", RECIPES["nasbench201"].as_dict(), every)
+    candidates = [Candidate(setting, arch_str, 4) for arch_str in arch_strs]
+    with tempfile.TemporaryDirectory() as folder:
+        store, logs = SnapshotStore.create(Path(folder) / "store", setting), Path(folder) / "logs"
+        logs.mkdir()
+        parts = {"num_snapshots": snapshots, "device": device, "images": images or {}, "logs": str(logs)}
+        factory = ("benchmarks.bench_collection:make_train", parts)
+        summary = run_local_campaign(store.root, candidates, snapshots, factory, processes, logs)
+        assert summary.done == len(candidates), summary.sentence()
+        begun = min(float(path.read_text()) for path in logs.glob("begun-*"))
+        return max((store.folder(c.id) / "zarr.json").stat().st_mtime for c in candidates) - begun
+
+
+def make_train(num_snapshots: int, device: str, images: dict[str, Any], logs: str) -> Any:
+    """What worker processes call; noise in place of a dataset. Notes when each of them begins."""
+    from nap2.stages.snapshot_stage import make_train as snapshot_train
+
+    reader = {"_target_": "benchmarks.bench_collection.noise_images", **images}
+    module = {"_target_": "data_modules.images.ImageDataModule"}
+    train, begun = snapshot_train(reader, module, num_snapshots, False, True, device, None), Path(logs)
+
+    def noted(*arguments: Any) -> None:
+        if not (path := begun / f"begun-{os.getpid()}").exists():
+            path.write_text(str(time.time()))
+        train(*arguments)
+
+    return noted
+
+
+def noise_images(num_train: int = 50_000, num_test: int = 10_000, side: int = 32) -> ImageSet:
+    """As many bytes as CIFAR-10 has."""
+    random = torch.Generator().manual_seed(0)
+
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.randint(0, 256, (count, 3, side, side), generator=random).byte(), torch.arange(count) % 10
+
+    train, test, half = draw(num_train), draw(num_test), torch.full((3, 1, 1), 0.5)
+    return ImageSet("noise", *train, *test, num_classes=10, mean=half, std=half, crop_padding=4, flip=True)
