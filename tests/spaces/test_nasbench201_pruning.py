@@ -96,17 +96,36 @@ def test_pruning_changes_nothing_for_another_optimizer_and_memory_format(name):
 @pytest.mark.slow
 def test_pruning_changes_nothing_in_a_hundred_random_cells():
     for name in random.Random(7).sample(SPACE.arch_strings(), 100):
-        assert_bit_equal(train(built(name, prune=True), steps=4), train(built(name, prune=False), steps=4))
+        pruned, plain = built(name, prune=True), built(name, prune=False)
+        assert_bit_equal(train(pruned, steps=4), train(plain, steps=4))
+        assert_equal_statistics(pruned, plain, name)
 
 
-@pytest.mark.parametrize("name", [arch("003s01"), arch("300s00")])
+@pytest.mark.parametrize("name", [arch("003s01"), arch("300s00"), arch("001p03"), *PRUNABLE[:2]])
 def test_running_statistics_differ_only_where_no_output_depends_on_them(name):
     pruned, plain = built(name, prune=True), built(name, prune=False)
     train(pruned), train(plain)
+    assert_equal_statistics(pruned, plain, name)
+
+
+def assert_equal_statistics(pruned: nn.Module, plain: nn.Module, name: str) -> None:
+    """Every weight and buffer, but for the running statistics of edges that cannot reach the output."""
     roles = edge_roles(Cell.parse(name))
     idle = tuple(f"cells.{c}.layers.{e}." for c in range(5) for e in range(6) if roles[e] is EdgeRole.DEAD)
     for (key, mine), theirs in zip(pruned.state_dict().items(), plain.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs) or (key.startswith(idle) and ("running" in key or "num_batches" in key)), key
+
+
+def test_weights_without_effect_decay_all_the_same():
+    """AdamW multiplies a weight whose gradient is zero by 1 - lr * weight_decay, and does nothing else to it."""
+    network = built(arch("300s00"), prune=True)
+    dead = [p for name, p in network.named_parameters() if name.startswith("cells.0.layers.0.")]
+    before = [p.detach().clone() for p in dead]
+    train(network, "adamw", steps=3)
+    assert len(dead) == 3
+    assert all(p.grad is not None and not p.grad.any() for p in dead)
+    for parameter, start in zip(dead, before, strict=True):
+        torch.testing.assert_close(parameter.detach(), start * (1 - 1e-3 * 5e-2) ** 3, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(
