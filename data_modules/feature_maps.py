@@ -21,10 +21,8 @@ from data_modules.map_order import BLOCK, MapOrder
 from nap2.errors import ConfigError, StoreError
 from nap2.feature_maps import log_normalise
 from nap2.schema import MAX_LAYERS, MAX_SNAPSHOTS, MAX_VALUES, MODALITIES, NUM_STATISTICS
-from nap2.snapshots.candidate_folder import read_attributes
 from nap2.snapshots.layout import dense_index
-from nap2.snapshots.shelf import folder_of
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader, open_snapshots
 from nap2.snapshots.trajectory import Trajectory
 
 
@@ -34,7 +32,7 @@ class FeatureMapDataModule(LightningDataModule):
     Nothing is fitted. Training order is random and a pure function of (seed, epoch); validation order is fixed.
 
     Args:
-        store_root: a snapshot store.
+        store_root: a snapshot store, or a released set.
         ids_by_split: candidate ids of `train` and `val`.
         modality: `weights` or `gradients`.
         batch_size: maps of a batch.
@@ -76,7 +74,7 @@ class FeatureMapDataModule(LightningDataModule):
         """
         if self.maps is not None:
             return
-        store = SnapshotStore.open(self.store_root)
+        store = open_snapshots(self.store_root)
         self.lengths = _lengths(store, self.ids_by_split, self.num_snapshots)
         self.maps = MapReader(store, self.modality, self.lengths, self.block + self.batch_size, self._cache(store))
 
@@ -102,12 +100,10 @@ class FeatureMapDataModule(LightningDataModule):
         order = MapOrder([self.lengths[i] for i in ids], self.batch_size, seed, self.block)
         return DataLoader(_DenseMaps(self.maps, ids), sampler=order, batch_size=None)
 
-    def _cache(self, store: SnapshotStore) -> MapCache | None:
+    def _cache(self, store: SnapshotReader) -> MapCache | None:
         if self.cache_dir is None or self.cache_gb <= 0:
             return None
-        complete = store.complete()
-        folders = ((i, k, folder_of(store.shelf, i, complete[i])) for i, k in self.lengths.items())
-        contents = ((i, k, read_attributes(folder)["content_sha256"]) for i, k, folder in folders)
+        contents = ((i, k, store.content_sha256(i)) for i, k in self.lengths.items())
         return open_cache(self.cache_dir, self.modality, cache_key(self.modality, contents), self.cache_gb)
 
 
@@ -123,7 +119,7 @@ class MapReader:
     """
 
     def __init__(
-        self, store: SnapshotStore, modality: str, lengths: Mapping[str, int], num_kept: int, cache: MapCache | None
+        self, store: SnapshotReader, modality: str, lengths: Mapping[str, int], num_kept: int, cache: MapCache | None
     ) -> None:
         self.store, self.modality_index, self.lengths = store, MODALITIES.index(modality), lengths
         self.num_kept, self.cache = num_kept, cache
@@ -172,7 +168,7 @@ class _DenseMaps(Dataset[Tensor]):
 
 
 def iterate_trajectories(
-    store: SnapshotStore, ids: Sequence[str], num_snapshots: int = MAX_SNAPSHOTS
+    store: SnapshotReader, ids: Sequence[str], num_snapshots: int = MAX_SNAPSHOTS
 ) -> Iterator[tuple[str, Trajectory]]:
     """Read candidates one by one, at most the first `num_snapshots` of each; memory is that of a single one."""
     for candidate_id in ids:
@@ -188,7 +184,7 @@ def _channels_first_index(units: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
     return index
 
 
-def _lengths(store: SnapshotStore, ids_by_split: Mapping[str, Sequence[str]], num_snapshots: int) -> dict[str, int]:
+def _lengths(store: SnapshotReader, ids_by_split: Mapping[str, Sequence[str]], num_snapshots: int) -> dict[str, int]:
     complete = store.complete()
     ids = sorted({i for split_ids in ids_by_split.values() for i in split_ids})
     missing = [i for i in ids if i not in complete]

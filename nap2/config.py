@@ -51,6 +51,7 @@ class SnapshotConfig:
     prune: bool = True
     shard: str = "0/1"
     plan: bool = False
+    skip_released: bool = True
 
 
 @dataclass
@@ -58,6 +59,18 @@ class IndexConfig:
     """How thoroughly the store is verified."""
 
     full: bool = False
+
+
+@dataclass
+class ReleaseConfig:
+    """The released snapshot set that gets the next part, and how large things may become."""
+
+    folder: str = MISSING
+    at_most: int = 100
+    at_least: int = 1
+    mantissa_bits: int = 7
+    part_mb: float = 40.0
+    set_mb: float = 60.0
 
 
 @dataclass
@@ -180,6 +193,7 @@ class Config:
 
     stage: str = MISSING
     name: str = MISSING
+    store: str = MISSING
     space: SpaceConfig = field(default_factory=SpaceConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -187,6 +201,7 @@ class Config:
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     snapshot: SnapshotConfig = field(default_factory=SnapshotConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
     truth: TruthConfig = field(default_factory=TruthConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     cae: CaeConfig = field(default_factory=CaeConfig)
@@ -230,6 +245,9 @@ def check(config: Config) -> None:
     _check_choice("label source (labels)", config.labels, LABELS)
     _check_at_least("workers", config.workers, 1)
     _check_at_least("snapshot.every", config.snapshot.every, 1)
+    _check_at_least("release.at_most", config.release.at_most, 1)
+    if not 1 <= config.release.mantissa_bits <= 23:
+        raise ConfigError(f"release.mantissa_bits={config.release.mantissa_bits} is not 1 to 23, float32's mantissa.")
     _check_at_least("split.trials", config.split.trials, 1)
     _check_at_least("split.val_size", config.split.val_size, 1)
     _check_at_least("split.test_size", config.split.test_size, 2)

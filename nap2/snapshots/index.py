@@ -2,9 +2,7 @@
 
 import csv
 import errno
-import hashlib
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -12,9 +10,8 @@ from pathlib import Path
 
 from nap2.errors import CorruptSnapshotError, StoreError
 from nap2.schema import COUNTS
-from nap2.snapshots import shelf
 from nap2.snapshots.disk import explained, write_atomically
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader
 
 COMPLETE, CORRUPT, REFUSED, FAILED = "complete", "corrupt", "refused", "failed"
 
@@ -62,12 +59,12 @@ class IndexSummary:
     Attributes:
         rows: one per candidate, by id.
         num_verified: candidates whose bytes were read this time; the others had not changed.
-        path: the CSV file.
+        path: the CSV file; None where none is kept.
     """
 
     rows: list[IndexRow]
     num_verified: int
-    path: Path
+    path: Path | None
 
     @property
     def count_by_status(self) -> dict[str, int]:
@@ -81,29 +78,30 @@ class IndexSummary:
 
 
 def refresh_index(
-    store: SnapshotStore, full: bool = False, progress: Callable[[Sequence[str]], Iterable[str]] = iter
+    store: SnapshotReader, full: bool = False, progress: Callable[[Sequence[str]], Iterable[str]] = iter
 ) -> IndexSummary:
     """Verify what changed since the last refresh and write `index.csv` atomically. Nothing is ever deleted.
 
     Args:
-        store: any store; one that cannot be written is indexed in memory only.
+        store: a store or a released set; where nothing can be written it is indexed in memory only.
         full: read every byte again (bits can rot without a file's time or size changing).
         progress: wraps the ids that are about to be verified, to show how far it is.
 
     Raises:
         StoreError: if the disk is full.
     """
-    path, complete = store.root / "index.csv", store.complete()
-    known = {} if full else {row.id: row for row in read_index(path) if row.status == COMPLETE}
-    stamps = {i: _stamp(shelf.folder_of(store.shelf, i, snapshots)) for i, snapshots in complete.items()}
+    path, complete = store.index_path, store.complete()
+    known = {} if full or path is None else {row.id: row for row in read_index(path) if row.status == COMPLETE}
+    stamps = {i: store.stamp(i) for i in complete}
     rows = {i: row for i, row in known.items() if (row.snapshots, row.stamp) == (complete.get(i), stamps.get(i))}
     changed = [i for i in complete if i not in rows]
     for candidate_id in progress(changed):
-        if (row := _verified(store, candidate_id, stamps[candidate_id])) is not None:
+        if (row := _verified(store, candidate_id, complete[candidate_id], stamps[candidate_id])) is not None:
             rows[candidate_id] = row
     _add_failures(store, rows)
     summary = IndexSummary([rows[i] for i in sorted(rows)], len(changed), path)
-    _write(path, summary.rows)
+    if path is not None:
+        _write(path, summary.rows)
     return summary
 
 
@@ -118,14 +116,13 @@ def read_index(path: Path) -> list[IndexRow]:
         return []
 
 
-def _verified(store: SnapshotStore, candidate_id: str, stamp: str) -> IndexRow | None:
-    longest = shelf.longest_of(store.shelf, candidate_id)
+def _verified(store: SnapshotReader, candidate_id: str, longest: int, stamp: str) -> IndexRow | None:
     try:
         record = store.record(candidate_id)
     except CorruptSnapshotError as error:
         return IndexRow(candidate_id, CORRUPT, str(error), snapshots=longest, stamp=stamp)
     except StoreError as error:
-        gone = not shelf.longest_of(store.shelf, candidate_id)  # deleted while we were at work
+        gone = candidate_id not in store.complete()  # deleted while we were at work
         return None if gone else IndexRow(candidate_id, REFUSED, str(error), snapshots=longest, stamp=stamp)
     arrays = record.arrays
     return IndexRow(
@@ -136,7 +133,7 @@ def _verified(store: SnapshotStore, candidate_id: str, stamp: str) -> IndexRow |
         dataset=record.candidate.setting.dataset,
         snapshots=len(arrays["values"]),
         layers=len(arrays["units"]),
-        bytes=sum(size for _, size, _ in _files(store.folder(candidate_id))),
+        bytes=store.num_bytes(candidate_id),
         final_accuracy=record.final_accuracy,
         counts=tuple(arrays["counts"].sum(axis=(0, 1)).tolist()),
         content_sha256=record.content_sha256,
@@ -144,32 +141,12 @@ def _verified(store: SnapshotStore, candidate_id: str, stamp: str) -> IndexRow |
     )
 
 
-def _add_failures(store: SnapshotStore, rows: dict[str, IndexRow]) -> None:
+def _add_failures(store: SnapshotReader, rows: dict[str, IndexRow]) -> None:
     for candidate_id, failure in store.failures().items():
         if candidate_id not in rows:
             reason = f"{failure.reason} ({failure.tries} tries)"
             dataset = store.setting.dataset
             rows[candidate_id] = IndexRow(candidate_id, FAILED, reason, failure.arch_str, failure.seed, dataset)
-
-
-def _files(folder: Path | str, prefix: str = "") -> list[tuple[str, int, int]]:
-    """Relative path, bytes and time of each file, sorted within its folder."""
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_dir(follow_symlinks=False):
-                found += _files(entry.path, f"{prefix}{entry.name}/")
-            else:
-                status = entry.stat()
-                found.append((prefix + entry.name, status.st_size, status.st_mtime_ns))
-    return found
-
-
-def _stamp(folder: Path) -> str:
-    try:
-        return hashlib.sha256(repr(_files(folder)).encode()).hexdigest()[:16]
-    except FileNotFoundError:  # replaced while we were looking: verify it
-        return ""
 
 
 def _write(path: Path, rows: list[IndexRow]) -> None:

@@ -1,5 +1,6 @@
 """Which candidates are complete: folders `candidates/<id>-T<snapshots>`, whose existence means complete."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -45,3 +46,24 @@ def place(staged: Path, shelf: Path, candidate_id: str, num_snapshots: int, tras
     for shorter in range(1, num_snapshots):
         if (folder := folder_of(shelf, candidate_id, shorter)).exists():
             remove_folder(folder, trash)
+
+
+def files(folder: Path | str, prefix: str = "") -> list[tuple[str, int, int]]:
+    """Relative path, bytes and time of each file, sorted within its folder."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                found += files(entry.path, f"{prefix}{entry.name}/")
+            else:
+                status = entry.stat()
+                found.append((prefix + entry.name, status.st_size, status.st_mtime_ns))
+    return found
+
+
+def stamp(folder: Path) -> str:
+    """Changes whenever a file of a folder is written; empty if the folder is gone."""
+    try:
+        return hashlib.sha256(repr(files(folder)).encode()).hexdigest()[:16]
+    except FileNotFoundError:
+        return ""

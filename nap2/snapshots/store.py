@@ -7,34 +7,21 @@
 <root>/index.csv                  a rebuildable overview (`nap2.snapshots.index`)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from nap2.errors import CorruptSnapshotError, StoreError
 from nap2.snapshots import candidate_folder, shelf
 from nap2.snapshots.candidate_folder import CandidateRecord
 from nap2.snapshots.claims import Claim, claimed
-from nap2.snapshots.curve import Curve
 from nap2.snapshots.disk import explained
 from nap2.snapshots.failures import Failure, clear_failure, read_failures, write_failure
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store_root import create_root, read_setting
-from nap2.snapshots.trajectory import Trajectory
+from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.snapshots.writer import CandidateWriter
-
-
-@dataclass(frozen=True)
-class StoredCandidate:
-    """One candidate as it was stored, every byte checked."""
-
-    candidate: Candidate
-    trajectory: Trajectory
-    curve: Curve
-    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -74,6 +61,11 @@ class SnapshotStore:
     def staging(self) -> Path:
         """The folder of candidates at work."""
         return self.root / ".staging"
+
+    @property
+    def index_path(self) -> Path | None:
+        """Where the overview is kept."""
+        return self.root / "index.csv"
 
     def complete(self) -> dict[str, int]:
         """Number of snapshots of every complete candidate, by id in sorted order."""
@@ -150,18 +142,23 @@ class SnapshotStore:
             CorruptSnapshotError: if its bytes are not those that were written.
             StoreVersionError: if another schema wrote it.
         """
-        record = self.record(candidate_id)
-        arrays = {name: torch.from_numpy(array) for name, array in record.arrays.items()}
-        every, names = record.candidate.setting.every, record.layer_names
-        trajectory = Trajectory(arrays["values"], arrays["units"], every, arrays["counts"], names)
-        lists = {name: record.arrays[name].tolist() for name in candidate_folder.STORED_ARRAYS[3:]}
-        return StoredCandidate(
-            record.candidate, trajectory, Curve(**lists, final_accuracy=record.final_accuracy), record.versions
-        )
+        return StoredCandidate.of(self.record(candidate_id))
 
     def verify(self, candidate_id: str) -> None:
         """Check every byte of one candidate; raises as `read` does."""
         self.record(candidate_id)
+
+    def content_sha256(self, candidate_id: str) -> str:
+        """The hash that its attributes name, unverified: it names the content."""
+        return str(candidate_folder.read_attributes(self.folder(candidate_id))["content_sha256"])
+
+    def stamp(self, candidate_id: str) -> str:
+        """Changes whenever a file of its longest folder is written; empty if that was replaced just now."""
+        return shelf.stamp(self.folder(candidate_id))
+
+    def num_bytes(self, candidate_id: str) -> int:
+        """Its size on disk."""
+        return sum(size for _, size, _ in shelf.files(self.folder(candidate_id)))
 
     def record_failure(self, candidate: Candidate, reason: str, step: int | None = None) -> Failure:
         """Note that a candidate failed (once more), with its reason in one line and the step it reached."""

@@ -26,6 +26,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         for stage in (
             Stage("snapshot", "images", "store", "train candidates for a while and store their snapshots"),
             Stage("index", "store", "index.csv", "verify every stored candidate and list them"),
+            Stage("release", "store", "a snapshot set", "add what is new in the store to a released snapshot set"),
             Stage("truth", "a CSV", "truth table", "import published (or your own) final accuracies"),
             Stage("cae", "store", "two encoders", "train the autoencoders of weights and gradients"),
             Stage("embed", "store, encoders", "embeddings", "encode every snapshot of every candidate"),

@@ -16,7 +16,7 @@ from nap2.models.bigru import BiGRUPredictor
 from nap2.seeding import seed_from
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.cae_stage import pool_name, require_trained
 from nap2.stages.candidates import space_of
 from nap2.stages.predictor_stage import checkpoint_of, embedded
@@ -134,7 +134,7 @@ def _features(config: Config, arch_strs: Sequence[str]) -> Floats:
     return np.stack([space.graph_features(arch) for arch in arch_strs])
 
 
-def test_curves(store: SnapshotStore, pool: Pool) -> list[Curve]:
+def test_curves(store: SnapshotReader, pool: Pool) -> list[Curve]:
     """Training curves of the test candidates."""
     return [store.read(pool.ids[arch]).curve for arch in pool.splits[0].test]
 

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 
 from nap2.config import Config
-from nap2.snapshots.store import StoredCandidate
+from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.stages.console import say, track
 from nap2.stages.splits import index_rows, labels_of, open_store
 

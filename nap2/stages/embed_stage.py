@@ -11,7 +11,7 @@ from nap2.models.cae import Encoder
 from nap2.models.encode import encode_trajectories
 from nap2.schema import EMBEDDING_SIZE, MODALITIES
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.cae_stage import require_trained
 from nap2.stages.console import say, track
 from nap2.stages.run_folder import RunFolder
@@ -44,7 +44,7 @@ def run(config: Config) -> int:
 
 
 def _encode(
-    store: SnapshotStore,
+    store: SnapshotReader,
     target: EmbeddingStore,
     missing: list[str],
     encoders: list[Encoder],

@@ -16,7 +16,7 @@ from nap2.evaluation.rows import append_rows, read_rows
 from nap2.evaluation.tables import Table, to_markdown, to_rich
 from nap2.evaluation.views import aggregates_csv, budget_table, difference_table
 from nap2.snapshots.index import refresh_index
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.console import console, say
 from nap2.stages.contenders import (
     budgets_of,
@@ -63,7 +63,7 @@ def run(config: Config) -> int:
     return 0
 
 
-def contenders(config: Config, store: SnapshotStore, pool: Pool, size: int) -> list[Predictions]:
+def contenders(config: Config, store: SnapshotReader, pool: Pool, size: int) -> list[Predictions]:
     """Every method of the table, NAP2 first."""
     budgets, curves = budgets_of(config), test_curves(store, pool)
     seconds = query_seconds(curves, budgets)
@@ -93,7 +93,7 @@ def exam_of(config: Config, pool: Pool) -> Exam:
     )
 
 
-def noise_ceiling(config: Config, store: SnapshotStore) -> float | None:
+def noise_ceiling(config: Config, store: SnapshotReader) -> float | None:
     """τ between the final accuracies of two seeds, over the candidates trained twice; None where there are too few."""
     if config.labels != "measured":
         return None

@@ -6,18 +6,18 @@ from pathlib import Path
 from nap2.config import Config
 from nap2.errors import StoreError
 from nap2.snapshots.index import refresh_index
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import open_snapshots
 from nap2.stages.console import say
 
 
 def run(config: Config) -> int:
     """Check hashes of what is new (of everything with `index.full=true`). Returns 1 if something is damaged."""
-    store = SnapshotStore.open(Path(config.paths.store))
+    store = open_snapshots(Path(config.paths.store))
     if not store.complete() and not store.failures():
         raise StoreError(f"{store.root} holds no candidate yet; run stage=snapshot first.")
     summary = refresh_index(store, full=config.index.full)
     states = Counter(row.status for row in summary.rows)
-    say(f"{store.root / 'index.csv'}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    say(f"{summary.path or store.root}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
     damaged = [row for row in summary.rows if row.status == "corrupt"]
     for row in damaged[:10]:
         say(f"damaged: {row.id} ({row.reason})")

@@ -19,7 +19,7 @@ from nap2.evaluation.protocols import result_rows
 from nap2.evaluation.rows import append_rows
 from nap2.evaluation.tables import to_markdown, to_rich
 from nap2.evaluation.views import aggregates_csv, cost_table
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import open_snapshots
 from nap2.stages.candidates import draw, read_arch_strs, setting_of, space_of
 from nap2.stages.console import console, say
 from nap2.stages.provenance import commit, versions
@@ -66,7 +66,7 @@ def candidates_with_labels(config: Config) -> tuple[list[str], dict[str, float]]
     """
     options, space = config.proxies, space_of(config)
     if config.labels == "measured":
-        accuracy = labels_of(config, index_rows(config, SnapshotStore.open(Path(config.paths.store))))
+        accuracy = labels_of(config, index_rows(config, open_snapshots(Path(config.paths.store))))
         return sorted(accuracy)[: options.num_candidates], accuracy
     if options.candidates:
         names = read_arch_strs(Path(options.candidates), space)[: options.num_candidates]

@@ -13,9 +13,10 @@ from nap2.config import Config
 from nap2.errors import ConfigError
 from nap2.seeding import make_deterministic
 from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.writer import CandidateWriter
-from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker
+from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker, without_released
 from nap2.stages.candidates import candidates_of, setting_of
 from nap2.stages.console import say
 from nap2.stages.parts import built
@@ -30,6 +31,15 @@ def run(config: Config) -> int:
         raise ConfigError("The config names no candidate; raise snapshot.num_candidates or check snapshot.shard.")
     device = check_device(config.trainer.device)
     options, root = config.snapshot, Path(config.paths.store)
+    refuse_set(root, "snapshot")
+    if options.skip_released:
+        folder = Path(config.paths.checkpoints) / "snapshots"
+        candidates, lines = without_released(folder, candidates, options.num_snapshots, options.to_the_end)
+        for line in lines:
+            say(line)
+        if not candidates:
+            say("nothing is left to train.")
+            return 0
     if options.plan:
         say(plan_campaign(root, candidates, options.num_snapshots, config.workers, to_the_end=options.to_the_end))
         return 0

@@ -7,7 +7,7 @@ from nap2.config import Config
 from nap2.errors import EvaluationError, StoreError
 from nap2.evaluation.splits import Split, check_split, make_splits
 from nap2.snapshots.index import IndexRow, refresh_index
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader, open_snapshots
 from nap2.stages.candidates import setting_of, space_of
 from nap2.stages.console import say
 from nap2.stages.run_folder import RunFolder
@@ -28,13 +28,13 @@ class Pool:
     splits: list[Split]
 
 
-def open_store(config: Config) -> SnapshotStore:
+def open_store(config: Config) -> SnapshotReader:
     """The config's store, if it exists, fits the config, and holds anything.
 
     Raises:
         StoreError: in one line, otherwise.
     """
-    store = SnapshotStore.open(Path(config.paths.store))
+    store = open_snapshots(Path(config.paths.store))
     differences = store.setting.differences(setting_of(config))
     if differences:
         raise StoreError(
@@ -46,7 +46,7 @@ def open_store(config: Config) -> SnapshotStore:
     return store
 
 
-def index_rows(config: Config, store: SnapshotStore) -> list[IndexRow]:
+def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
     """Complete, intact candidates with enough snapshots, one seed (the recipe's) each."""
     seed, wanted = int(config.recipe.get("seed", 0)), config.snapshot.num_snapshots
     rows = [row for row in refresh_index(store).rows if row.status == "complete" and row.seed == seed]
@@ -72,7 +72,7 @@ def labels_of(config: Config, rows: list[IndexRow]) -> dict[str, float]:
     return {arch: accuracy for arch, accuracy in found.items() if accuracy is not None}
 
 
-def load_pool(config: Config, store: SnapshotStore) -> Pool:
+def load_pool(config: Config, store: SnapshotReader) -> Pool:
     """Candidates, labels, and the saved splits, or new ones, saved.
 
     Raises:

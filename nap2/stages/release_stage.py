@@ -1,0 +1,43 @@
+"""stage=release: add what the store holds and the released snapshot set lacks as the set's next part."""
+
+from pathlib import Path
+
+from nap2.config import Config
+from nap2.errors import StoreError
+from nap2.snapshots.reader import refuse_set
+from nap2.snapshots.released import Limits, SnapshotSet, add_part
+from nap2.snapshots.store import SnapshotStore
+from nap2.stages.candidates import setting_of
+from nap2.stages.console import say, track
+
+MB, KB = 1e6, 1e3
+
+
+def run(config: Config) -> int:
+    """Write one part; does nothing, and says so, where there is nothing new. Returns 1 if a candidate is damaged."""
+    options, root = config.release, Path(config.paths.store)
+    refuse_set(root, "release")
+    store = SnapshotStore.open(root)
+    if differences := store.setting.differences(setting_of(config)):
+        raise StoreError(
+            f"{root} holds another setting than this config ({'; '.join(differences[:3])}); change the config."
+        )
+    limits = Limits(options.at_most, options.at_least, options.part_mb, options.set_mb)
+    new = add_part(
+        options.folder, store, options.mantissa_bits, limits, lambda ids: track(ids, "packing candidates", len(ids))
+    )
+    for line in new.damaged[:10]:
+        say(f"left out: {line}")
+    released = SnapshotSet.open(options.folder)
+    size = released.num_bytes_in_all / MB
+    held = f"{options.folder} holds {len(released.complete())} candidates in {len(released.parts)} parts, {size:.2f} MB"
+    if new.path is not None:
+        each = new.num_bytes / new.num_candidates / KB
+        say(f"{new.path}: {new.num_candidates} candidates, {each:.1f} kB each, {new.num_bytes / MB:.2f} MB; {held}")
+    elif new.num_waiting > len(new.damaged):
+        say(f"only {new.num_waiting} new candidates, release.at_least={options.at_least}; nothing written; {held}")
+    else:
+        say(f"nothing new in {root}; {held}")
+    if new.path is not None and new.num_waiting > len(new.damaged):
+        say(f"{new.num_waiting - len(new.damaged)} more wait: call again for the next part, or raise release.at_most")
+    return 1 if new.damaged else 0
