@@ -127,6 +127,7 @@ class ProxiesConfig:
     names: list[str] | None = None
     candidates: str | None = None
     num_candidates: int | None = 100
+    known_only: bool = True
     batch_size: int = 64
     seeds: list[int] = field(default_factory=lambda: [0])
     batches: int = 1

@@ -17,6 +17,7 @@ class Aggregate:
         std: sample standard deviation over trials; None with fewer than two.
         low: lower bound of the bootstrap interval, where one was computed.
         high: upper bound.
+        standard_error: of the mean over the test candidates (and trials), from the same bootstrap.
         num_trials: trials in which it is defined.
         num_undefined: trials in which it is not.
     """
@@ -28,6 +29,7 @@ class Aggregate:
     high: float | None
     num_trials: int
     num_undefined: int
+    standard_error: float | None = None
 
 
 def aggregate(rows: Iterable[ResultRow]) -> list[Aggregate]:
@@ -53,4 +55,5 @@ def _aggregate(group: list[ResultRow]) -> Aggregate:
         high=shown.high,
         num_trials=len(values),
         num_undefined=len(trials) - len(values) if trials else int(not values),
+        standard_error=shown.standard_error,
     )

@@ -56,6 +56,7 @@ class Predictions:
         cae_pool: pool that its CAEs were fitted on.
         init_time_s: seconds to train the training candidates and fit the method.
         query_time_s: `[Q]`, seconds per candidate; empty: not measured.
+        query_forwards: forward passes of one mini-batch per candidate; None: not counted.
         note: what else a reader must know.
     """
 
@@ -70,6 +71,7 @@ class Predictions:
     cae_pool: str = ""
     init_time_s: float | None = None
     query_time_s: tuple[float | None, ...] = ()
+    query_forwards: float | None = None
     note: str = ""
 
     def place_at_most(self, budget: int) -> int | None:

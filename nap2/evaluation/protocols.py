@@ -50,8 +50,8 @@ def result_rows(
             base = _base_row(predictions, exam, place, metric, truth.size)
             trials = zip(predictions.trials or range(len(values)), predictions.seeds, values, strict=True)
             rows += [replace(_with_value(base, value), trial=trial, seed=own) for trial, own, value in trials]
-            low, high = _bounds(metric, scores, truth, values, rounds, seed)
-            rows.append(replace(_with_value(base, float(np.mean(values))), low=low, high=high))
+            overall = _with_value(base, float(np.mean(values)))
+            rows.append(replace(overall, **_bounds(metric, scores, truth, values, rounds, seed)))
     return rows
 
 
@@ -62,11 +62,11 @@ def _value(metric: Metric, scores: Floats, truth: Floats) -> float:
 
 def _bounds(
     metric: Metric, scores: Floats, truth: Floats, values: Sequence[float], rounds: int, seed: int
-) -> tuple[float | None, float | None]:
+) -> dict[str, float]:
     if metric not in WITH_INTERVAL or rounds == 0 or np.isnan(values).any():
-        return None, None
+        return {}
     found = interval(scores, truth, metric, rounds, seed)
-    return found.low, found.high
+    return {"low": found.low, "high": found.high, "standard_error": found.standard_error}
 
 
 def _with_value(base: ResultRow, value: float) -> ResultRow:
@@ -93,6 +93,7 @@ def _base_row(predictions: Predictions, exam: Exam, place: int, metric: Metric, 
         num_failed=exam.truth.size - num_test,
         init_time_s=predictions.init_time_s,
         query_time_s=predictions.query_time_s[place] if predictions.query_time_s else None,
+        query_forwards=predictions.query_forwards,
         label=exam.label,
         stand_in=exam.stand_in,
         cae_pool=predictions.cae_pool,

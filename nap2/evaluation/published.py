@@ -39,6 +39,7 @@ class PublishedFigure:
         snapshots: snapshots seen; None where the table does not say.
         condition: of an ablation; None for the method itself.
         init_time_s: seconds of preparation; several rows of Tables 1-3 differ in nothing else.
+        paper: where the table stands; empty: the NAP2 paper.
     """
 
     table: str
@@ -51,12 +52,13 @@ class PublishedFigure:
     snapshots: int | None
     condition: str | None
     init_time_s: float | None
+    paper: str = ""
 
     @property
     def place(self) -> str:
         """Where it is printed."""
         prepared = f", init {self.init_time_s:.2g} s" if self.init_time_s is not None else ""
-        return f"Table {self.table}{prepared}"
+        return ", ".join(filter(None, (self.paper, f"Table {self.table}" if self.table else ""))) + prepared
 
 
 def load_published(path: Path | str) -> list[PublishedFigure]:
@@ -95,7 +97,7 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
     A method that sees no training (`snapshots` 0) is matched wherever the paper repeats its one figure.
     """
     name = PUBLISHED_NAMES.get(_plain(row.method), _plain(row.method))
-    found: dict[tuple[float | None, ...], PublishedFigure] = {}
+    found: dict[tuple[object, ...], PublishedFigure] = {}
     for figure in published:
         is_same = (
             _plain(figure.method) == name
@@ -106,7 +108,7 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
             and (figure.snapshots in (None, row.snapshots) or (row.snapshots == 0 and figure.source is None))
         )
         if is_same:
-            found.setdefault((figure.mean, figure.std, figure.init_time_s), figure)
+            found.setdefault((figure.paper, figure.mean, figure.std, figure.init_time_s), figure)
     return list(found.values())
 
 
@@ -126,6 +128,7 @@ def _figure(row: Mapping[str, Any], place: str) -> PublishedFigure:
             snapshots=snapshots,
             condition=row.get("condition"),
             init_time_s=row.get("init_time_s"),
+            paper=str(row.get("paper", "")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataFileError(f"{place} is not a published figure ({type(error).__name__}: {error}).") from error

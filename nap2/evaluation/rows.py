@@ -12,6 +12,8 @@ from typing import Any
 from nap2.errors import DataFileError, UnknownNameError
 
 LABELS = ("published", "measured")
+NUMBERS = ("value", "low", "high", "standard_error", "init_time_s", "query_time_s", "query_forwards")
+"""Fields that are None where they are undefined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +36,12 @@ class ResultRow:
         value: None where the metric is undefined; `note` says why.
         low: lower bound of the bootstrap interval over test candidates (and trials), where one was computed.
         high: upper bound.
+        standard_error: of the value, from the same bootstrap.
         num_test: test candidates that were scored.
         num_failed: test candidates that the method could not score.
         init_time_s: seconds to train the training candidates and fit the method, CAE included; None where not measured.
         query_time_s: seconds per candidate; None where not measured.
+        query_forwards: the same in forward passes of one mini-batch; None where not counted.
         label: `published` accuracies, or `measured` by the project itself.
         stand_in: whether the candidates were trained on a stand-in of the dataset whose accuracies they are judged by.
         cae_pool: name of the pool that the CAEs were fitted on; empty where there are none.
@@ -63,9 +67,11 @@ class ResultRow:
     snapshots: int = 0
     low: float | None = None
     high: float | None = None
+    standard_error: float | None = None
     num_failed: int = 0
     init_time_s: float | None = None
     query_time_s: float | None = None
+    query_forwards: float | None = None
     label: str = "published"
     stand_in: bool = False
     cae_pool: str = ""
@@ -77,7 +83,7 @@ class ResultRow:
     def __post_init__(self) -> None:
         if self.label not in LABELS:
             raise UnknownNameError("kind of label", self.label, LABELS)
-        for name in ("value", "low", "high", "init_time_s", "query_time_s"):
+        for name in NUMBERS:
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
                 object.__setattr__(self, name, None)  # NaN has no JSON; an undefined figure is None
@@ -107,11 +113,16 @@ _FIELDS = frozenset(f.name for f in fields(ResultRow))
 
 
 def append_rows(path: Path, rows: Iterable[ResultRow]) -> None:
-    """Add rows at the end of a file, in one write under a lock, so that concurrent writers never mix lines.
+    """Add rows at the end of a file of JSON lines."""
+    append_lines(path, (asdict(row) for row in rows))
+
+
+def append_lines(path: Path, contents: Iterable[Mapping[str, Any]]) -> None:
+    """Add JSON lines at the end of a file, in one write under a lock, so that concurrent writers never mix lines.
 
     A last line that an interrupted writer left unfinished is cut off first.
     """
-    lines = "".join(json.dumps(asdict(row), sort_keys=True, allow_nan=False) + "\n" for row in rows)
+    lines = "".join(json.dumps(content, sort_keys=True, allow_nan=False) + "\n" for content in contents)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -9,6 +9,8 @@ from nap2.evaluation.published import PublishedFigure, matching
 from nap2.evaluation.tables import Table, to_csv
 
 MOST_COLUMNS = 7
+LARGE_GAP = 0.05
+"""What may lie between our figure and a published one without a word."""
 SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
 """The budgets of the paper's Tables 4-6, shown where there are more budgets than columns."""
 
@@ -77,35 +79,56 @@ def cost_table(aggregates: Iterable[Aggregate], metrics: Sequence[str] = ("kenda
     rows = []
     for name in names:
         row = next(iter(by_method[name].values())).row
-        cells = [
-            f"{figure(by_method[name].get(metric))} {bounds(by_method[name].get(metric))}".strip() for metric in metrics
-        ]
-        rows.append((name, *cells, seconds(row.query_time_s), str(row.num_test), str(row.num_failed)))
+        cells = [cell for metric in metrics for cell in _with_error(by_method[name].get(metric))]
+        costs = (seconds(row.query_forwards), seconds(row.query_time_s))
+        rows.append((name, *cells, *costs, str(row.num_test), str(row.num_failed)))
+    labels = [text for metric in metrics for text in (METRICS[metric].label, "s.e.")]
     return Table(
         title=f"Rank correlation and cost, {_setting(chosen)}",
-        header=("method", *(METRICS[metric].label for metric in metrics), "s per candidate", "scored", "failed"),
+        header=("method", *labels, "forwards", "s per candidate", "scored", "failed"),
         rows=tuple(rows),
-        notes=("In brackets: 95 % bootstrap interval over candidates.", *_marks(chosen)),
+        notes=(
+            "± standard deviation over seeds and batches, where there are several; s.e.: bootstrap standard error over "
+            "candidates; in brackets: 95 % bootstrap interval.",
+            "forwards: cost in forward passes of one mini-batch, a backward pass counting as two.",
+            *_marks(chosen),
+            *_own_notes(chosen),
+        ),
     )
 
 
 def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
-    """Our figures beside the published ones of the same method, metric, source, target and snapshots."""
+    """Our figures beside the published ones of the same method, metric, source, target and snapshots.
+
+    A gap is marked where it is above `LARGE_GAP` and above two standard errors of ours.
+    """
     rows, shown = [], []
     for found in aggregates:
         for other in matching(found.row, published):
-            gap = "" if found.mean is None else f"{found.mean - other.mean:+.3f}"
             printed = f"{other.mean:.3f}" + (f" ± {other.std:.3f}" if other.std is not None else "")
             route = f"{found.row.source or 'none'} → {found.row.target}"
             label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)
-            rows.append((method_label(found), route, label, batches, figure(found), printed, gap, other.place))
+            ours = (figure(found), _error(found))
+            rows.append((method_label(found), route, label, batches, *ours, printed, _gap(found, other), other.place))
             shown.append(found)
     return Table(
         title=f"Ours ({_setting(shown)}) beside the published figures",
-        header=("method", "source → target", "metric", "batches", "ours", "published", "gap", "where"),
+        header=("method", "source → target", "metric", "batches", "ours", "s.e.", "published", "gap", "where"),
         rows=tuple(rows),
-        notes=("The paper's figures are means over its own trials, on splits of the flavour `paper`.", *_marks(shown)),
+        notes=(
+            "The NAP2 paper's figures are means over its own trials, on splits of the flavour `paper`.",
+            f"* a gap above {LARGE_GAP} and above two standard errors of ours.",
+            *_marks(shown),
+        ),
     )
+
+
+def is_large(found: Aggregate, other: PublishedFigure) -> bool:
+    """Whether a gap asks for an explanation; one without a standard error always does."""
+    if found.mean is None:
+        return False
+    gap = abs(found.mean - other.mean)
+    return gap > LARGE_GAP and gap > 2 * (found.standard_error or 0.0)
 
 
 def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
@@ -143,6 +166,24 @@ def bounds(found: Aggregate | None) -> str:
     if found is None or found.low is None or found.high is None:
         return ""
     return f"[{found.low:.3f}, {found.high:.3f}]"
+
+
+def _with_error(found: Aggregate | None) -> tuple[str, str]:
+    return f"{figure(found)} {bounds(found)}".strip(), _error(found)
+
+
+def _error(found: Aggregate | None) -> str:
+    return "–" if found is None or found.standard_error is None else f"{found.standard_error:.3f}"
+
+
+def _gap(found: Aggregate, other: PublishedFigure) -> str:
+    if found.mean is None:
+        return ""
+    return f"{found.mean - other.mean:+.3f}{' *' if is_large(found, other) else ''}"
+
+
+def _own_notes(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"{found.row.method}: {found.row.note}." for found in chosen if found.row.note))
 
 
 def seconds(value: float | None) -> str:

@@ -1,30 +1,31 @@
-"""Scoring many untrained networks by every proxy: resumable, in any number of processes, one JSON line per network."""
+"""Scoring many untrained networks by many proxies: resumable, in any number of processes, one JSON line per network."""
 
-import fcntl
-import json
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nap2.baselines.zero_cost import score_network
+from nap2.errors import EvaluationError
+from nap2.evaluation.rows import append_lines
 from nap2.seeding import forked_random_state
 from nap2.spaces import SPACES
 from nap2.stages.console import track
 from nap2.stages.parts import built
+from nap2.stages.score_file import Task
 
+IN_FLIGHT = 4  # networks handed out per worker: more would hold the whole list in memory
 
-@dataclass(frozen=True)
-class Task:
-    """One network on one mini-batch: `seed` draws weights and whatever the proxies draw, `batch` picks the images."""
-
-    arch_str: str
-    seed: int
-    batch: int
+Work = tuple[Task, tuple[str, ...]]
+"""One network and batch, and the proxies that it has no score of yet."""
 
 
 @dataclass(frozen=True)
@@ -37,40 +38,39 @@ class ScoringJob:
     images: Mapping[str, Any]
     batch_size: int
     device: str
-    names: tuple[str, ...] | None
 
 
-def score_all(job: ScoringJob, tasks: Sequence[Task], path: Path, workers: int) -> None:
-    """Score what `path` does not hold yet; each finished network is appended at once."""
-    known = {task for task, _ in read_scores(path, job.names)}
-    missing = [task for task in tasks if task not in known]
-    if not missing:
+def score_all(job: ScoringJob, work: Sequence[Work], path: Path, workers: int) -> None:
+    """Score everything in `work`; each finished network is appended to `path` at once.
+
+    Raises:
+        EvaluationError: a worker was killed; what it had finished is kept.
+    """
+    if not work:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(job,)) as pool:
-        futures = [pool.submit(_score, task) for task in missing]
-        for future in track(as_completed(futures), "networks scored", len(missing)):
-            _append(path, future.result())
+    with ProcessPoolExecutor(min(workers, len(work)), context, initializer=_start, initargs=(job,)) as pool:
+        done = 0
+        try:
+            for content in track(_results(pool, work, IN_FLIGHT * workers), "networks scored", len(work)):
+                append_lines(path, [content])
+                done += 1
+        except BrokenProcessPool as error:
+            raise EvaluationError(
+                f"A worker was killed after {done} of {len(work)} networks (out of memory?). What is scored is kept in "
+                f"{path}; run the same command again, with fewer workers if memory is short."
+            ) from error
 
 
-def read_scores(path: Path, names: Sequence[str] | None) -> Iterator[tuple[Task, dict[str, dict[str, Any]]]]:
-    """Tasks with their scores; lines that lack one of `names`, or were left unfinished, are passed over."""
-    if not path.is_file():
-        return
-    with path.open() as file:
-        for line in file:
-            if not line.endswith("\n"):
-                continue
-            content = json.loads(line)
-            if names is None or set(names) <= content["scores"].keys():
-                yield Task(content["arch_str"], content["seed"], content["batch"]), content["scores"]
-
-
-def _append(path: Path, content: Mapping[str, Any]) -> None:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(json.dumps(content, allow_nan=False) + "\n")
+def _results(pool: ProcessPoolExecutor, work: Iterable[Work], limit: int) -> Iterator[dict[str, Any]]:
+    """Results as they come, with at most `limit` pieces of work handed out and unfinished."""
+    rest = iter(work)
+    pending: set[Future[dict[str, Any]]] = {pool.submit(_score, *piece) for piece in islice(rest, limit)}
+    while pending:
+        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in finished:
+            yield future.result()
+        pending |= {pool.submit(_score, *piece) for piece in islice(rest, len(finished))}
 
 
 _worker: dict[str, Any] = {}
@@ -79,18 +79,27 @@ _worker: dict[str, Any] = {}
 def _start(job: ScoringJob) -> None:
     """Once per worker process: one thread, the images, nothing else that lasts."""
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _worker["job"] = job
     _worker["images"] = built(job.images, image_set=built(job.reader), batch_size=job.batch_size, seed=0)
 
 
-def _score(task: Task) -> dict[str, Any]:
+def _end_with_the_parent() -> None:
+    """A worker whose parent was killed would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _score(task: Task, names: tuple[str, ...]) -> dict[str, Any]:
     job: ScoringJob = _worker["job"]
     batches = _worker["images"].for_run(0, task.batch, 1, torch.device(job.device)).train_dataloader()
     inputs, targets = next(iter(batches))
     with forked_random_state(task.seed):
         network = SPACES[job.space].build(task.arch_str, **job.skeleton)
     network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
-    scores = score_network(network, inputs, targets, job.names, seed=task.seed)
+    scores = score_network(network, inputs, targets, names, seed=task.seed)
     table = {
         name: {"value": s.value, "failure": s.failure, "seconds": s.seconds, "forwards": s.forwards}
         for name, s in scores.items()

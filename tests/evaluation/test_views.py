@@ -54,10 +54,12 @@ def test_undefined_figures_are_called_so():
 
 def test_the_cost_table_shows_correlation_interval_seconds_and_failures():
     table = cost_table(aggregates(PARAMS, NAP2))
-    assert table.header == ("method", "Kendall τ", "Spearman ρ", "s per candidate", "scored", "failed")
+    columns = ("method", "Kendall τ", "s.e.", "Spearman ρ", "s.e.", "forwards", "s per candidate", "scored", "failed")
+    assert table.header == columns
     row = next(row for row in table.rows if row[0] == "params")
-    assert row[3:] == ("0.001", "40", "0")
+    assert row[5:] == ("0", "0.001", "40", "0")
     assert row[1].endswith("]")
+    assert float(row[2]) > 0
 
 
 def test_the_difference_table_uses_the_word_none():
@@ -96,7 +98,7 @@ def published(tmp_path):
 
 def test_published_figures_stand_beside_ours_of_the_same_setting(published):
     table = published_table(aggregates(NAP2, WEAK, PARAMS), published)
-    found = [(row[0], row[3], row[5], row[7]) for row in table.rows]
+    found = [(row[0], row[3], row[6], row[8]) for row in table.rows]
     assert found == [
         ("nap2 (cifar10, 700)", "100", "0.700 ± 0.010", "Table 1, init 2e+06 s"),
         ("nap2 (cifar10, 700)", "200", "0.760 ± 0.010", "Table 32"),

@@ -87,13 +87,18 @@ def _between(items: list[Tensor], layers: tuple[float, float]) -> list[Tensor]:
 
 
 def _mean_over_std(parts: Tensor) -> float:
-    std = parts.std(0, correction=0)
+    std = _std(parts)
     varies = std > 0
     return float((parts.abs().mean(0)[varies] / std[varies]).sum())
 
 
+def _std(parts: Tensor) -> Tensor:
+    """Population standard deviation over the few rows; `Tensor.std` takes ten times as long on such a shape."""
+    return (parts - parts.mean(0)).square().mean(0).sqrt()
+
+
 def _inverse_std(parts: Tensor) -> float:
-    std = parts.abs().std(0, correction=0)
+    std = _std(parts.abs())
     return float((1.0 / std[std > 0]).sum())
 
 

@@ -11,6 +11,7 @@ from nap2.baselines.zero_cost.layers import Convolution, blocks_of, layers_of, l
 from nap2.baselines.zero_cost.patterns import joint_activity, pack_patterns, rows_of
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 
+SMALLEST_SQUARE = 1e-25  # below, float32 may have rounded squares of small gradients to zero
 NO_RELU = "no nn.ReLU module was run"
 
 
@@ -113,11 +114,13 @@ def image_correlations(values: Tensor) -> Tensor | None:
     """Absolute Pearson correlations between images, float64 `[B, B]`; None if an image's values are all equal."""
     rows = rows_of(values)
     rows = rows - rows.mean(1, keepdim=True)
-    norms = rows.norm(dim=1, keepdim=True)
+    products = (rows @ rows.t()).double()
+    if float(products.diagonal().min()) < SMALLEST_SQUARE:
+        products = rows.double() @ rows.double().t()
+    norms = products.diagonal().sqrt()
     if not bool((norms > 0).all()):
         return None
-    rows = rows / norms
-    correlations = (rows @ rows.t()).double().abs()
+    correlations = (products / torch.outer(norms, norms)).abs()
     return correlations if bool(correlations.isfinite().all()) else None
 
 
