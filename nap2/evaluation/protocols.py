@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nap2.evaluation.bootstrap import ROUNDS, interval
+from nap2.evaluation.bootstrap import ROUNDS, Interval, interval
 from nap2.evaluation.exam import Exam, Floats, Predictions, check_shapes, scored_by_all
 from nap2.evaluation.metrics import METRICS, RHO, TAU, Metric
 from nap2.evaluation.rows import ResultRow
@@ -50,8 +50,9 @@ def result_rows(
             base = _base_row(predictions, exam, place, metric, truth.size)
             trials = zip(predictions.trials or range(len(values)), predictions.seeds, values, strict=True)
             rows += [replace(_with_value(base, value), trial=trial, seed=own) for trial, own, value in trials]
+            found = _interval(metric, scores, truth, values, rounds, seed)
             overall = _with_value(base, float(np.mean(values)))
-            rows.append(replace(overall, **_bounds(metric, scores, truth, values, rounds, seed)))
+            rows.append(replace(overall, low=found.low, high=found.high, standard_error=found.standard_error))
     return rows
 
 
@@ -60,13 +61,13 @@ def _value(metric: Metric, scores: Floats, truth: Floats) -> float:
     return metric.score(scores, truth) if truth.size >= 2 and metric in metrics_for(truth.size) else float("nan")
 
 
-def _bounds(
+def _interval(
     metric: Metric, scores: Floats, truth: Floats, values: Sequence[float], rounds: int, seed: int
-) -> dict[str, float]:
+) -> Interval:
+    """All NaN where there is none."""
     if metric not in WITH_INTERVAL or rounds == 0 or np.isnan(values).any():
-        return {}
-    found = interval(scores, truth, metric, rounds, seed)
-    return {"low": found.low, "high": found.high, "standard_error": found.standard_error}
+        return Interval(*[float("nan")] * 4)
+    return interval(scores, truth, metric, rounds, seed)
 
 
 def _with_value(base: ResultRow, value: float) -> ResultRow:

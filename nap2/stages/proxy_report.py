@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nap2.baselines import POOL_SCORES, PROXIES, pool_score
 from nap2.baselines.zero_cost.pool import libra_members
 from nap2.config import Config
+from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import aggregate
 from nap2.evaluation.cost_plot import cost_plot
 from nap2.evaluation.exam import Exam, Floats, Predictions
@@ -23,6 +25,7 @@ from nap2.stages.console import console, say
 from nap2.stages.provenance import commit, versions
 from nap2.stages.score_file import Scores
 
+Places = NDArray[np.intp]
 ScoresByTrial = dict[str, Floats]
 """Raw scores `[trials, A]` of every proxy, NaN where there is none."""
 
@@ -70,30 +73,36 @@ def pool_predictions(scores: Scores, raw: ScoresByTrial, trials: list[tuple[int,
     methods = []
     for name, record in POOL_SCORES.items():
         if not record.needs_accuracy and set(record.members) <= raw.keys():
-            values = [pool_score(name, {member: raw[member][t] for member in record.members}) for t in range(len(trials))]
+            values = [
+                pool_score(name, {member: raw[member][t] for member in record.members}) for t in range(len(trials))
+            ]
             methods.append(_method(name, np.stack(values), trials, _cost(scores, record.members)))
     return methods
 
 
 def fitted_predictions(
-    raw: ScoresByTrial, truth: Floats, sample: Floats, rest: Floats, trials: list[tuple[int, int]]
+    raw: ScoresByTrial, truth: Floats, sample: Places, rest: Places, trials: list[tuple[int, int]]
 ) -> list[Predictions]:
     """The pool scores that are fitted to accuracies: to those of `sample`, and judged on `rest` alone."""
     methods = []
     seen = np.full_like(truth, np.nan)
     seen[sample] = truth[sample]
+    by_trial = [{proxy: values[t] for proxy, values in raw.items()} for t in range(len(trials))]
     for name in (name for name, record in POOL_SCORES.items() if record.needs_accuracy):
-        by_trial = [{proxy: values[t] for proxy, values in raw.items()} for t in range(len(trials))]
-        values = np.stack([pool_score(name, columns, seen)[rest] for columns in by_trial])
+        try:
+            values = np.stack([pool_score(name, columns, seen)[rest] for columns in by_trial])
+        except EvaluationError as error:
+            say(f"{name} is left out: {error}")
+            continue
         picked = "; ".join(sorted({" + ".join(libra_members(columns, seen)) for columns in by_trial}))
         note = f"fitted to {len(sample)} networks, judged on the others; picked {picked}"
         methods.append(replace(_method(name, values, trials, (None, None)), note=note))
     return methods
 
 
-def sample_and_rest(count: int) -> tuple[Floats, Floats]:
+def sample_and_rest(count: int) -> tuple[Places, Places]:
     """Every other network, and the rest: the order of the list is random or the user's own."""
-    return np.arange(0, count, 2), np.arange(1, count, 2)
+    return np.arange(0, count, 2, dtype=np.intp), np.arange(1, count, 2, dtype=np.intp)
 
 
 def _exam(config: Config, truth: Floats) -> Exam:

@@ -70,8 +70,8 @@ class Scores:
 def read_scores(path: Path, tasks: Sequence[Task], names: Sequence[str]) -> Scores:
     """What `path` holds of these tasks and proxies; a last line that was left unfinished is passed over."""
     shape = (len(tasks), len(names))
-    empty = [np.full(shape, np.nan) for _ in range(3)]
-    scores = Scores(tuple(tasks), tuple(names), *empty, np.full(shape, -1, np.int32))
+    values, seconds, forwards = (np.full(shape, np.nan) for _ in range(3))
+    scores = Scores(tuple(tasks), tuple(names), values, seconds, forwards, np.full(shape, -1, np.int32))
     rows = {task: row for row, task in enumerate(tasks)}
     places = {"": 0}
     for content in _lines(path):

@@ -20,7 +20,9 @@ def predictions(method, noise, trials=3, **changes):
 
 NAP2 = predictions("nap2", [0.2, 0.1], source="cifar10", train_size=700, query_time_s=(9.0, 18.0))
 WEAK = predictions("early_stopping", [0.9, 0.8], trials=1)
-PARAMS = predictions("params", [0.4], trials=1, query_batches=(0,), snapshots=(0,), query_time_s=(0.001,), query_forwards=0.0)
+PARAMS = predictions(
+    "params", [0.4], trials=1, query_batches=(0,), snapshots=(0,), query_time_s=(0.001,), query_forwards=0.0
+)
 
 
 def aggregates(*methods, exam=EXAM, metrics=(TAU, RHO)):

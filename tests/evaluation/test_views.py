@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from nap2.evaluation.differences import differences
 from nap2.evaluation.exam import Exam
 from nap2.evaluation.metrics import TAU
 from nap2.evaluation.protocols import result_rows
-from nap2.evaluation.published import load_published, matching
+from nap2.evaluation.published import PublishedFigure, load_published, matching
 from nap2.evaluation.rows import select
 from nap2.evaluation.views import aggregates_csv, budget_table, cost_table, difference_table, published_table
 
@@ -105,6 +106,21 @@ def test_published_figures_stand_beside_ours_of_the_same_setting(published):
         ("early_stopping", "100", "0.430 ± 0.010", "Table 4"),
         ("params", "0", "0.500", "Table 4"),
     ]
+
+
+def test_a_gap_is_marked_where_it_is_large_and_above_two_standard_errors():
+    (exact,) = select(result_rows(NAP2, EXAM, [TAU], rounds=50), trial=None, query_batches=200)
+    error = exact.standard_error
+    base = PublishedFigure("1", "kendall_tau", "NAP2", "cifar10", "cifar10", exact.value, None, 2, None, None)
+    for gap, marked in ((3 * error + 0.05, True), (0.04, False), (1.9 * error, False)):
+        figure = replace(base, mean=exact.value + gap)
+        (row,) = published_table(aggregates(NAP2, metrics=(TAU,)), [figure]).rows
+        assert row[7].endswith(" *") == marked, gap
+
+
+def test_the_place_of_a_figure_names_its_paper():
+    figure = PublishedFigure("2", "kendall_tau", "snip", None, "cifar10", 0.4, None, None, None, None, "Some paper")
+    assert figure.place == "Some paper, Table 2"
 
 
 def test_figures_of_another_dataset_metric_or_source_do_not_match(published):

@@ -1,13 +1,10 @@
 """The tables are complete, say what they do, and the page in the documentation is theirs."""
 
-from pathlib import Path
-
 import pytest
 
 from nap2.baselines import POOL_SCORES, PROXIES
 from nap2.baselines.zero_cost.passes import PRODUCERS
 from nap2.baselines.zero_cost.proxy import BATCH_RUN, Pass
-from nap2.baselines.zero_cost.table import proxies_page
 
 PROMISED = {
     "params",
@@ -67,8 +64,3 @@ def test_tables_cannot_be_changed():
 
 def test_members_of_pool_scores_are_proxies():
     assert all(member in PROXIES for score in POOL_SCORES.values() for member in score.members)
-
-
-def test_the_page_in_the_documentation_is_the_table():
-    page = Path(__file__).parents[3] / "docs" / "proxies.md"
-    assert page.read_text(encoding="utf-8") == proxies_page()

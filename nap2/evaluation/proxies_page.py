@@ -1,0 +1,54 @@
+"""`docs/proxies.md`: what each proxy computes, how well it ranks, and where that differs from other figures.
+
+`python -m nap2.evaluation.proxies_page docs/proxies` writes it beside the folder that it is made from: result rows of
+stage=proxies (`rows_*.jsonl`), `published.json`, and the hand-written explanations of the gaps (`gaps.md`).
+"""
+
+import sys
+from pathlib import Path
+
+from nap2.baselines.zero_cost.table import proxies_page
+from nap2.evaluation.aggregate import Aggregate, aggregate
+from nap2.evaluation.published import load_published
+from nap2.evaluation.rows import read_rows
+from nap2.evaluation.tables import to_markdown
+from nap2.evaluation.views import cost_table, published_table
+
+_HEAD = """
+## How well they rank
+
+From the result rows in `docs/proxies/`, by `python -m nap2.evaluation.proxies_page docs/proxies`; a test holds the page
+to them. Cells are drawn at random from all of the benchmark whose accuracy is known; labels are the published mean
+test accuracies on CIFAR-10 after 200 epochs. One batch of 64 augmented training images, initial weights of seed 0, full
+skeleton (C = 16, N = 5). Seconds are those of one CPU thread.
+
+```
+python train.py stage=truth truth.source=accuracies.csv
+python train.py stage=proxies experiment=nb201_cifar10 snapshot.one_per_class=false proxies.num_candidates=200
+```
+"""
+
+
+def whole_page(folder: Path) -> str:
+    """The text of the page made from `folder`."""
+    parts = [proxies_page().rstrip("\n"), _HEAD.strip("\n")]
+    tables = [(path, aggregate(read_rows(path))) for path in sorted(folder.glob("rows_*.jsonl"))]
+    for path, found in tables:
+        parts += [f"### `{path.name}`", f"Commits: {_commits(found)}.", to_markdown(cost_table(found))]
+    if tables:
+        beside = published_table(tables[0][1], load_published(folder / "published.json"))
+        parts += [
+            "### Beside other figures",
+            to_markdown(beside),
+            (folder / "gaps.md").read_text(encoding="utf-8").strip(),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _commits(found: list[Aggregate]) -> str:
+    return ", ".join(sorted({one.row.commit for one in found}))
+
+
+if __name__ == "__main__":
+    source = Path(sys.argv[1])
+    source.with_suffix(".md").write_text(whole_page(source), encoding="utf-8")
