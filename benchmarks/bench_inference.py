@@ -19,7 +19,7 @@ from nap2.snapshots.trajectory import Trajectory
 
 UNITS = (16,) * 20 + (32,) * 20 + (64,) * 20
 SNAPSHOTS = 23
-HEADS = 3
+HEADS = 10
 PREDICT = (
     "import sys, nap2; print(nap2.Predictor.from_pretrained(sys.argv[1]).predict(nap2.Trajectory.load(sys.argv[2])))"
 )
@@ -52,7 +52,7 @@ def prepare(checkpoint: Path, trajectory: Path) -> None:
     torch.manual_seed(0)
     spec = {"every": 100, "num_snapshots": SNAPSHOTS}
     heads = {"both": [BiGRUPredictor() for _ in range(HEADS)]}
-    Predictor((Encoder(), Encoder()), heads, spec).save(checkpoint, "", half=True)
+    Predictor((Encoder(), Encoder()), heads, spec).save(checkpoint, "", bits=8)
     values, counts = torch.randn(SNAPSHOTS, 2, num_entries(UNITS)), torch.zeros(SNAPSHOTS, 2, len(COUNTS)).long()
     names = tuple(f"layer{place}" for place in range(len(UNITS)))
     Trajectory(values, torch.tensor(UNITS), 100, counts, names).save(trajectory)

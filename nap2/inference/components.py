@@ -53,17 +53,15 @@ def heads_of(tensors: Components, spec: Mapping[str, Any]) -> dict[str, list[BiG
 
 
 def as_components(
-    encoders: tuple[AnyEncoder, AnyEncoder], heads: Heads, kinds: Mapping[str, str], *, half: bool
+    encoders: tuple[AnyEncoder, AnyEncoder], heads: Heads, kinds: Mapping[str, str], bits: int = 32
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """The inverse: state dicts by component, matrices in half precision if asked, and the spec's entries on them."""
-    store = narrowed if half else dict
-    tensors = {
-        f"{modality}_encoder": store(net.state_dict()) for modality, net in zip(MODALITIES, encoders, strict=True)
-    }
+    """The inverse: state dicts by component, in 32, 16 or (encoders) 8 bits, and the spec's entries on them."""
+    pairs = zip(MODALITIES, encoders, strict=True)
+    tensors = {f"{modality}_encoder": narrowed(net.state_dict(), bits) for modality, net in pairs}
     entries = []
     for modality, nets in heads.items():
         for index, net in enumerate(nets):
-            tensors[f"head_{modality}_{index}"] = store(net.state_dict())
+            tensors[f"head_{modality}_{index}"] = narrowed(net.state_dict(), max(bits, 16))
             entries.append({"component": f"head_{modality}_{index}", "modality": modality})
     return tensors, {"encoders": {m: {"kind": kinds[m]} for m in MODALITIES}, "heads": entries}
 

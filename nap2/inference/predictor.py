@@ -27,7 +27,7 @@ from nap2.inference.components import (
 from nap2.inference.lookup import find_checkpoint
 from nap2.inference.prediction import Prediction
 from nap2.inference.ranking import OnBatch, Query, Ranking, rank_models
-from nap2.inference.refusals import check_fits, check_gradients
+from nap2.inference.refusals import check_fits
 from nap2.inference.scope import Remark, recipe_remarks, remarks
 from nap2.models.encode import encode_trajectories
 from nap2.models.encoders import AnyEncoder
@@ -92,20 +92,20 @@ class Predictor:
         """
         return cls(encoders_of(tensors, spec), heads_of(tensors, spec), spec)
 
-    def save(self, folder: Path | str, card: str, *, half: bool = False, **spec: Any) -> None:
+    def save(self, folder: Path | str, card: str, *, bits: int = 32, **spec: Any) -> None:
         """Write one checkpoint folder that `from_pretrained` loads.
 
         Args:
             folder: where to.
             card: Markdown for people.
-            half: store matrices in half precision; they are read back as float32.
+            bits: of the stored matrices: 32, 16, or 8 in the encoders and 16 in the heads; read back as float32.
             **spec: adds to what is known already.
 
         Raises:
             CheckpointError: if the spec is not JSON.
         """
         encoders = (self.weights_encoder, self.gradients_encoder)
-        tensors, parts = as_components(encoders, self.heads, encoder_kinds(self.spec), half=half)
+        tensors, parts = as_components(encoders, self.heads, encoder_kinds(self.spec), bits)
         save_checkpoint(folder, tensors, {**self.spec, **spec, **parts, "kind": KIND}, card)
 
     def to(self, device: torch.device | str) -> "Predictor":
@@ -137,7 +137,7 @@ class Predictor:
                 training runs.
 
         Raises:
-            CheckpointError: if the trajectory has more than K snapshots, none, another interval, or no gradients.
+            CheckpointError: if the trajectory has more than K snapshots, none, or another interval.
             UnknownNameError: if there is no head of this modality.
         """
         return self.predict_many([trajectory], modality)[0]
@@ -232,8 +232,6 @@ class Predictor:
             return torch.zeros(0, len(self.heads[modality]))
         for trajectory in trajectories:
             check_fits(trajectory, self.every, self.num_snapshots)
-            if modality != "weights":
-                check_gradients(trajectory)
         embeddings = self._embed(trajectories)
         lengths = torch.tensor([len(embedding) for embedding in embeddings])
         padded = nn.utils.rnn.pad_sequence(embeddings, batch_first=True)[..., self._columns[modality]].to(self.device)

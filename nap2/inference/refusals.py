@@ -1,10 +1,6 @@
 """Trajectories that a predictor cannot read, refused in one line each."""
 
-import torch
-
 from nap2.errors import CheckpointError
-from nap2.inference.scope import scales
-from nap2.schema import MODALITIES
 from nap2.snapshots.trajectory import Trajectory
 
 
@@ -23,17 +19,4 @@ def check_fits(trajectory: Trajectory, every: int, num_snapshots: int) -> None:
         raise CheckpointError(
             f"This predictor reads 1 to {num_snapshots} snapshots, the trajectory holds {len(trajectory)}; "
             f"pass trajectory.first({num_snapshots}) or record at least one."
-        )
-
-
-def check_gradients(trajectory: Trajectory) -> None:
-    """Refuse a trajectory without gradients.
-
-    Raises:
-        CheckpointError: if all of them are zero at every snapshot.
-    """
-    if not torch.isfinite(scales(trajectory)[:, MODALITIES.index("gradients")]).any():
-        raise CheckpointError(
-            "The trajectory's gradients are zero at every snapshot: they were never computed, or already cleared. Call "
-            "recorder.step() after backward and before zero_grad, or pass modality='weights' if the predictor has it."
         )

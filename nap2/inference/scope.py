@@ -22,6 +22,10 @@ PERCENTILES = (0.01, 0.99)
 TOLERANCE = 2.0
 """A scale is remarked on when it leaves the percentiles by more than this factor: 2 of 100 training runs leave them."""
 DECIDING = ("optimizer", "lr", "momentum", "nesterov", "weight_decay")  # of a recipe, for the first mini-batches
+NO_GRADIENTS = (
+    "its gradients are zero at every snapshot: nothing reaches its layers, or recorder.step() was not called between "
+    "backward and zero_grad"
+)
 GRADIENTS_ALONE = 'modality="gradients" reads gradients alone, whose order survives another optimizer better (App. I)'
 
 
@@ -95,6 +99,8 @@ def remarks(trajectory: Trajectory, scope: Mapping[str, Any], modality: str, has
         if remark and name == "gradients" and modality == "both" and has_gradients_alone:
             remark = Remark(remark.kind, f"{remark.text}; {GRADIENTS_ALONE}")
         found += [remark] if remark else []
+    if "gradients" in read and not measured[:, MODALITIES.index("gradients")].isfinite().any():
+        found.append(Remark("no_gradients", NO_GRADIENTS))
     num_lost = int(trajectory.counts[..., COUNTS.index("non_finite_values")].sum())
     if num_lost:
         text = f"{num_lost} of its weights or gradients were not finite and were left out; did the training diverge?"

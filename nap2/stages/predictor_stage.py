@@ -7,14 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nap2.checkpoint import load_checkpoint, save_checkpoint
+from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
 from nap2.evaluation.splits import Split
+from nap2.inference.components import columns
 from nap2.models.bigru import BiGRUPredictor
 from nap2.models.predictor_module import PredictorModule
 from nap2.schema import MODALITIES
 from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
+from nap2.snapshots.store import SnapshotStore
+from nap2.stages.assemble import assemble
 from nap2.stages.cae_stage import pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
 from nap2.stages.fit import fit
@@ -44,7 +47,7 @@ def run(config: Config) -> int:
     for size in config.split.train_sizes:
         for split in pool.splits:
             train_one(config, pool, split, size, embeddings)
-    assemble(config, pool)
+    release(config, pool, max(config.split.train_sizes), store)
     return 0
 
 
@@ -55,19 +58,26 @@ def embedded(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> Em
     return Embedded(arch_strs, trajectory, lengths, accuracy)
 
 
+def modality_columns(size: int) -> dict[str, slice]:
+    """Which entries of an embedding of this size a predictor reads: the encoders of a run are of one kind and size."""
+    return columns(size // 2, size - size // 2)
+
+
 def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> None:
-    """Fit one predictor, or say that it is there already."""
-    what = f"predictor on {size}, trial {split.trial}"
-    folder = RunFolder.of(config).predictor(size, split.trial)
+    """Fit one predictor on the embeddings of `predictor.modality`, or say that it is there already."""
+    modality = config.predictor.modality
+    what = f"predictor on {size}, trial {split.trial}" + ("" if modality == "both" else f", {modality} alone")
+    folder = RunFolder.of(config).predictor(size, split.trial, modality)
     if (folder / "checkpoint" / "spec.json").is_file():
         say(f"{what}: already at {folder / 'checkpoint'}")
         return
     options: dict[str, Any] = config.model["predictor"]
     train, val = list(split.train_of(size)), list(split.val)
     seen = embedded(pool, embeddings, [*train, *val])
+    trajectory = seen.trajectory[..., modality_columns(seen.trajectory.shape[2])[modality]]
     data = built(
         config.data["embeddings"],
-        trajectory=seen.trajectory,
+        trajectory=trajectory,
         lengths=seen.lengths,
         accuracy=seen.accuracy,
         split={"train": list(range(size)), "val": list(range(size, size + len(val)))},
@@ -76,7 +86,9 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         prefix_sharing=options["prefix_sharing"],
     )
     torch.manual_seed(seed_from("predictor", config.seed, size, split.trial))
-    net = BiGRUPredictor(hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"])
+    net = BiGRUPredictor(
+        trajectory.shape[2], hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"]
+    )
     result = fit(
         PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")}),
         data,
@@ -88,6 +100,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     )
     spec = {
         "kind": "predictor-head",
+        "modality": modality,
         "train_size": size,
         "trial": split.trial,
         "num_snapshots": config.snapshot.num_snapshots,
@@ -104,13 +117,8 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     say(f"{what}: validation L1 {result.best_val_loss:.4g} after {duration(result.seconds)}")
 
 
-def assemble(config: Config, pool: Pool) -> None:
-    """Both encoders and the first trial's predictor of the largest size, in one folder that `from_pretrained` loads."""
-    folder, size = RunFolder.of(config), max(config.split.train_sizes)
-    _, head = load_checkpoint(folder.predictor(size, 0) / "checkpoint")
-    tensors = {"predictor": head["predictor"]}
-    for modality in MODALITIES:
-        tensors[f"{modality}_encoder"] = load_checkpoint(require_trained(config, modality))[1]["encoder"]
+def release(config: Config, pool: Pool, size: int, store: SnapshotStore) -> None:
+    """Assemble the folder that users load."""
     spec = {
         "kind": "predictor",
         "num_snapshots": config.snapshot.num_snapshots,
@@ -123,18 +131,7 @@ def assemble(config: Config, pool: Pool) -> None:
         "commit": commit(),
         "versions": versions(),
     }
-    save_checkpoint(folder.checkpoint, tensors, spec, _card(config, size))
-    say(f"checkpoint: {folder.checkpoint}")
-
-
-def _card(config: Config, size: int) -> str:
-    dataset = config.dataset.name
-    return (
-        f"# NAP2 predictor: {config.space.name} on {dataset}\n\n"
-        f"Ranks networks after up to {config.snapshot.num_snapshots} snapshots, one every {config.snapshot.every} "
-        f"mini-batches. Fitted on {size} candidates trained on {dataset} with the recipe "
-        f"{config.recipe.get('name')}; labels: {config.labels} accuracies.\n"
-    )
+    assemble(config, pool, size, store, {m: require_trained(config, m) for m in MODALITIES}, spec)
 
 
 def checkpoint_of(config: Config, size: int, trial: int) -> Path:

@@ -30,13 +30,14 @@ class RunFolder:
         """Zarr group of all embeddings."""
         return self.root / "embeddings.zarr"
 
-    def predictor(self, train_size: int, trial: int) -> Path:
+    def predictor(self, train_size: int, trial: int, modality: str = "both") -> Path:
         """Training state of one predictor; its released form lies in `checkpoint/` there."""
-        return self.root / "predictors" / f"n{train_size}-trial{trial}"
+        alone = "" if modality == "both" else f"-{modality}"
+        return self.root / "predictors" / f"n{train_size}-trial{trial}{alone}"
 
     @property
     def checkpoint(self) -> Path:
-        """Encoders and the first trial's predictor of the largest size: what `Predictor.from_pretrained` loads."""
+        """Encoders and every trial's predictor of the largest size: what `Predictor.from_pretrained` loads."""
         return self.root / "checkpoint"
 
     @property

@@ -8,7 +8,6 @@ import torch
 from fakes_predictor import random_predictor
 from torch import nn
 
-from nap2.errors import CheckpointError
 from nap2.inference.scope import recipe_remarks, remarks, scales, scope_of
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
@@ -148,15 +147,14 @@ def test_a_plain_prediction_warns_once_per_kind() -> None:
     assert [("outputs" in text) for text in result.warnings] == [True]
 
 
-def test_gradients_that_were_never_computed_are_refused() -> None:
+def test_gradients_that_were_never_computed_are_pointed_out() -> None:
     predictor = random_predictor(every=1, num_snapshots=2)
-    model = network()
-    recorder = SnapshotRecorder(model, every=1)
+    recorder = SnapshotRecorder(network(), every=1)
     with pytest.warns(UserWarning, match="No parameter has a gradient"):
         recorder.step()
-    with pytest.raises(CheckpointError, match="zero at every snapshot: they were never computed") as caught:
+    with pytest.warns(UserWarning, match="gradients are zero at every snapshot: .* between backward and zero_grad"):
         predictor.predict(recorder.trajectory())
-    assert "\n" not in str(caught.value)
+    assert kinds(recorder.trajectory(), {}, "weights") == []
 
 
 def test_another_optimizer_is_remarked_on_and_another_seed_is_not() -> None:

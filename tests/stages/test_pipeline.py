@@ -1,5 +1,6 @@
 """The whole pipeline on a handful of candidates: it ends with a table, goes on, and refuses nonsense."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,55 @@ def test_it_ends_with_rows_tables_a_plot_and_a_checkpoint(here: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_checkpoint_is_an_ensemble_that_knows_what_it_was_trained_on(here: Path) -> None:
+    folder = here / "runs/digits/functional/checkpoint"
+    predictor = Predictor.from_pretrained(folder)
+    assert {modality: len(nets) for modality, nets in predictor.heads.items()} == {"both": 2}
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 40e6
+    precision, scope = predictor.spec["precision"], predictor.spec["scope"]
+    assert (precision["bits"], precision["num_candidates"]) == (16, 4)
+    assert precision["kendall_tau"] > 0.9
+    assert precision["largest_difference"] < 1e-3
+    assert (scope["num_trajectories"], scope["num_classes"]) == (4, [10, 10])
+    assert [len(scope["log10_scale"][modality]) for modality in ("weights", "gradients")] == [2, 2]
+
+
+@pytest.mark.slow
+def test_heads_of_gradients_alone_join_the_ensemble(here: Path) -> None:
+    assert train.main(["stage=predictor", *TINY, "predictor.modality=gradients"]) == 0
+    predictor = Predictor.from_pretrained(here / "runs/digits/functional/checkpoint")
+    assert predictor.modalities == ("both", "gradients")
+    store = SnapshotStore.open(here / "stores/digits")
+    trajectory = store.read(store.complete()[0]).trajectory
+    assert 0 < predictor.predict(trajectory, modality="gradients") < 1
+
+
+MODELS = """
+from torch import nn
+def narrow(): return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 10))
+ALL = {"narrow": narrow, "linear": nn.Sequential(nn.Flatten(), nn.Linear(64, 10))}
+"""
+
+
+@pytest.mark.slow
+def test_importable_models_and_architectures_are_ranked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "ranked_models.py").write_text(MODELS)
+    for models, names in (
+        ("[ranked_models:ALL]", ["linear", "narrow"]),
+        ("{a: 'ranked_models:narrow'}", ["a"]),
+        ("['a=ranked_models:narrow']", ["a"]),
+    ):
+        assert train.main(["stage=rank", *TINY, f"rank.models={models}"]) == 0
+        with (here / "runs/digits/ranking.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert sorted(row["name"] for row in rows) == names
+        assert all(row["predicted_accuracy"] and row["spread"] and row["warnings"] for row in rows)
+    arch = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|none~2|"
+    assert train.main(["stage=rank", *TINY, f"rank.arch_strs=['{arch}']"]) == 0
+    assert arch in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_a_second_call_trains_nothing_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*.safetensors")}
     assert train.main(["stage=pipeline", *TINY]) == 0
@@ -83,6 +133,9 @@ def test_a_second_call_trains_nothing_and_says_so(here: Path, capsys: pytest.Cap
         (["stage=predictor", *TINY, "name=nothing"], "stores/nothing"),
         (["stage=evaluate", *TINY, "evaluate.budgets=[3]"], "must lie in 1..2"),
         (["stage=proxies", *TINY, "proxies.names=[snp]"], "Did you mean 'snip'?"),
+        (["stage=rank", *TINY, "rank.models=[nothing_here:net]"], "cannot be imported: ModuleNotFoundError"),
+        (["stage=rank", *TINY, "rank.models=[a:b]", "rank.arch_strs=[x]"], "both set; rank one kind at a time"),
+        (["stage=rank", *TINY, "rank.query_batches=7"], "use e.g. 5"),
         (["stage=snapshot", *TINY, "trainer=gpu"], "sees no GPU here"),
         (["stage=snapshot", *TINY, "dataset=cifar10", "paths.data=nowhere", "recipe=nasbench201"], "nowhere"),
     ],
