@@ -23,6 +23,11 @@ def main(arguments: Sequence[str]) -> int:
     except Nap2Error as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] in ("nap2", "data_modules"):
+            raise
+        print(f"error: {error.name} is not installed; the stages need pip install -e '.[pipeline]'.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here.", file=sys.stderr)
         return 130

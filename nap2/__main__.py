@@ -1,8 +1,11 @@
 """`python -m nap2`; see `nap2/inference/command_line.py`."""
 
 import sys
-
-from nap2.inference.command_line import main
+import warnings
 
 if __name__ == "__main__":
+    # Torch remarks on it at import; nothing here needs it.
+    warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+    from nap2.inference.command_line import main
+
     sys.exit(main(sys.argv[1:]))

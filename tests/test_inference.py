@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -101,14 +102,18 @@ def test_components_that_do_not_fit_are_refused(folder: Path) -> None:
         Predictor.assemble(tensors, {**spec, "every": None})
 
 
-INFERENCE_ALONE = """
-import sys
+TORCH_ALONE = """
+import sys, warnings
+warnings.simplefilter("ignore")
+TORCH_NEEDS = "torchgen functorch sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions"
+KNOWN = {*sys.stdlib_module_names, *TORCH_NEEDS.split(), "torch", "safetensors", "nap2", "stranger"}
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"numpy", "scipy", "lightning", "hydra", "omegaconf", "zarr", "sklearn"}:
-            raise ModuleNotFoundError(name)
+        if name.split(".")[0] not in KNOWN and not name.startswith("_sysconfigdata"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Refuse())
-import warnings; warnings.simplefilter("ignore")
+"""
+PREDICT_ALONE = """
 import nap2
 trajectory = nap2.Trajectory.load(sys.argv[2])
 print(repr(nap2.Predictor.from_pretrained(sys.argv[1]).predict(trajectory)))
@@ -119,6 +124,21 @@ model(torch.zeros(2, 4)).sum().backward()
 recorder.step()
 assert len(recorder.trajectory()) == 1
 """
+STRANGER = """
+import torch
+from torch import nn
+MODELS = {
+    "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)),
+    "conv": lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)),
+    "deep": lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)),
+}
+DATA = torch.utils.data.TensorDataset(torch.randn(24, 1, 4, 4), torch.arange(24) % 3)
+"""
+RANK_ALONE = """
+from nap2.inference.command_line import main
+sys.exit(main(["rank", sys.argv[1], "--models", "stranger:MODELS", "--data", "stranger:DATA", "--batch-size", "8",
+               "--recipe", "nasbench201", "--device", "cpu", "--json"]))
+"""
 
 
 def test_loading_predicting_and_recording_need_torch_and_safetensors_alone(
@@ -126,10 +146,22 @@ def test_loading_predicting_and_recording_need_torch_and_safetensors_alone(
 ) -> None:
     trajectory = random_trajectory(3)
     trajectory.save(tmp_path / "t.safetensors")
-    command = [sys.executable, "-c", INFERENCE_ALONE, str(folder), str(tmp_path / "t.safetensors")]
+    command = [sys.executable, "-c", TORCH_ALONE + PREDICT_ALONE, str(folder), str(tmp_path / "t.safetensors")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stderr
     assert float(result.stdout) == pytest.approx(predictor.predict(trajectory), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_ranking_three_models_needs_torch_and_safetensors_alone(tmp_path: Path) -> None:
+    random_predictor(every=2, num_snapshots=3, num_heads=2).save(tmp_path / "tiny", "", bits=16)
+    (tmp_path / "stranger.py").write_text(STRANGER)
+    command = [sys.executable, "-c", TORCH_ALONE + RANK_ALONE, str(tmp_path / "tiny")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    ranking = json.loads(result.stdout)["ranking"]
+    assert {place["name"] for place in ranking} == {"linear", "conv", "deep"}
+    assert all(0 < place["predicted_accuracy"] < 1 and place["spread"] > 0 for place in ranking)
 
 
 def small_net(width: int, seed: int = 0) -> nn.Module:
