@@ -107,11 +107,13 @@ import sys, warnings
 warnings.simplefilter("ignore")
 TORCH_NEEDS = "torchgen functorch sympy mpmath networkx jinja2 markupsafe fsspec filelock typing_extensions"
 KNOWN = {*sys.stdlib_module_names, *TORCH_NEEDS.split(), "torch", "safetensors", "nap2", "stranger"}
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in KNOWN and not name.startswith("_sysconfigdata"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Refuse())
+from importlib.machinery import PathFinder
+class Only(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        known = name.split(".")[0] in KNOWN or name.startswith("_sysconfigdata")
+        return super().find_spec(name, path, target) if known else None
+sys.meta_path[:] = [Only if finder is PathFinder else finder for finder in sys.meta_path]
 """
 PREDICT_ALONE = """
 import nap2

@@ -15,7 +15,7 @@ from nap2.inference.components import HEAD_MODALITIES, as_components, encoder_ki
 from nap2.inference.scope import scope_of
 from nap2.schema import MAX_LAYERS, MODALITIES
 from nap2.snapshots.layers import num_layers
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
@@ -27,7 +27,7 @@ MOST_MB = 40
 
 
 def assemble(
-    config: Config, pool: Pool, size: int, store: SnapshotStore, encoders: Mapping[str, Path], spec: Mapping[str, Any]
+    config: Config, pool: Pool, size: int, store: SnapshotReader, encoders: Mapping[str, Path], spec: Mapping[str, Any]
 ) -> None:
     """Write the folder that `Predictor.from_pretrained` loads.
 
@@ -94,7 +94,7 @@ def card(config: Config, size: int, spec: Mapping[str, Any]) -> str:
     )
 
 
-def _trajectories(config: Config, pool: Pool, store: SnapshotStore, arch_strs: Iterable[str]) -> Iterable[Trajectory]:
+def _trajectories(config: Config, pool: Pool, store: SnapshotReader, arch_strs: Iterable[str]) -> Iterable[Trajectory]:
     """Stored trajectories as the predictor sees them, with the number of layers where 65 were too few to tell."""
     space = space_of(config)
     for arch in arch_strs:

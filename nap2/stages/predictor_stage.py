@@ -16,7 +16,7 @@ from nap2.models.predictor_module import PredictorModule
 from nap2.schema import MODALITIES
 from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
-from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.assemble import assemble
 from nap2.stages.cae_stage import pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
@@ -117,7 +117,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     say(f"{what}: validation L1 {result.best_val_loss:.4g} after {duration(result.seconds)}")
 
 
-def release(config: Config, pool: Pool, size: int, store: SnapshotStore) -> None:
+def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:
     """Assemble the folder that users load."""
     spec = {
         "kind": "predictor",
