@@ -180,7 +180,8 @@ def _train(
         for group in optimizer.param_groups:
             group["lr"] = query.recipe.learning_rate(epoch)
         optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(_logits(network(inputs.to(device)), targets), targets.to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=query.recipe.precision == "bf16"):
+            loss = functional.cross_entropy(_logits(network(inputs.to(device)), targets), targets.to(device))
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         recorder.step()
         optimizer.step()

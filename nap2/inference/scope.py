@@ -21,7 +21,8 @@ from nap2.training.recipe import Recipe
 PERCENTILES = (0.01, 0.99)
 TOLERANCE = 2.0
 """A scale is remarked on when it leaves the percentiles by more than this factor: 2 of 100 training runs leave them."""
-DECIDING = ("optimizer", "lr", "momentum", "nesterov", "weight_decay")  # of a recipe, for the first mini-batches
+DECIDING = ("optimizer", "lr", "momentum", "nesterov", "weight_decay", "precision")
+"""What of a recipe decides the first mini-batches."""
 NO_GRADIENTS = (
     "its gradients are zero at every snapshot: nothing reaches its layers, or recorder.step() was not called between "
     "backward and zero_grad"
@@ -116,6 +117,8 @@ def recipe_remarks(used: Recipe, own: Recipe, modality: str, has_gradients_alone
         f"it was trained with {used.optimizer} at lr {used.lr:g} (recipe {used.name}), the networks that the predictor "
         f"was trained on with {own.optimizer} at lr {own.lr:g} (recipe {own.name})"
     )
+    if used.precision != own.precision:
+        text += f", and in {used.precision}, not {own.precision}"
     offer = (
         f"; {GRADIENTS_ALONE}" if used.optimizer != own.optimizer and modality == "both" and has_gradients_alone else ""
     )

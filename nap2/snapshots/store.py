@@ -92,8 +92,11 @@ class SnapshotStore:
         """
         if differences := candidate.setting.differences(self.setting):
             raise StoreError(f"Candidate {candidate.id} does not belong to {self.root}: {'; '.join(differences)}.")
-        is_complete, staged = self._has(candidate.id, num_snapshots, to_the_end), self.staging / candidate.id
-        if is_complete and not staged.exists():
+        staged = self.staging / candidate.id
+        with explained("Looking for a candidate", self.shelf):
+            is_complete = self._has(candidate.id, num_snapshots, to_the_end)
+            is_left_alone = not staged.exists()
+        if is_complete and is_left_alone:
             yield None
             return
         with _explained_claim(staged) as claim:
@@ -111,7 +114,8 @@ class SnapshotStore:
         Raises:
             StoreError: if there is none.
         """
-        longest = shelf.longest_of(self.shelf, candidate_id)
+        with explained("Looking for a candidate", self.shelf):
+            longest = shelf.longest_of(self.shelf, candidate_id)
         if not longest:
             raise StoreError(f"The store {self.root} holds no complete candidate {candidate_id}; run stage=snapshot.")
         return shelf.folder_of(self.shelf, candidate_id, longest)

@@ -41,10 +41,10 @@ def read_setting(root: Path) -> Setting:
         StoreVersionError: if another schema wrote it.
     """
     path = root / "zarr.json"
-    if not path.exists():
-        raise StoreError(f"No snapshot store at {root}; make one with stage=snapshot, or correct paths.store.")
     with explained("Reading a snapshot store", path):
-        content = path.read_bytes()
+        content = path.read_bytes() if path.exists() else None
+    if content is None:
+        raise StoreError(f"No snapshot store at {root}; make one with stage=snapshot, or correct paths.store.")
     try:
         attributes = json.loads(content)["attributes"]
         if attributes["format"] != _FORMAT:

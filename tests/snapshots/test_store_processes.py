@@ -117,6 +117,33 @@ def test_a_limit_on_file_size_is_one_clear_line(tmp_path):
     assert list(store.staging.iterdir()) == []
 
 
+def test_a_folder_of_somebody_else_is_one_clear_line(tmp_path):
+    store = SnapshotStore.create(tmp_path / "store", fakes.setting())
+    for folder in (store.staging, store.shelf, tmp_path):
+        folder.chmod(0o555)
+
+    def work(_):
+        if os.getuid() == 0:  # whom no mode stops
+            os.setuid(65534)
+        messages = []
+        for attempt in (
+            lambda: SnapshotStore.create(tmp_path / "other", fakes.setting()),
+            lambda: fakes.finish(store, seed=0, num_snapshots=1),
+        ):
+            try:
+                attempt()
+            except StoreError as error:
+                messages.append(str(error))
+        return messages
+
+    messages = in_processes(1, work)[0]
+    for folder in (tmp_path, store.shelf, store.staging):
+        folder.chmod(0o755)
+    assert len(messages) == 2
+    assert all("Permission denied; make it writable or choose another folder." in text for text in messages)
+    assert not any("\n" in text for text in messages)
+
+
 @pytest.fixture
 def tiny_disk(tmp_path):
     folder = tmp_path / "tiny"

@@ -8,6 +8,7 @@ from fakes_training import ARCH, DEAD_ARCH, RECIPE, FakeWriter, tiny_candidate, 
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nap2.errors import UnknownNameError
+from nap2.inference.scope import recipe_remarks
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.training.recipe import RECIPES, Recipe
 from nap2.training.train_candidate import train_candidate
@@ -86,6 +87,12 @@ def test_bf16_shows_other_gradients_of_nearly_the_same_weights(tmp_path):
     torch.testing.assert_close(
         torch.tensor(other.curve.train_loss), torch.tensor(usual.curve.train_loss), rtol=0.05, atol=0.05
     )
+
+
+def test_a_predictor_of_the_other_precision_says_so():
+    assert recipe_remarks(BF16, BF16, "both", False) == []
+    (remark,) = recipe_remarks(RECIPE, BF16, "both", False)
+    assert str(remark.text).endswith(", and in float32, not bf16")
 
 
 def test_bf16_training_is_repeatable(tmp_path):
