@@ -32,6 +32,7 @@ class DatasetConfig:
     name: str = MISSING
     num_classes: int = MISSING
     reader: dict[str, Any] = field(default_factory=dict)
+    num_train: int | None = None
     stand_in_for: str | None = None
     note: str | None = None
 
@@ -92,6 +93,8 @@ class SplitConfig:
     train_sizes: list[int] = field(default_factory=lambda: [50])
     val_size: int = 100
     test_size: int = 200
+    folds: int = 0
+    redraw: bool = False
     trials: int = 10
     seed: int = 42
 
@@ -118,6 +121,7 @@ class EvaluateConfig:
     budgets: list[int] | None = None
     bootstrap: int = 1000
     baselines: bool = True
+    source: str | None = None
 
 
 @dataclass
@@ -256,8 +260,12 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"snapshot.num_snapshots={config.snapshot.num_snapshots} cannot be kept; use 1 to {MAX_SNAPSHOTS}."
         )
-    if not config.split.train_sizes or min(config.split.train_sizes) < 2:
-        raise ConfigError(f"split.train_sizes={config.split.train_sizes} needs sizes of at least 2 architectures.")
+    if not config.split.train_sizes or any(size < 2 and size != 0 for size in config.split.train_sizes):
+        raise ConfigError(
+            f"split.train_sizes={config.split.train_sizes} needs sizes of at least 2 architectures (0: the whole pool)."
+        )
+    if config.split.folds < 0 or config.split.folds == 1:
+        raise ConfigError(f"split.folds={config.split.folds} is no cross-validation; use 0 (a fixed test set) or 2 on.")
     if config.space.skeleton.get("num_classes") != config.dataset.num_classes:
         raise ConfigError(
             f"space.skeleton.num_classes={config.space.skeleton.get('num_classes')} clashes with "

@@ -1,6 +1,6 @@
 """A regression on numbers read off the cell's graph: a reference that needs no query at all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -50,3 +50,19 @@ class GraphRegression:
         """Predicted accuracies, float64 `[A]`, for `features` `[A, F]`; trees may leave [0, 1] by a little."""
         predicted: Floats = self._trees.predict(features)
         return predicted
+
+
+def out_of_fold(features: Floats, accuracy: Floats, folds: Sequence[NDArray[np.int64]], seed: int = 0) -> Floats:
+    """Predictions `[A]` of the training candidates, each by a regression fitted on the other folds.
+
+    Args:
+        features: `[A, F]`.
+        accuracy: `[A]`, fractions.
+        folds: rows of each fold, together all rows.
+        seed: of the regressions.
+    """
+    predicted = np.full_like(accuracy, np.nan)
+    for fold in folds:
+        rest = np.setdiff1d(np.arange(len(accuracy)), fold)
+        predicted[fold] = GraphRegression(seed).fit(features[rest], accuracy[rest]).predict(features[fold])
+    return predicted

@@ -20,6 +20,7 @@ class Exam:
         target: dataset whose accuracies judge.
         truth: float64 `[A]`, final accuracies as fractions.
         flavour: of the split that the test candidates belong to; `sample` where there is none.
+        protocol: how they came to be tested: `holdout`, or e.g. `5-fold`.
         recipe: how the candidates were trained.
         label: `published` or `measured`.
         stand_in: whether the candidates were trained on a stand-in of the target.
@@ -32,6 +33,7 @@ class Exam:
     target: str
     truth: Floats
     flavour: str = "sample"
+    protocol: str = "holdout"
     recipe: str = ""
     label: str = "published"
     stand_in: bool = False
@@ -53,7 +55,8 @@ class Predictions:
         trials: `[trials]`, indices; empty: 0, 1, ….
         source: dataset the method was fitted on; empty: on nothing.
         train_size: labelled candidates it was fitted on.
-        cae_pool: pool that its CAEs were fitted on.
+        cae_pool: pool that its encoders were fitted on.
+        encoder: their kind; empty: there are none.
         init_time_s: seconds to train the training candidates and fit the method.
         query_time_s: `[Q]`, seconds per candidate; empty: not measured.
         query_forwards: forward passes of one mini-batch per candidate; None: not counted.
@@ -69,6 +72,7 @@ class Predictions:
     source: str = ""
     train_size: int = 0
     cae_pool: str = ""
+    encoder: str = ""
     init_time_s: float | None = None
     query_time_s: tuple[float | None, ...] = ()
     query_forwards: float | None = None

@@ -27,6 +27,8 @@ class ResultRow:
         target: dataset whose accuracies it is judged by.
         recipe: how the candidates were trained.
         flavour: split flavour; `sample` where no split was needed.
+        protocol: `holdout`: a fixed test set; `5-fold`: out-of-fold predictions, pooled over the folds first.
+        encoder: kind of encoder behind the embeddings (cae, pca, random); empty where there are none.
         train_size: labelled candidates the method was fitted on.
         trial: index of the trial; None: over all trials, with an interval.
         seed: of the method's own randomness; None over trials.
@@ -60,6 +62,8 @@ class ResultRow:
     source: str = ""
     recipe: str = ""
     flavour: str = "sample"
+    protocol: str = "holdout"
+    encoder: str = ""
     train_size: int = 0
     trial: int | None = None
     seed: int | None = None
@@ -100,6 +104,8 @@ KEY_FIELDS = (
     "target",
     "recipe",
     "flavour",
+    "protocol",
+    "encoder",
     "train_size",
     "trial",
     "seed",

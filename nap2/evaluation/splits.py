@@ -6,21 +6,20 @@ equal cells on one side, because a random split shows a predictor the twins of i
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
-from nap2.seeding import seed_from
+from nap2.evaluation.strata import strata_of, stratified_order, without_classes
 
 FLAVOURS = ("paper", "isomorphic", "functional")
 TRAIN_SIZES = (50, 100, 200, 300, 400, 500, 600, 700)  # App. E.1, Table 19
 NUM_VAL = 100  # App. D.4, Table 18
 NUM_TEST = 200  # App. D.4, Table 18
 NUM_TRIALS = 10  # App. E.1
-NUM_STRATA = 10
 SPLIT_SEED = 42  # App. E.2, Table 20
 
 ClassOf = Callable[[str], str]
@@ -40,6 +39,8 @@ class Split:
         val: chooses the epoch at which training stops.
         test: judges.
         pool: whatever any trial may train on, sorted; what is fitted once for all trials is fitted on it.
+        fold: which part of a cross-validation `test` is; 0 where there are no folds.
+        num_folds: parts of the cross-validation; 0: a fixed test set.
     """
 
     space: str
@@ -51,6 +52,8 @@ class Split:
     val: tuple[str, ...]
     test: tuple[str, ...]
     pool: tuple[str, ...]
+    fold: int = 0
+    num_folds: int = 0
 
     def train_of(self, size: int) -> tuple[str, ...]:
         """The first `size` training candidates."""
@@ -94,7 +97,7 @@ def make_splits(
     flavour: str = "functional",
     class_of: ClassOf | None = None,
     *,
-    num_train: int = TRAIN_SIZES[-1],
+    num_train: int | None = TRAIN_SIZES[-1],
     num_val: int = NUM_VAL,
     num_test: int = NUM_TEST,
     num_trials: int = NUM_TRIALS,
@@ -113,7 +116,7 @@ def make_splits(
         dataset: name of the dataset that the accuracies belong to.
         flavour: one of `FLAVOURS`.
         class_of: the class key of an arch string; required unless the flavour is `paper`.
-        num_train: the largest train size.
+        num_train: the largest train size; None: the whole pool.
         num_val: validation candidates.
         num_test: test candidates; 0 for the source of a transfer, which is tested elsewhere.
         num_trials: orders of the training candidates.
@@ -125,17 +128,17 @@ def make_splits(
         EvaluationError: fewer candidates than the sizes need, in one line.
         UnknownNameError: a flavour that does not exist.
     """
-    keys = _class_keys(accuracies, flavour, class_of)
-    strata = _strata(accuracies)
-    test = _stratified(sorted(accuracies), strata, ("test", space, dataset, seed))[:num_test]
-    open_to_fit = _without_classes(sorted(accuracies), {keys[arch] for arch in test}, keys.__getitem__)
-    open_to_fit = _without_classes(open_to_fit, {barred_by(arch) for arch in barred}, barred_by)
-    rest = _stratified(open_to_fit, strata, ("val", space, dataset, seed))
+    keys = class_keys(accuracies, flavour, class_of)
+    strata = strata_of(accuracies)
+    test = stratified_order(sorted(accuracies), strata, ("test", space, dataset, seed))[:num_test]
+    open_to_fit = without_classes(sorted(accuracies), {keys[arch] for arch in test}, keys.__getitem__)
+    open_to_fit = without_classes(open_to_fit, {barred_by(arch) for arch in barred}, barred_by)
+    rest = stratified_order(open_to_fit, strata, ("val", space, dataset, seed))
     val = rest[:num_val]
-    pool = sorted(_without_classes(rest, {keys[arch] for arch in val}, keys.__getitem__))
+    pool = sorted(without_classes(rest, {keys[arch] for arch in val}, keys.__getitem__))
     title = f"the {flavour} split of {space}/{dataset}"
-    _refuse_too_few(title, len(accuracies), (num_train, num_val, num_test), (len(pool), len(val), len(test)))
-    orders = [_stratified(pool, strata, ("train", space, dataset, seed, trial)) for trial in range(num_trials)]
+    refuse_too_few(title, len(accuracies), (num_train or 2, num_val, num_test), (len(pool), len(val), len(test)))
+    orders = [stratified_order(pool, strata, ("train", space, dataset, seed, trial)) for trial in range(num_trials)]
     return [
         Split(space, dataset, flavour, seed, trial, tuple(order[:num_train]), tuple(val), tuple(test), tuple(pool))
         for trial, order in enumerate(orders)
@@ -172,11 +175,8 @@ def _refuse_shared(split: Split, key: ClassOf, left: Collection[str], right: Col
             raise EvaluationError(f"{arch} of {_title(split)} has its class in both {sides}: draw the split again.")
 
 
-def _without_classes(arch_strs: Iterable[str], classes: Collection[str], class_of: ClassOf) -> list[str]:
-    return [arch for arch in arch_strs if class_of(arch) not in classes] if classes else list(arch_strs)
-
-
-def _refuse_too_few(title: str, labelled: int, asked: tuple[int, int, int], given: tuple[int, int, int]) -> None:
+def refuse_too_few(title: str, labelled: int, asked: tuple[int, int, int], given: tuple[int, int, int]) -> None:
+    """Refuse a split whose parts (train, validation, test) are smaller than those asked for."""
     if any(have < want for have, want in zip(given, asked, strict=True)):
         wanted, had = (" + ".join(map(str, sizes)) for sizes in (asked, given))
         raise EvaluationError(
@@ -189,7 +189,13 @@ def _title(split: Split) -> str:
     return f"the {split.flavour} split of {split.space}/{split.dataset}"
 
 
-def _class_keys(accuracies: Mapping[str, float], flavour: str, class_of: ClassOf | None) -> dict[str, str]:
+def class_keys(accuracies: Mapping[str, float], flavour: str, class_of: ClassOf | None) -> dict[str, str]:
+    """The class of each candidate under a flavour; every candidate is its own under `paper`.
+
+    Raises:
+        UnknownNameError: a flavour that does not exist.
+        EvaluationError: a candidate without an accuracy, or no class function where one is needed.
+    """
     if flavour not in FLAVOURS:
         raise UnknownNameError("split flavour", flavour, FLAVOURS)
     missing = sum(not np.isfinite(value) for value in accuracies.values())
@@ -202,24 +208,3 @@ def _class_keys(accuracies: Mapping[str, float], flavour: str, class_of: ClassOf
     if class_of is None:
         raise EvaluationError(f"A {flavour} split needs a class function of the search space; none was given.")
     return {arch: class_of(arch) for arch in accuracies}
-
-
-def _strata(accuracies: Mapping[str, float]) -> dict[str, int]:
-    """The decile, 0..9, that each candidate's accuracy falls in; ties in the order of the arch strings."""
-    ranked = sorted(accuracies, key=lambda arch: (accuracies[arch], arch))
-    return {arch: rank * NUM_STRATA // len(ranked) for rank, arch in enumerate(ranked)}
-
-
-def _stratified(arch_strs: Sequence[str], strata: Mapping[str, int], purpose: tuple[object, ...]) -> list[str]:
-    """A random order in which every prefix holds each stratum in proportion to its size.
-
-    The j-th of m candidates of a stratum is placed at (j + u) / m, with one random u per stratum.
-    """
-    random = np.random.default_rng(seed_from("split", *purpose))
-    places: dict[str, float] = {}
-    for stratum in range(NUM_STRATA):
-        members = [arch for arch in arch_strs if strata[arch] == stratum]
-        offset = random.random()
-        for place, member in enumerate(random.permutation(len(members))):
-            places[members[member]] = (place + offset) / len(members)
-    return sorted(places, key=lambda arch: (places[arch], arch))

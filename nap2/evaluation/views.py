@@ -6,6 +6,7 @@ from nap2.evaluation.aggregate import Aggregate
 from nap2.evaluation.differences import Difference
 from nap2.evaluation.metrics import METRICS
 from nap2.evaluation.published import PublishedFigure, matching
+from nap2.evaluation.rows import ResultRow
 from nap2.evaluation.tables import Table, to_csv
 
 MOST_COLUMNS = 7
@@ -133,7 +134,8 @@ def is_large(found: Aggregate, other: PublishedFigure) -> bool:
 
 def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
     """Every aggregate in full precision, one line each."""
-    names = ("method", "space", "source", "target", "recipe", "flavour", "train_size", "query_batches", "snapshots")
+    setting = ("method", "space", "source", "target", "recipe", "flavour", "protocol", "encoder")
+    names = (*setting, "train_size", "query_batches", "snapshots")
     more = ("num_test", "num_failed", "init_time_s", "query_time_s", "label", "stand_in", "cae_pool", "commit", "note")
     header = (*names, "metric", "mean", "std", "low", "high", "num_trials", "num_undefined", *more)
     rows = [
@@ -217,10 +219,16 @@ def _setting(chosen: Sequence[Aggregate]) -> str:
     if not chosen:
         return "no rows"
     routes = {f"{found.row.space}/{found.row.target}" for found in chosen}
-    flavours = {
-        found.row.flavour if found.row.flavour == "sample" else f"{found.row.flavour} split" for found in chosen
-    }
+    flavours = {_split_name(found.row) for found in chosen}
     return f"{', '.join(sorted(routes))}, {', '.join(sorted(flavours))}"
+
+
+def _split_name(row: ResultRow) -> str:
+    if row.flavour == "sample":
+        return row.flavour
+    return (
+        f"{row.flavour} split" if row.protocol == "holdout" else f"{row.protocol} cross-validation, {row.flavour} split"
+    )
 
 
 def _notes(chosen: Sequence[Aggregate], metric: str, ceiling: float | None) -> tuple[str, ...]:
@@ -243,6 +251,10 @@ def _marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
     if failed:
         marks.append(
             "Candidates without a score: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + "."
+        )
+    if any(found.row.protocol != "holdout" for found in chosen):
+        marks.append(
+            "Each candidate is predicted by fits that saw neither it nor its class; one τ per repeat, over all."
         )
     if any(found.row.label == "measured" for found in chosen):
         marks.append("Judged by accuracies measured here, one training run each.")

@@ -35,8 +35,40 @@ def soft_spearman(predicted: Tensor, accuracy: Tensor, temperature: float = TEMP
     return 6.0 * (soft - hard).square().sum() / (size * (size**2 - 1))
 
 
+def pairwise_logistic(predicted: Tensor, accuracy: Tensor, temperature: float = TEMPERATURE) -> Tensor:
+    """Mean over the pairs that differ in accuracy of log(1 + exp(−gap)): how wrong the order is, pair by pair.
+
+    Args:
+        predicted: `[B]`, fractions.
+        accuracy: `[B]`, fractions; a pair with equal ones is left out.
+        temperature: the gap of predictions that counts as 1.
+
+    Returns:
+        Scalar, log 2 for equal predictions and towards 0 for well separated ones in the right order; 0 without a pair.
+    """
+    better = accuracy[:, None] > accuracy
+    if not better.any():
+        return predicted.sum() * 0.0
+    gaps = (predicted[:, None] - predicted)[better] / temperature
+    return functional.softplus(-gaps).mean()
+
+
+PAIRWISE_WEIGHT = 0.05
+"""Of the pairwise loss beside L1: at the start both pull about equally (log 2 against errors of a few per cent)."""
+
+
+def l1_pairwise(predicted: Tensor, accuracy: Tensor) -> Tensor:
+    """L1 with the pairwise logistic loss beside it: values for their scale, pairs for their order."""
+    return functional.l1_loss(predicted, accuracy) + PAIRWISE_WEIGHT * pairwise_logistic(predicted, accuracy)
+
+
 LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {"l1": functional.l1_loss, "mse": functional.mse_loss, "soft_spearman": soft_spearman}
+    {
+        "l1": functional.l1_loss,
+        "mse": functional.mse_loss,
+        "soft_spearman": soft_spearman,
+        "l1_pairwise": l1_pairwise,
+    }
 )
 
 

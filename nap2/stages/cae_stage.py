@@ -1,53 +1,64 @@
-"""stage=cae: fit the autoencoder of each modality on the maps of the training pool."""
+"""stage=cae: fit the encoder of each modality (`model.encoder`) on the maps of the training pool, fold by fold."""
 
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
 from nap2.errors import EvaluationError, UnknownNameError
+from nap2.feature_maps import encoder_input
 from nap2.models.cae import CAE
 from nap2.models.cae_module import CAEModule
+from nap2.models.reference_encoders import pca_encoder, random_encoder
 from nap2.schema import MODALITIES
-from nap2.seeding import seed_from
+from nap2.seeding import forked_random_state, seed_from
+from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.console import duration, say
-from nap2.stages.fit import fit
+from nap2.stages.fit import fit, forget
 from nap2.stages.parts import built
 from nap2.stages.provenance import versions
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
-from nap2.stages.splits import Pool, load_pool, open_store
+from nap2.stages.splits import Pool, load_pools, open_store
 
+MOST_MAPS = 1500  # what a principal component analysis holds at once: 0.9 GB in float64
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def run(config: Config) -> int:
     """Train what is missing of the two autoencoders."""
     check_device(config.trainer.device)
+    fit_encoder = fitting_of(config)
     store = open_store(config)
-    pool = load_pool(config, store)
+    pools = load_pools(config, store)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
-    for modality in wanted:
-        train_one(config, store.root, pool, modality)
+    for pool in pools:
+        for modality in wanted:
+            folder, what = pool.folder.encoder_of(modality) / "checkpoint", title_of(config, pool, modality)
+            if (folder / "spec.json").is_file():
+                say(f"{what}: already at {folder}")
+            else:
+                fit_encoder(config, store, pool, modality)
     return 0
 
 
-def train_one(config: Config, store_root: Path, pool: Pool, modality: str) -> None:
-    """Fit one autoencoder, or say that it is there already."""
-    folder = RunFolder.of(config).cae(modality)
-    if (folder / "checkpoint" / "spec.json").is_file():
-        say(f"CAE of {modality}: already at {folder / 'checkpoint'}")
-        return
+def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
+    """Fit one autoencoder on the training pool, stopped by the validation candidates."""
+    folder, what = pool.folder.encoder_of(modality), title_of(config, pool, modality)
     options: dict[str, Any] = config.model["cae"]
     split = pool.splits[0]
     ids = {"train": [pool.ids[a] for a in split.pool], "val": [pool.ids[a] for a in split.val]}
     data = built(
         config.data["feature_maps"],
-        store_root=store_root,
+        store_root=store.root,
         ids_by_split=ids,
         modality=modality,
         batch_size=options["batch_size"],
@@ -60,33 +71,96 @@ def train_one(config: Config, store_root: Path, pool: Pool, modality: str) -> No
     net = CAE(dtype_of(config))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     say(
-        f"CAE of {modality}: {len(ids['train'])} candidates × {config.snapshot.num_snapshots} snapshots, "
+        f"{what}: {len(ids['train'])} candidates × {config.snapshot.num_snapshots} snapshots, "
         f"at most {options['epochs']} epochs"
     )
     result = fit(
         module,
         data,
         folder,
-        what=f"CAE of {modality}",
+        what=what,
         epochs=options["epochs"],
         patience=options["patience"],
         device=config.trainer.device,
     )
+    tensors = {"encoder": net.encoder.state_dict(), "decoder": net.decoder.state_dict()}
+    ended = {"epochs": result.epochs, "val_loss": result.best_val_loss}
+    release(config, pool, modality, tensors, result.seconds, ended)
+    forget(folder)
+    say(f"{what}: validation loss {result.best_val_loss:.4g} after {duration(result.seconds)}")
+
+
+def fit_pca(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
+    """The principal directions of the training pool's maps."""
+    started = time.monotonic()
+    encoder = pca_encoder(pool_maps(config, store, pool, modality))
+    release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
+    say(f"{title_of(config, pool, modality)}: {encoder.size} directions of {len(pool.splits[0].pool)} candidates")
+
+
+def fit_random(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
+    """An encoder of random weights, its normalisation set by the training pool's maps."""
+    started = time.monotonic()
+    with forked_random_state(seed_from("random encoder", modality, config.seed)):
+        encoder = random_encoder(pool_maps(config, store, pool, modality))
+    release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
+    say(f"{title_of(config, pool, modality)}: drawn, normalised on {len(pool.splits[0].pool)} candidates")
+
+
+Fitting = Callable[[Config, SnapshotReader, Pool, str], None]
+FITTINGS: Mapping[str, Fitting] = MappingProxyType({"cae": fit_cae, "pca": fit_pca, "random": fit_random})
+"""How each kind of encoder (model.encoder) comes about."""
+
+
+def fitting_of(config: Config) -> Fitting:
+    """How the config's kind of encoder is fitted.
+
+    Raises:
+        UnknownNameError: if there is no such kind.
+    """
+    if config.model["encoder"] not in FITTINGS:
+        raise UnknownNameError("encoder (model.encoder)", str(config.model["encoder"]), FITTINGS)
+    return FITTINGS[config.model["encoder"]]
+
+
+def pool_maps(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> Tensor:
+    """Log-normalised maps `[B, 12, 65, 100]` of the training pool, at most `MOST_MAPS`, spread over the pool."""
+    names, most = pool.splits[0].pool, config.snapshot.num_snapshots
+    stride = -(-len(names) * most // MOST_MAPS)
+    maps = []
+    for arch in names[::stride]:
+        trajectory = store.read(pool.ids[arch]).trajectory
+        maps.append(encoder_input(trajectory.values[:most, MODALITIES.index(modality)], trajectory.units))
+    return torch.cat(maps)
+
+
+def release(
+    config: Config,
+    pool: Pool,
+    modality: str,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    seconds: float,
+    ended: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Save a fitted encoder with what it was fitted on."""
+    kind = str(config.model["encoder"])
     spec = {
-        "kind": "cae",
+        "kind": kind,
         "modality": modality,
         "setting": pool_setting(config),
         "pool": pool_name(config, pool),
-        "epochs": result.epochs,
-        "val_loss": result.best_val_loss,
-        "seconds": result.seconds,
+        **ended,
+        "seconds": seconds,
         "versions": versions(),
     }
-    tensors = {"encoder": net.encoder.state_dict(), "decoder": net.decoder.state_dict()}
-    fitted_on = pool_name(config, pool)
-    card = f"# Autoencoder of {modality}\n\nFitted on {fitted_on}; validation loss {result.best_val_loss:.4g}.\n"
-    save_checkpoint(folder / "checkpoint", tensors, spec, card)
-    say(f"CAE of {modality}: validation loss {result.best_val_loss:.4g} after {duration(result.seconds)}")
+    card = f"# Encoder of {modality} ({kind})\n\nFitted on {pool_name(config, pool)}.\n"
+    save_checkpoint(pool.folder.encoder_of(modality) / "checkpoint", tensors, spec, card)
+
+
+def title_of(config: Config, pool: Pool, modality: str) -> str:
+    """How messages name an encoder."""
+    kind = "CAE" if config.model["encoder"] == "cae" else f"{config.model['encoder']} encoder"
+    return ", ".join(filter(None, (f"{kind} of {modality}", pool.fold_name)))
 
 
 def dtype_of(config: Config) -> torch.dtype:
@@ -109,16 +183,17 @@ def pool_setting(config: Config) -> dict[str, Any]:
 
 def pool_name(config: Config, pool: Pool) -> str:
     """How result rows name the candidates that the autoencoders were fitted on."""
-    return f"{config.name}/{config.split.flavour}/{len(pool.splits[0].pool)}×{config.snapshot.num_snapshots}"
+    parts = (config.name, RunFolder.of(config).root.name, f"{len(pool.splits[0].pool)}×{config.snapshot.num_snapshots}")
+    return "/".join(parts)
 
 
-def require_trained(config: Config, modality: str) -> Path:
-    """The checkpoint of one autoencoder.
+def require_trained(folder: RunFolder, modality: str) -> Path:
+    """The checkpoint of one encoder.
 
     Raises:
         EvaluationError: if it has not been trained.
     """
-    folder = RunFolder.of(config).cae(modality) / "checkpoint"
-    if not (folder / "spec.json").is_file():
-        raise EvaluationError(f"No CAE of {modality} at {folder}; run stage=cae first.")
-    return folder
+    checkpoint = folder.encoder_of(modality) / "checkpoint"
+    if not (checkpoint / "spec.json").is_file():
+        raise EvaluationError(f"No {folder.encoder} encoder of {modality} at {checkpoint}; run stage=cae first.")
+    return checkpoint

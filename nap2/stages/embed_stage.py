@@ -1,5 +1,6 @@
 """stage=embed: encode every snapshot of every stored candidate; only what is missing."""
 
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -7,16 +8,16 @@ import torch
 
 from nap2.checkpoint import load_checkpoint, load_into
 from nap2.config import Config
-from nap2.models.cae import Encoder
 from nap2.models.encode import encode_trajectories
-from nap2.schema import EMBEDDING_SIZE, MODALITIES
+from nap2.models.encoders import AnyEncoder, empty_encoder
+from nap2.schema import MODALITIES
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.cae_stage import require_trained
 from nap2.stages.console import say, track
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
-from nap2.stages.splits import index_rows, open_store
+from nap2.stages.splits import index_rows, load_pools, open_store
 
 BATCH = 16  # candidates encoded at once
 
@@ -25,39 +26,52 @@ def run(config: Config) -> int:
     """Encode what has no embedding yet."""
     device = check_device(config.trainer.device)
     store = open_store(config)
-    encoders, hashes = [], []
-    for modality in MODALITIES:
-        _, tensors = load_checkpoint(require_trained(config, modality))
-        with torch.device("meta"):
-            encoder = Encoder()
-        load_into(encoder, tensors["encoder"], f"the {modality} encoder")
-        encoders.append(encoder.to(device).eval())
-        hashes.append(fingerprint(tensors["encoder"]))
     ids = sorted(row.id for row in index_rows(config, store))
-    path = RunFolder.of(config).embeddings
-    num_snapshots = config.snapshot.num_snapshots
-    target = EmbeddingStore.create(path, ids, num_snapshots, len(MODALITIES) * EMBEDDING_SIZE, "+".join(hashes))
-    missing = target.missing()
-    say(f"embeddings: {len(ids) - len(missing)} of {len(ids)} candidates there, {len(missing)} to encode")
-    _encode(store, target, missing, encoders, num_snapshots, device)
+    for pool in load_pools(config, store):
+        encoders = load_encoders(pool.folder, device)
+        embed(store, ids, pool.folder.embeddings, encoders, config.snapshot.num_snapshots, pool.fold_name)
     return 0
 
 
-def _encode(
-    store: SnapshotReader,
-    target: EmbeddingStore,
-    missing: list[str],
-    encoders: list[Encoder],
-    num_snapshots: int,
-    device: torch.device,
-) -> None:
+@dataclass(frozen=True)
+class Encoders:
+    """The two encoders of one pool, in evaluation mode on `device`, and a hash of both."""
+
+    weights: AnyEncoder
+    gradients: AnyEncoder
+    fingerprint: str
+    device: torch.device
+
+
+def load_encoders(folder: RunFolder, device: torch.device) -> Encoders:
+    """The fitted encoders of a run folder.
+
+    Raises:
+        EvaluationError: if one has not been fitted.
+        CheckpointError: if one is damaged.
+    """
+    nets, hashes = [], []
+    for modality in MODALITIES:
+        spec, tensors = load_checkpoint(require_trained(folder, modality))
+        net = empty_encoder(spec["kind"], tensors["encoder"])
+        load_into(net, tensors["encoder"], f"the {modality} encoder")
+        nets.append(net.to(device).eval())
+        hashes.append(fingerprint(tensors["encoder"]))
+    return Encoders(nets[0], nets[1], "+".join(hashes), device)
+
+
+def embed(
+    store: SnapshotReader, ids: list[str], path: Path, encoders: Encoders, num_snapshots: int, fold_name: str = ""
+) -> EmbeddingStore:
+    """Bring the embeddings at `path` up to date with these candidates and encoders."""
+    size = encoders.weights.size + encoders.gradients.size
+    target = EmbeddingStore.create(path, ids, num_snapshots, size, encoders.fingerprint)
+    missing = target.missing()
+    what = ", ".join(filter(None, ("embeddings", fold_name)))
+    say(f"{what}: {len(ids) - len(missing)} of {len(ids)} candidates there, {len(missing)} to encode")
     names = track(missing, "encoding", len(missing))
     while block := list(islice(names, BATCH)):
         trajectories = [store.read(name).trajectory for name in block]
         shortened = [t.first(min(num_snapshots, len(t))) for t in trajectories]
-        target.write(block, encode_trajectories(encoders[0], encoders[1], shortened, device=device))
-
-
-def embeddings_path(config: Config) -> Path:
-    """Where this config's embeddings lie."""
-    return RunFolder.of(config).embeddings
+        target.write(block, encode_trajectories(encoders.weights, encoders.gradients, shortened, encoders.device))
+    return target

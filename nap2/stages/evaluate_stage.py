@@ -1,5 +1,7 @@
 """stage=evaluate: rank the test candidates at every query budget, beside the references; rows, table and plot."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from nap2.evaluation.bootstrap import seed_agreement
 from nap2.evaluation.differences import differences
 from nap2.evaluation.exam import Exam, Predictions
 from nap2.evaluation.plots import budget_plot
+from nap2.evaluation.pooling import pooled
 from nap2.evaluation.protocols import result_rows
 from nap2.evaluation.rows import append_rows, read_rows
 from nap2.evaluation.tables import Table, to_markdown, to_rich
@@ -21,29 +24,27 @@ from nap2.stages.console import console, say
 from nap2.stages.contenders import (
     budgets_of,
     curve_predictions,
-    embeddings_of,
+    curves_of,
     graph_predictions,
     nap2_predictions,
     query_seconds,
     size_predictions,
-    test_curves,
 )
+from nap2.stages.contest import Contest, contest_of
+from nap2.stages.fusion_contenders import fused_predictions, read_all
 from nap2.stages.provenance import commit, versions
-from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import Pool, load_pool, open_store
+from nap2.stages.splits import Pool, protocol_of, train_sizes
 
 
 def run(config: Config) -> int:
     """Write `results/rows.jsonl`, `table.md`, `table.csv` and one plot per train size."""
-    store = open_store(config)
-    pool = load_pool(config, store)
-    exam, ceiling = exam_of(config, pool), noise_ceiling(config, store)
-    folder = RunFolder.of(config).results
+    contest = contest_of(config)
+    exam, ceiling, folder = exam_of(config, contest), noise_ceiling(config, contest.target_store), contest.results
     tables: list[Table] = []
     plots: list[Path] = []
     summary: list[str] = []
-    for size in config.split.train_sizes:
-        methods = contenders(config, store, pool, size)
+    for size in train_sizes(contest.fitted, contest.pools):
+        methods = contenders(config, contest, size)
         rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
         append_rows(folder / "rows.jsonl", rows)
         found = aggregate(rows)
@@ -54,36 +55,49 @@ def run(config: Config) -> int:
             difference_table(compared),
             budget_table(found, "kendall_tau", ceiling=ceiling),
         ]
-        plot = budget_plot(found, folder / f"tau-by-budget-n{size}.png", ceiling=ceiling, title=_title(config, size))
+        plot = budget_plot(found, folder / _plot_name(config, size), ceiling=ceiling, title=_title(config, size))
         plots.append(plot)
-        summary.append(_sentence(found, last[0], ceiling))
+        summary.append(_sentence(found, methods[0].method, last[0], ceiling))
     _write_tables(folder, tables)
     for line in (*summary, *(f"plot: {plot}" for plot in plots)):
         say(line)
     return 0
 
 
-def contenders(config: Config, store: SnapshotReader, pool: Pool, size: int) -> list[Predictions]:
-    """Every method of the table, NAP2 first."""
-    budgets, curves = budgets_of(config), test_curves(store, pool)
+def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]:
+    """Every method of the table, the judged one first (NAP2, or NAP2+ with its parts), fitted pool by pool."""
+    pools, tested, fitted = contest.pools, contest.tested, contest.fitted
+    budgets, curves = budgets_of(config), curves_of(contest.target_store, pools[0].ids, tested)
     seconds = query_seconds(curves, budgets)
-    methods = [nap2_predictions(config, pool, embeddings_of(config), budgets, size, seconds)]
+
+    def joined(method: Callable[[Pool], Predictions]) -> Predictions:
+        found = pooled([(pool.test, method(pool)) for pool in pools], tested)
+        return replace(found, source=contest.source)
+
+    methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds))]
+    if "fusion" in config.model:
+        readings = read_all(config, contest)
+        variants = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]
+        by_variant = zip(*variants, strict=True)
+        fused = [pooled([(p.test, v) for p, v in zip(pools, parts, strict=True)], tested) for parts in by_variant]
+        methods = [*fused, *methods]  # what is judged comes first
     if config.evaluate.baselines:
         methods += [
-            *curve_predictions(curves, budgets, seconds),
-            size_predictions(config, pool),
-            graph_predictions(config, pool, size),
+            *curve_predictions(config, curves, budgets, seconds),
+            size_predictions(config, tested),
+            joined(lambda pool: graph_predictions(fitted, pool, size)),
         ]
     return methods
 
 
-def exam_of(config: Config, pool: Pool) -> Exam:
+def exam_of(config: Config, contest: Contest) -> Exam:
     """The test candidates and what all rows have in common."""
     return Exam(
         space=config.space.name,
         target=config.dataset.stand_in_for or config.dataset.name,
-        truth=np.array([pool.accuracy[arch] for arch in pool.splits[0].test]),
+        truth=np.array([contest.accuracy[arch] for arch in contest.tested]),
         flavour=config.split.flavour,
+        protocol=protocol_of(config),
         recipe=str(config.recipe["name"]),
         label="published" if config.labels == "truth" else "measured",
         stand_in=config.dataset.stand_in_for is not None,
@@ -116,15 +130,15 @@ def _write_tables(folder: Path, tables: list[Table]) -> None:
     say(f"tables: {folder / 'table.md'}, {folder / 'table.csv'}; rows: {folder / 'rows.jsonl'}")
 
 
-def _sentence(found: list[Aggregate], budget: int, ceiling: float | None) -> str:
+def _sentence(found: list[Aggregate], method: str, budget: int, ceiling: float | None) -> str:
     """The result in words: NAP2, the best reference, chance, and the ceiling, at the largest budget."""
     taus = {
         one.row.method: one.mean
         for one in found
         if one.row.metric == "kendall_tau" and one.row.query_batches in (0, budget) and one.mean is not None
     }
-    nap2 = taus.pop("nap2", None)
-    text = f"after {budget} mini-batches: NAP2 τ {figure_of(nap2)}; chance 0"
+    own = taus.pop(method, None)
+    text = f"after {budget} mini-batches: {method.replace('nap2', 'NAP2')} τ {figure_of(own)}; chance 0"
     if ceiling is not None:
         text += f"; noise ceiling {ceiling:.3f}"
     if taus:
@@ -138,5 +152,12 @@ def figure_of(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
+def _plot_name(config: Config, size: int) -> str:
+    encoder = config.model["encoder"]
+    return f"tau-by-budget-n{size}" + ("" if encoder == "cae" else f"-{encoder}") + ".png"
+
+
 def _title(config: Config, size: int) -> str:
-    return f"{config.space.name} on {config.dataset.name}: {size} training architectures, {config.split.flavour} split"
+    split = config.split.flavour if not config.split.folds else f"{config.split.flavour} {protocol_of(config)}"
+    source = f" of {config.evaluate.source}" if config.evaluate.source else ""
+    return f"{config.space.name} on {config.dataset.name}: {size} training architectures{source}, {split} split"

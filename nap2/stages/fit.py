@@ -70,6 +70,12 @@ def fit(
     return FitResult(trainer.current_epoch, loss, time.monotonic() - started)
 
 
+def forget(folder: Path) -> None:
+    """Remove the training state of a finished fit whose result is saved elsewhere; it is three times as large."""
+    for name in ("last.ckpt", "best.ckpt"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def quiet_lightning() -> None:
     """Keep Lightning's tips and device lines out of our output; its warnings about our small epochs say nothing new."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):

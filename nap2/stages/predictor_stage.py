@@ -1,7 +1,6 @@
 """stage=predictor: fit one BiGRU per trial and train size on the embeddings of its training candidates."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,9 +22,8 @@ from nap2.stages.console import duration, say
 from nap2.stages.fit import fit
 from nap2.stages.parts import built
 from nap2.stages.provenance import commit, versions
-from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
-from nap2.stages.splits import Pool, load_pool, open_store
+from nap2.stages.splits import Pool, load_pools, open_store, train_sizes
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,17 @@ def run(config: Config) -> int:
     """Train every predictor that is missing, then assemble the checkpoint that users load."""
     check_device(config.trainer.device)
     store = open_store(config)
-    pool = load_pool(config, store)
-    embeddings = EmbeddingStore.open(RunFolder.of(config).embeddings)
-    for size in config.split.train_sizes:
-        for split in pool.splits:
-            train_one(config, pool, split, size, embeddings)
-    release(config, pool, max(config.split.train_sizes), store)
+    pools = load_pools(config, store)
+    sizes = train_sizes(config, pools)
+    for pool in pools:
+        embeddings = EmbeddingStore.open(pool.folder.embeddings)
+        for size in sizes:
+            for split in pool.splits:
+                train_one(config, pool, split, size, embeddings)
+    if config.split.folds:
+        say("no checkpoint to load: the folds have a predictor each; fit one on a fixed split (split.folds=0)")
+    else:
+        release(config, pools[0], max(sizes), store)
     return 0
 
 
@@ -66,8 +69,9 @@ def modality_columns(size: int) -> dict[str, slice]:
 def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> None:
     """Fit one predictor on the embeddings of `predictor.modality`, or say that it is there already."""
     modality = config.predictor.modality
-    what = f"predictor on {size}, trial {split.trial}" + ("" if modality == "both" else f", {modality} alone")
-    folder = RunFolder.of(config).predictor(size, split.trial, modality)
+    alone = "" if modality == "both" else f"{modality} alone"
+    what = ", ".join(filter(None, (f"predictor on {size}, trial {split.trial}", alone, pool.fold_name)))
+    folder = pool.folder.predictor(size, split.trial, modality)
     if (folder / "checkpoint" / "spec.json").is_file():
         say(f"{what}: already at {folder / 'checkpoint'}")
         return
@@ -121,6 +125,7 @@ def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> Non
     """Assemble the folder that users load."""
     spec = {
         "kind": "predictor",
+        "encoders": {modality: {"kind": config.model["encoder"]} for modality in MODALITIES},
         "num_snapshots": config.snapshot.num_snapshots,
         "every": config.snapshot.every,
         "setting": pool_setting(config),
@@ -131,9 +136,4 @@ def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> Non
         "commit": commit(),
         "versions": versions(),
     }
-    assemble(config, pool, size, store, {m: require_trained(config, m) for m in MODALITIES}, spec)
-
-
-def checkpoint_of(config: Config, size: int, trial: int) -> Path:
-    """Where one predictor's released form lies."""
-    return RunFolder.of(config).predictor(size, trial) / "checkpoint"
+    assemble(config, pool, size, store, {m: require_trained(pool.folder, m) for m in MODALITIES}, spec)

@@ -1,6 +1,6 @@
-"""Where the files of one run lie: everything that depends on the split flavour sits under it."""
+"""Where the files of one run lie: what depends on the split under it, what on the encoder named by it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nap2.config import Config
@@ -8,39 +8,61 @@ from nap2.config import Config
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`<paths.runs>/<flavour>/…`; no name depends on the time of the call, so a rerun finds its files."""
+    """`<paths.runs>/<split>/…`; no name depends on the time of the call, so a rerun finds its files.
+
+    Attributes:
+        root: of one split, or of one fold.
+        encoder: kind of encoder behind embeddings and predictors; what the autoencoders made has no suffix.
+        on: the run whose candidates the embeddings are of, where these are another run's.
+    """
 
     root: Path
+    encoder: str = "cae"
+    on: str = ""
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
-        """The folder of this config's runs and split flavour."""
-        return cls(Path(config.paths.runs) / config.split.flavour)
+        """The folder of this config's split and encoder; a cross-validation lies beside the fixed split."""
+        options = config.split
+        name = options.flavour
+        if options.folds:
+            name += f"-{options.folds}fold" + ("-redrawn" if options.redraw else "")
+        return cls(Path(config.paths.runs) / name, config.model.get("encoder", "cae"))
+
+    def fold(self, fold: int, trial: int | None = None) -> "RunFolder":
+        """One fold of a cross-validation; with a trial where each draws its own folds."""
+        place = f"fold-{fold}" if trial is None else f"trial-{trial}-fold-{fold}"
+        return replace(self, root=self.root / place)
 
     def split(self, trial: int) -> Path:
         """JSON of one trial's split."""
         return self.root / "splits" / f"trial-{trial}.json"
 
-    def cae(self, modality: str) -> Path:
-        """Training state of one autoencoder; its released form lies in `checkpoint/` there."""
-        return self.root / "cae" / modality
+    def encoder_of(self, modality: str) -> Path:
+        """Training state of one encoder; its released form lies in `checkpoint/` there."""
+        return self.root / self.encoder / modality
 
     @property
     def embeddings(self) -> Path:
         """Zarr group of all embeddings."""
-        return self.root / "embeddings.zarr"
+        target = f"-on-{self.on}" if self.on else ""
+        return self.root / f"embeddings{self._suffix}{target}.zarr"
 
     def predictor(self, train_size: int, trial: int, modality: str = "both") -> Path:
         """Training state of one predictor; its released form lies in `checkpoint/` there."""
         alone = "" if modality == "both" else f"-{modality}"
-        return self.root / "predictors" / f"n{train_size}-trial{trial}{alone}"
+        return self.root / f"predictors{self._suffix}" / f"n{train_size}-trial{trial}{alone}"
 
     @property
     def checkpoint(self) -> Path:
         """Encoders and every trial's predictor of the largest size: what `Predictor.from_pretrained` loads."""
-        return self.root / "checkpoint"
+        return self.root / f"checkpoint{self._suffix}"
 
     @property
     def results(self) -> Path:
         """Result rows, tables and plots."""
         return self.root / "results"
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.encoder == "cae" else f"-{self.encoder}"

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nap2.config import Config
 from nap2.errors import EvaluationError, StoreError
-from nap2.evaluation.splits import Split, check_split, make_splits
+from nap2.evaluation.folds import make_folds
+from nap2.evaluation.splits import ClassOf, Split, check_split, make_splits
 from nap2.snapshots.index import IndexRow, refresh_index
 from nap2.snapshots.reader import SnapshotReader, open_snapshots
 from nap2.stages.candidates import setting_of, space_of
@@ -15,17 +17,34 @@ from nap2.stages.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Pool:
-    """Stored candidates of one seed, their final accuracies, and the splits drawn from them.
+    """Stored candidates of one seed, their final accuracies, and splits that share test, validation and training pool.
 
     Attributes:
         ids: candidate id by arch string.
         accuracy: label (fraction) by arch string; candidates without one are not split.
         splits: one per trial.
+        folder: where what is fitted on this pool lies.
     """
 
     ids: dict[str, str]
     accuracy: dict[str, float]
     splits: list[Split]
+    folder: RunFolder
+
+    @property
+    def test(self) -> list[str]:
+        """Arch strings that judge what is fitted on this pool."""
+        return list(self.splits[0].test)
+
+    @property
+    def fold_name(self) -> str:
+        """Which fold this is, for messages; empty where there are none."""
+        first = self.splits[0]
+        return f"fold {first.fold + 1} of {first.num_folds}" if first.num_folds else ""
+
+    def size_of(self, train_size: int) -> int:
+        """The train size that a config means here: 0 is the whole pool."""
+        return train_size or len(self.splits[0].pool)
 
 
 def open_store(config: Config) -> SnapshotReader:
@@ -72,8 +91,8 @@ def labels_of(config: Config, rows: list[IndexRow]) -> dict[str, float]:
     return {arch: accuracy for arch, accuracy in found.items() if accuracy is not None}
 
 
-def load_pool(config: Config, store: SnapshotReader) -> Pool:
-    """Candidates, labels, and the saved splits, or new ones, saved.
+def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
+    """Candidates, labels, and the saved splits, or new ones, saved: one pool, or one per fold of a cross-validation.
 
     Raises:
         EvaluationError: if there are fewer labelled candidates than the split needs, or the saved split is another.
@@ -86,52 +105,97 @@ def load_pool(config: Config, store: SnapshotReader) -> Pool:
             "run stage=truth, or set labels=measured for a store trained to the end."
         )
     ids = {row.arch_str: row.id for row in rows}
-    return Pool(ids, accuracy, _splits(config, accuracy))
+    groups = _saved(config, accuracy) or _drawn(config, accuracy)
+    return [Pool(ids, accuracy, splits, _folder_of(config, splits[0])) for splits in groups]
 
 
-def _splits(config: Config, accuracy: dict[str, float]) -> list[Split]:
-    folder, options = RunFolder.of(config), config.split
-    class_of = None if options.flavour == "paper" else space_of(config).classes[options.flavour]
-    if folder.split(0).is_file():
-        splits = [Split.load(folder.split(trial)) for trial in range(options.trials) if folder.split(trial).is_file()]
-        _check_saved(config, splits, folder)
+def train_sizes(config: Config, pools: list[Pool]) -> list[int]:
+    """`split.train_sizes` in order, 0 replaced by the largest size that every pool has."""
+    whole = min(len(pool.splits[0].pool) for pool in pools)
+    return list(dict.fromkeys(size or whole for size in config.split.train_sizes))
+
+
+def protocol_of(config: Config) -> str:
+    """How result rows name the way in which candidates are tested."""
+    if not config.split.folds:
+        return "holdout"
+    return f"{config.split.folds}-fold" + (", redrawn" if config.split.redraw else "")
+
+
+def _folder_of(config: Config, split: Split) -> RunFolder:
+    whole = RunFolder.of(config)
+    return whole.fold(split.fold, split.trial if config.split.redraw else None) if split.num_folds else whole
+
+
+def _asked_groups(config: Config) -> list[tuple[RunFolder, list[int]]]:
+    """Folder and trials of every group of splits that the config asks for."""
+    whole, options = RunFolder.of(config), config.split
+    trials = list(range(options.trials))
+    if not options.folds:
+        return [(whole, trials)]
+    folds = range(options.folds)
+    if options.redraw:
+        return [(whole.fold(fold, trial), [trial]) for trial in trials for fold in folds]
+    return [(whole.fold(fold), trials) for fold in folds]
+
+
+def _saved(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
+    """The saved groups of splits, checked; none where nothing was drawn yet, or drawing was interrupted."""
+    asked = _asked_groups(config)
+    if not all(folder.split(trials[0]).is_file() for folder, trials in asked):
+        return []
+    class_of, groups = _class_of(config), []
+    for folder, trials in asked:
+        splits = [Split.load(folder.split(trial)) for trial in trials if folder.split(trial).is_file()]
+        _check_saved(config, splits, folder, len(trials))
         missing = {arch for arch in (*splits[0].pool, *splits[0].val, *splits[0].test) if arch not in accuracy}
         if missing:
             raise EvaluationError(
-                f"{len(missing)} candidates of the saved split {folder.split(0)} are not in the store any more; "
-                f"delete {folder.root} to draw a new one."
+                f"{len(missing)} candidates of the saved split {folder.split(trials[0])} are not in the store any more;"
+                f" delete {RunFolder.of(config).root} to draw a new one."
             )
         for split in splits:
             check_split(split, class_of)
-        return splits
-    splits = make_splits(
-        accuracy,
-        config.space.name,
-        config.dataset.name,
-        options.flavour,
-        class_of,
-        num_train=max(options.train_sizes),
-        num_val=options.val_size,
-        num_test=options.test_size,
-        num_trials=options.trials,
-        seed=options.seed,
-    )
-    for trial, split in enumerate(splits):
-        split.save(folder.split(trial))
-    first = splits[0]
+        groups.append(splits)
+    return groups
+
+
+def _drawn(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
+    options = config.split
+    common: dict[str, Any] = {
+        "num_train": None if 0 in options.train_sizes else max(options.train_sizes),
+        "num_val": options.val_size,
+        "num_trials": options.trials,
+        "seed": options.seed,
+    }
+    named = (config.space.name, config.dataset.name, options.flavour, _class_of(config))
+    if options.folds:
+        groups = make_folds(accuracy, *named, **common, num_folds=options.folds, redraw=options.redraw)
+    else:
+        groups = [make_splits(accuracy, *named, **common, num_test=options.test_size)]
+    for split in (split for group in reversed(groups) for split in reversed(group)):  # the first stands for all
+        split.save(_folder_of(config, split).split(split.trial))
+    first = groups[0][0]
     say(
-        f"{options.flavour} split of {len(accuracy)} labelled candidates: "
+        f"{options.flavour} split of {len(accuracy)} labelled candidates, {protocol_of(config)}: "
         f"train {len(first.train)} (pool {len(first.pool)}), validation {len(first.val)}, test {len(first.test)}"
     )
-    return splits
+    return groups
 
 
-def _check_saved(config: Config, splits: list[Split], folder: RunFolder) -> None:
+def _class_of(config: Config) -> ClassOf | None:
+    flavour = config.split.flavour
+    return None if flavour == "paper" else space_of(config).classes[flavour]
+
+
+def _check_saved(config: Config, splits: list[Split], folder: RunFolder, num_trials: int) -> None:
     options, first = config.split, splits[0]
-    asked = (max(options.train_sizes), options.val_size, options.test_size, options.trials, options.seed)
+    num_test = len(first.test) if options.folds else options.test_size  # the folds share out what there is
+    asked = (max(options.train_sizes), options.val_size, num_test, num_trials, options.seed)
     found = (len(first.train), len(first.val), len(first.test), len(splits), first.seed)
-    if found[0] < asked[0] or asked[1:] != found[1:]:
+    is_short = 0 in options.train_sizes and len(first.train) < len(first.pool)
+    if found[0] < asked[0] or is_short or asked[1:] != found[1:]:
         raise EvaluationError(
             f"The saved split under {folder.root / 'splits'} has (train, val, test, trials, seed) = {found}, "
-            f"the config asks for {asked}; set name= for a new run, or delete {folder.root}."
+            f"the config asks for {asked}; set name= for a new run, or delete {RunFolder.of(config).root}."
         )

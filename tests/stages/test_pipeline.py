@@ -7,7 +7,9 @@ import pytest
 
 import train
 from nap2.evaluation.rows import read_rows, select
+from nap2.evaluation.splits import Split
 from nap2.inference import Predictor
+from nap2.snapshots.index import refresh_index
 from nap2.snapshots.store import SnapshotStore
 
 TINY = [
@@ -130,6 +132,8 @@ def test_a_second_call_trains_nothing_and_says_so(here: Path, capsys: pytest.Cap
         (["stage=cae", *TINY, "split.test_size=5"], "the config asks for"),
         (["stage=cae", *TINY, "split.flavour=paper", "split.test_size=99"], "asks for 4 + 2 + 99"),
         (["stage=embed", *TINY, "split.flavour=paper"], "run stage=cae first"),
+        (["stage=cae", *TINY, "model.encoder=pcs"], "Did you mean 'pca'?"),
+        (["stage=cae", *TINY, "split.folds=13"], "use fewer folds"),
         (["stage=predictor", *TINY, "name=nothing"], "stores/nothing"),
         (["stage=evaluate", *TINY, "evaluate.budgets=[3]"], "must lie in 1..2"),
         (["stage=proxies", *TINY, "proxies.names=[snp]"], "Did you mean 'snip'?"),
@@ -151,6 +155,32 @@ def test_what_does_not_fit_is_refused_in_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert sorted(path for path in here.rglob("*") if "splits" not in str(path)) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["cae", "pca", "random"])
+def test_folds_test_every_candidate_once_with_any_encoder(
+    encoder: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [*TINY, "split.folds=2", "split.train_sizes=[0]", f"model.encoder={encoder}"]
+    for stage in ("cae", "embed", "predictor", "evaluate"):
+        assert train.main([f"stage={stage}", *asked]) == 0
+    root = here / "runs/digits/functional-2fold"
+    method = "nap2" if encoder == "cae" else f"nap2 ({encoder} encoder)"
+    taus = select(read_rows(root / "results/rows.jsonl"), method=method, metric="kendall_tau")
+    assert {(row.protocol, row.encoder, row.num_test, row.num_failed) for row in taus} == {("2-fold", encoder, 12, 0)}
+    assert {row.trial for row in taus} == {None, 0, 1}
+    splits = [Split.load(path) for path in sorted(root.glob("fold-*/splits/trial-0.json"))]
+    assert sorted(arch for split in splits for arch in split.test) == sorted(
+        row.arch_str for row in refresh_index(SnapshotStore.open(here / "stores/digits")).rows
+    )
+    assert not list(root.glob(f"fold-*/{encoder}/**/*.ckpt"))
+    capsys.readouterr()
+    for stage in ("cae", "embed", "predictor"):
+        assert train.main([f"stage={stage}", *asked]) == 0
+    said = capsys.readouterr().out
+    assert said.count("already at") == 2 * 2 + 2 * 2  # folds × modalities, folds × trials
+    assert said.count("0 to encode") == 2
 
 
 @pytest.mark.slow

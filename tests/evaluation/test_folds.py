@@ -1,0 +1,97 @@
+"""Folds: every candidate is tested once, no class is cut, and nothing of the test set is fitted on."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nap2.errors import EvaluationError
+from nap2.evaluation.folds import make_folds
+from nap2.evaluation.splits import Split, check_split
+
+
+def class_of(arch_str: str) -> str:
+    return str(int(arch_str[1:]) // 3)
+
+
+def draw(count=61, flavour="functional", **changes):
+    accuracies = {f"a{i:03d}": float(v) for i, v in enumerate(np.random.default_rng(count).beta(5, 2, count))}
+    options = {"num_folds": 5, "num_train": None, "num_val": 6, "num_trials": 3, **changes}
+    return accuracies, make_folds(accuracies, "space", "data", flavour, class_of, **options)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    count=st.integers(24, 90),
+    num_folds=st.integers(2, 6),
+    flavour=st.sampled_from(["paper", "functional"]),
+    redraw=st.booleans(),
+    seed=st.integers(0, 5),
+)
+def test_folds_partition_the_candidates_in_every_repeat(count, num_folds, flavour, redraw, seed):
+    options = {"num_folds": num_folds, "num_val": 3, "redraw": redraw, "seed": seed}
+    accuracies, groups = draw(count, flavour, **options)
+    splits = [split for group in groups for split in group]
+    for trial in range(3):
+        mine = [split for split in splits if split.trial == trial]
+        assert Counter(arch for split in mine for arch in split.test) == Counter(list(accuracies))
+        assert sorted(split.fold for split in mine) == list(range(num_folds))
+    for split in splits:
+        check_split(split, class_of)
+        assert not set(split.test) & (set(split.pool) | set(split.val))
+
+
+def test_a_class_lies_within_one_fold_unless_the_flavour_lets_it_be_cut():
+    for flavour, is_whole in (("functional", True), ("paper", False)):
+        _, groups = draw(flavour=flavour)
+        folds_by_class: dict[str, set[int]] = {}
+        for split, *_ in groups:
+            for arch in split.test:
+                folds_by_class.setdefault(class_of(arch), set()).add(split.fold)
+        assert all(len(folds) == 1 for folds in folds_by_class.values()) == is_whole
+
+
+def test_each_fold_takes_one_of_every_five_neighbours_in_accuracy():
+    accuracies, groups = draw(60, "paper")
+    ranked = sorted(accuracies, key=accuracies.__getitem__)
+    fold_of = {arch: split.fold for split, *_ in groups for arch in split.test}
+    for start in range(0, 60, 5):
+        assert sorted(fold_of[arch] for arch in ranked[start : start + 5]) == [0, 1, 2, 3, 4]
+
+
+def test_a_group_shares_its_pool_and_its_trials_differ_in_order():
+    _, groups = draw()
+    assert len(groups) == 5
+    for group in groups:
+        assert [split.trial for split in group] == [0, 1, 2]
+        assert len({(split.test, split.val, split.pool) for split in group}) == 1
+        assert len({split.train for split in group}) == 3
+        assert all(set(split.train) == set(split.pool) for split in group)
+
+
+def test_redrawn_repeats_have_other_folds():
+    _, groups = draw(redraw=True)
+    assert len(groups) == 15
+    assert groups[0][0].test != groups[5][0].test
+
+
+def test_folds_depend_on_the_candidates_and_not_on_their_order():
+    accuracies, groups = draw()
+    options = {"num_folds": 5, "num_train": None, "num_val": 6, "num_trials": 3}
+    assert make_folds(dict(reversed(accuracies.items())), "space", "data", "functional", class_of, **options) == groups
+
+
+def test_too_few_are_refused_in_one_line():
+    with pytest.raises(EvaluationError, match=r"6 folds of the functional split.*15 candidates with a label are 5"):
+        draw(15, num_folds=6)
+    with pytest.raises(EvaluationError, match=r"Fold 1 of 5 .* asks for 60 \+ 6 \+ 1 candidates"):
+        draw(61, num_train=60)
+
+
+def test_a_saved_fold_comes_back_equal(tmp_path):
+    split = draw()[1][2][1]
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
+    assert (split.fold, split.num_folds) == (2, 5)
