@@ -1,0 +1,80 @@
+"""Transfer: no predictor is tested on a class that it was fitted on, and no candidate is tested twice."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from nap2.errors import ConfigError
+from nap2.evaluation.folds import make_folds
+from nap2.evaluation.splits import make_splits
+from nap2.stages.compose import compose_config
+from nap2.stages.contest import source_config, test_of_fold
+from nap2.stages.run_folder import RunFolder
+from nap2.stages.splits import Pool
+
+test_of_fold.__test__ = False  # a function of the project, not a test
+
+
+def class_of(arch_str: str) -> str:
+    return str(int(arch_str[1:]) // 2)
+
+
+def labels(numbers) -> dict[str, float]:
+    return {f"a{number:03d}": float(np.random.default_rng(number).random()) for number in numbers}
+
+
+def pools(groups) -> list[Pool]:
+    return [Pool({}, {}, group, RunFolder(Path("nowhere"))) for group in groups]
+
+
+@settings(max_examples=30, deadline=None)
+@given(start=st.integers(0, 60), redraw=st.booleans(), flavour=st.sampled_from(["functional", "paper"]))
+def test_every_candidate_is_tested_once_by_a_predictor_that_saw_nothing_of_its_class(start, redraw, flavour) -> None:
+    options = {"num_folds": 4, "num_train": None, "num_val": 4, "num_trials": 2, "redraw": redraw}
+    fitted = pools(make_folds(labels(range(40)), "space", "data", flavour, class_of, **options))
+    target = labels(range(start, start + 50))
+    for trial in (0, 1):
+        tested: Counter[str] = Counter()
+        for pool in fitted:
+            split = pool.splits[0]
+            if trial not in {one.trial for one in pool.splits}:
+                continue
+            asked = test_of_fold(split, fitted, target, class_of)
+            assert {class_of(a) for a in asked}.isdisjoint({class_of(a) for a in (*split.pool, *split.val)})
+            tested.update(asked)
+        if flavour == "functional":
+            assert tested == Counter(list(target))
+        else:  # twins in several folds leave some class without a predictor that did not see it
+            assert set(tested.values()) <= {1}
+
+
+def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
+    sizes = {"num_train": 10, "num_val": 4, "num_test": 8, "num_trials": 1}
+    fitted = pools([make_splits(labels(range(40)), "space", "data", "functional", class_of, **sizes)])
+    split = fitted[0].splits[0]
+    asked = test_of_fold(split, fitted, labels(range(60)), class_of)
+    assert set(split.test) <= set(asked)
+    assert {f"a{number:03d}" for number in range(40, 60)} <= set(asked)
+    assert not {class_of(a) for a in asked} & {class_of(a) for a in (*split.pool, *split.val)}
+
+
+def test_the_source_is_found_beside_the_target_with_the_targets_protocol(tmp_path: Path) -> None:
+    tree, _ = compose_config(["stage=predictor", "experiment=digits", "split.trials=7", f"paths.runs={tmp_path}/one"])
+    (tmp_path / "one/logs").mkdir(parents=True)
+    (tmp_path / "one/logs/predictor.yaml").write_text(OmegaConf.to_yaml(tree, resolve=True))
+    config = compose_config(
+        ["stage=evaluate", "experiment=digits", "name=two", f"paths.runs={tmp_path}/two", "split.folds=3"]
+    )[1]
+    found = source_config(config, "one")
+    assert (found.name, found.split.trials, found.split.folds) == ("digits", 7, 3)
+    assert source_config(config, str(tmp_path / "one")) == found
+    with pytest.raises(ConfigError, match=r"evaluate\.source=three: no .*predictor\.yaml; run stage=predictor"):
+        source_config(config, "three")
+    (tmp_path / "one/logs/predictor.yaml").write_text("nonsense: 1\n")
+    with pytest.raises(ConfigError, match="is not a config of this version"):
+        source_config(config, "one")

@@ -1,0 +1,95 @@
+"""NAP2+ and its parts: what each of them sees, and what none of them may see."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nap2.config import Config
+from nap2.evaluation.exam import Predictions
+from nap2.evaluation.splits import make_splits
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.embedding_store import EmbeddingStore
+from nap2.spaces import SPACES
+from nap2.stages.candidates import draw
+from nap2.stages.compose import compose_config
+from nap2.stages.contenders import Budgets, graph_predictions
+from nap2.stages.contest import Contest
+from nap2.stages.fusion_contenders import PARTS, Early, Readings, _method, fused_predictions
+from nap2.stages.run_folder import RunFolder
+from nap2.stages.splits import Pool
+
+EVERY, SNAPSHOTS = 10, 2
+NAMES = draw(SPACES["nasbench201"], 24, seed=0, one_per_class=True)
+
+
+def config_of() -> Config:
+    small = ["model.fusion.members=1", "model.fusion.inner_folds=3", "model.fusion.ridges=[0.1,1.0]"]
+    base = ["stage=evaluate", "experiment=digits", "model=nap2_plus", f"snapshot.every={EVERY}"]
+    return compose_config([*base, *small])[1]
+
+
+def pool_of(folder: Path, accuracy: dict[str, float], seed: int = 0) -> Pool:
+    sizes = {"num_train": 14, "num_val": 3, "num_test": 7, "num_trials": 1}
+    known = {name: float(value) for name, value in zip(NAMES, np.linspace(0.3, 0.9, len(NAMES)), strict=True)}
+    splits = make_splits(known, "nasbench201", "digits", "paper", **sizes)
+    ids = {name: f"id{index}" for index, name in enumerate(NAMES)}
+    place = RunFolder(folder / str(seed))
+    if not place.embeddings.is_dir():
+        store = EmbeddingStore.create(place.embeddings, list(ids.values()), SNAPSHOTS, 6, "none")
+        random = torch.Generator().manual_seed(seed)
+        store.write(store.ids, [torch.randn(SNAPSHOTS, 6, generator=random) for _ in store.ids])
+    return Pool(ids, {**known, **accuracy}, splits, place)
+
+
+def fused(config: Config, pool: Pool, losses: float = 0.0) -> dict[str, Predictions]:
+    random = np.random.default_rng(0)
+    early = {
+        name: Early(Curve(list(2 + losses * index + random.random(20)), [0.1, 0.2], [1.0, 2.0]), 5 + index % 3)
+        for index, name in enumerate(NAMES)
+    }
+    contest = Contest(config, "digits", None, None, [pool], pool.ids, pool.test, pool.accuracy, Path("nowhere"))
+    budgets = Budgets((1, 2), EVERY)
+    found = fused_predictions(contest, Readings(config, early, early), pool, budgets, 14, (1.0, 2.0))
+    return {one.method: one for one in found}
+
+
+@pytest.mark.slow
+def test_each_variant_sees_its_parts_and_nothing_else(tmp_path: Path) -> None:
+    config = config_of()
+    first = fused(config, pool_of(tmp_path, {}))
+    other_embeddings = fused(config, pool_of(tmp_path, {}, seed=1))
+    other_curves = fused(config, pool_of(tmp_path, {}), losses=0.3)
+    assert list(first) == list(PARTS)
+    for name, parts in PARTS.items():
+        assert first[name].values.shape == (1, 2, 7)
+        assert np.isfinite(first[name].values).all()
+        for part, changed in (("dynamics", other_embeddings), ("curve", other_curves)):
+            is_same = np.array_equal(first[name].values, changed[name].values)
+            assert is_same == (part not in parts), (name, part)
+    assert first["nap2_plus"].encoder == "cae"
+    assert first["nap2_plus: curve alone"].encoder == ""
+
+
+@pytest.mark.slow
+def test_labels_of_test_and_validation_candidates_change_nothing(tmp_path: Path) -> None:
+    config, pool = config_of(), pool_of(tmp_path, {})
+    split = pool.splits[0]
+    altered = pool_of(tmp_path, {name: 1.0 - pool.accuracy[name] for name in (*split.test, *split.val)})
+    assert altered.accuracy != pool.accuracy
+    before, after = fused(config, pool), fused(config, altered)
+    for name in PARTS:
+        np.testing.assert_array_equal(before[name].values, after[name].values)
+    regressions = [graph_predictions(config, one, 14).values for one in (pool, altered)]
+    np.testing.assert_array_equal(*regressions)
+    trained = pool_of(tmp_path, {split.train[0]: 0.0})
+    assert not np.array_equal(fused(config, trained)["nap2_plus"].values, before["nap2_plus"].values)
+
+
+def test_a_random_or_pca_encoder_is_named() -> None:
+    config = config_of()
+    named = replace(config, model={**config.model, "encoder": "pca"})
+    assert _method(named, "nap2_plus") == "nap2_plus (pca encoder)"
+    assert _method(named, "nap2_plus: curve alone") == "nap2_plus: curve alone"
