@@ -33,6 +33,7 @@ from nap2.stages.contenders import (
 from nap2.stages.contest import Contest, contest_of
 from nap2.stages.fusion_contenders import fused_predictions, read_all
 from nap2.stages.provenance import commit, versions
+from nap2.stages.proxy_contenders import proxy_predictions
 from nap2.stages.splits import Pool, protocol_of, train_sizes
 
 
@@ -86,6 +87,7 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
             *curve_predictions(config, curves, budgets, seconds),
             size_predictions(config, tested),
             joined(lambda pool: graph_predictions(fitted, pool, size)),
+            *proxy_predictions(config, tested),
         ]
     return methods
 

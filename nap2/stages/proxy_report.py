@@ -36,7 +36,7 @@ def write_report(config: Config, scores: Scores, accuracy: Mapping[str, float], 
     exam = _exam(config, np.array([accuracy[name] for name in known]))
     rounds, seed = config.evaluate.bootstrap, config.seed
     trials = sorted({(task.seed, task.batch) for task in scores.tasks})
-    raw = _by_trial(scores, known, trials)
+    raw = raw_by_trial(scores, known, trials)
     rows = [
         row
         for method in (*single_predictions(scores, raw, trials), *pool_predictions(scores, raw, trials))
@@ -119,7 +119,8 @@ def _exam(config: Config, truth: Floats) -> Exam:
     )
 
 
-def _by_trial(scores: Scores, known: list[str], trials: list[tuple[int, int]]) -> ScoresByTrial:
+def raw_by_trial(scores: Scores, known: list[str], trials: list[tuple[int, int]]) -> ScoresByTrial:
+    """The values of each proxy, trials being (seed, batch); the scores must be of all of these tasks."""
     place = {(task.arch_str, task.seed, task.batch): row for row, task in enumerate(scores.tasks)}
     rows = np.array([[place[arch, *trial] for arch in known] for trial in trials])  # [trials, A]
     return {name: scores.values[rows, column] for column, name in enumerate(scores.names)}

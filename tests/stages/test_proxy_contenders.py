@@ -1,0 +1,49 @@
+"""Scores that stage=proxies wrote take part in the exam; what it did not score is said and left out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nap2.config import Config
+from nap2.stages.compose import compose_config
+from nap2.stages.proxies_stage import scores_file
+from nap2.stages.proxy_contenders import proxy_predictions
+
+ARCHS = ["one", "two", "three"]
+
+
+def config_with(folder: Path, lines: list[dict[str, object]]) -> Config:
+    config = compose_config(["stage=evaluate", "experiment=digits", f"paths.runs={folder}"])[1]
+    (folder / "proxies").mkdir(parents=True)
+    path = folder / "proxies" / scores_file(config)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return config
+
+
+def line(arch_str: str, **values: float | None) -> dict[str, object]:
+    scores = {
+        name: {"value": value, "failure": None if value is not None else "no", "seconds": 0.5, "forwards": 2.0}
+        for name, value in values.items()
+    }
+    return {"arch_str": arch_str, "seed": 0, "batch": 0, "scores": scores}
+
+
+def test_each_scored_proxy_is_a_method_turned_so_that_more_is_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line("one", synflow=1.0, te_nas=5.0), line("three", synflow=None, te_nas=7.0)]
+    found = {one.method: one for one in proxy_predictions(config_with(tmp_path, lines), ARCHS)}
+    assert set(found) == {"synflow", "te_nas"}
+    np.testing.assert_array_equal(found["synflow"].values, [[[1.0, np.nan, np.nan]]])
+    np.testing.assert_array_equal(found["te_nas"].values, [[[-5.0, np.nan, -7.0]]])  # less is better
+    said = capsys.readouterr().out
+    assert "not in the table: " in said
+    assert "grad_norm" in said
+    assert "1 of 3 test candidates lack the score of some proxy" in said
+
+
+def test_without_scores_the_table_goes_without_proxies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert proxy_predictions(config_with(tmp_path, [line("another", synflow=1.0)]), ARCHS) == []
+    assert "run stage=proxies" in capsys.readouterr().out
