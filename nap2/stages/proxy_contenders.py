@@ -20,8 +20,8 @@ def proxy_predictions(config: Config, arch_strs: Sequence[str]) -> list[Predicti
     path = Path(config.paths.runs) / "proxies" / scores_file(config)
     trials = [(seed, batch) for seed in config.proxies.seeds for batch in range(config.proxies.batches)]
     tasks = [Task(arch, *trial) for arch in arch_strs for trial in trials]
-    tried = (read_scores(path, tasks, tuple(PROXIES)).reasons >= 0).any(axis=0)
-    names = tuple(name for name, is_there in zip(PROXIES, tried, strict=True) if is_there)
+    untried = (read_scores(path, tasks, tuple(PROXIES)).reasons < 0).sum(axis=0).tolist()
+    names = tuple(name for name, count in zip(PROXIES, untried, strict=True) if count < len(tasks))
     if not names:
         say(f"no proxy was scored on these candidates in {path}; run stage=proxies to see them in the table")
         return []
