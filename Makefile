@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all test-slurm bench lint format clean-demo
+.PHONY: help setup demo test test-all test-slurm bench docs lint format clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +42,9 @@ test-slurm: $(READY)  ## install and start a real single-node Slurm, and run the
 
 bench: $(READY)  ## measure every speed goal as a ratio in one run; writes docs/performance.md
 	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks
+
+docs: $(READY)  ## run the code of the guides and paste what it prints
+	@OMP_NUM_THREADS=1 $(RUN) docs/build_guides.py
 
 lint: $(READY)  ## ruff (lint, format) and mypy
 	@$(RUN) -m ruff check .

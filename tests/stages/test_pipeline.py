@@ -82,7 +82,7 @@ def test_heads_of_gradients_alone_join_the_ensemble(here: Path) -> None:
     predictor = Predictor.from_pretrained(here / "runs/digits/functional/checkpoint")
     assert predictor.modalities == ("both", "gradients")
     store = SnapshotStore.open(here / "stores/digits")
-    trajectory = store.read(store.complete()[0]).trajectory
+    trajectory = store.read(sorted(store.complete())[0]).trajectory
     assert 0 < predictor.predict(trajectory, modality="gradients") < 1
 
 
