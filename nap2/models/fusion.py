@@ -203,7 +203,7 @@ class FusionOptions:
         rank_weight: of the pairwise loss; fixed.
     """
 
-    ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0)
+    ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, float("inf"))
     components: tuple[int, ...] = (3, 8)
     rank_weight: float = 1.0
 

@@ -43,7 +43,9 @@ class Nap2Plus:
             folds: rows of each inner fold, together all rows.
             options: what is chosen from.
         """
-        settings = [(ridge, count) for ridge in sorted(options.ridges, reverse=True) for count in options.components]
+        # Without a base an infinite penalty would leave one number for all.
+        ridges = [ridge for ridge in options.ridges if np.isfinite(ridge) or parts.base is not None]
+        settings = [(ridge, count) for ridge in sorted(ridges, reverse=True) for count in options.components]
         agreements = [_agreement(parts, accuracy, folds, *setting, options.rank_weight) for setting in settings]
         ridge, count = settings[int(np.argmax(agreements))]  # of equals, the first: the strongest penalty
         design = Design.fit(parts, count)

@@ -9,6 +9,7 @@ from nap2.errors import EvaluationError
 from nap2.models.fusion import SMOOTH, Design, FusionOptions, LinearFusion, Parts, _pairs, loss_and_gradient
 from nap2.models.losses import l1_pairwise, pairwise_logistic
 from nap2.models.nap2_plus import Nap2Plus
+from nap2.stages.compose import compose_config
 
 
 def sample(count: int = 30, size: int = 4, seed: int = 0):
@@ -142,3 +143,15 @@ def test_the_fusion_finds_what_the_dynamics_add_and_drops_what_is_noise() -> Non
     assert fitted["signal"][0] > 0.97 > alone
     assert fitted["noise"][0] > alone - 0.05
     assert fitted["noise"][1] > fitted["signal"][1]
+
+
+def test_without_a_base_an_infinite_penalty_is_no_choice() -> None:
+    parts = Parts(np.random.default_rng(0).standard_normal((20, 2)), np.empty((20, 0)), None)
+    accuracy = 0.5 + 0.1 * parts.plain[:, 0]
+    folds = np.array_split(np.arange(20), 4)
+    assert np.isfinite(Nap2Plus.fit(parts, accuracy, folds, FusionOptions()).ridge)
+
+
+def test_the_options_of_the_config_are_those_of_the_code() -> None:
+    node = compose_config(["stage=evaluate", "model=nap2_plus"])[1].model["fusion"]
+    assert FusionOptions.from_dict(node) == FusionOptions()
