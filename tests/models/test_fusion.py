@@ -52,9 +52,9 @@ def test_the_pairwise_loss_agrees_with_a_slow_loop() -> None:
 def test_the_pairwise_loss_has_its_edges() -> None:
     accuracy = torch.tensor([0.1, 0.5, 0.9])
     level = torch.full((3,), 0.5, requires_grad=True)
-    assert float(pairwise_logistic(level, accuracy)) == pytest.approx(np.log(2))
+    assert pairwise_logistic(level, accuracy).item() == pytest.approx(np.log(2))
     assert float(pairwise_logistic(accuracy, accuracy)) < 1e-6
-    assert float(pairwise_logistic(level[:1], accuracy[:1])) == 0.0
+    assert pairwise_logistic(level[:1], accuracy[:1]).item() == 0.0
     l1_pairwise(level, accuracy).backward()
     assert level.grad is not None
     assert level.grad[2] < 0 < level.grad[0]  # downhill is up for the best, down for the worst
