@@ -25,9 +25,9 @@ def measurements(quick: bool) -> list[Measurement]:
         return [over_architectures("quick look: N=1, batch 64", 5, 1, image_size=32, batch_size=64, cells_per_stage=1)]
     small = {"stem_channels": 8, "cells_per_stage": 1}
     return [
-        over_architectures("32×32, C=16, N=5, batch 256", num_archs=7, rounds=1, image_size=32, batch_size=256),
-        over_architectures("16×16, C=16, N=5, batch 256", num_archs=7, rounds=1, image_size=16, batch_size=256),
-        over_architectures("8×8, C=8, N=1, batch 64", 11, rounds=5, image_size=8, batch_size=64, **small),
+        over_architectures("32×32, C=16, N=5, batch 256", num_archs=5, rounds=1, image_size=32, batch_size=256),
+        over_architectures("16×16, C=16, N=5, batch 256", num_archs=5, rounds=1, image_size=16, batch_size=256),
+        over_architectures("8×8, C=8, N=1, batch 64", 9, rounds=5, image_size=8, batch_size=64, **small),
     ]
 
 
