@@ -101,7 +101,9 @@ def _add(
     blobs: list[bytes] = []
     entries: list[Entry] = []
     damaged: list[str] = []
-    for candidate_id in progress(new[: limits.at_most]):
+    for candidate_id in progress(new):
+        if len(entries) == limits.at_most:
+            break
         try:
             record = store.record(candidate_id)
         except CorruptSnapshotError as error:
