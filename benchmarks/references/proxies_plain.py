@@ -175,15 +175,16 @@ def codes(net, x):
     return found
 
 
-def naswot_kernel(net, x):
+def naswot_kernel(net, x, is_relu=lambda m: isinstance(m, nn.ReLU)):
     net, kernel = fresh(net), [torch.zeros(len(x), len(x), dtype=torch.float64)]
 
     def add(m, i, o):
-        c = (o > 0).reshape(len(o), -1).float()
+        seen = o if isinstance(m, nn.ReLU) else i[0]
+        c = (seen > 0).reshape(len(seen), -1).float()
         kernel[0] += c @ c.t() + (1 - c) @ (1 - c).t()
 
     for m in net.modules():
-        if isinstance(m, nn.ReLU):
+        if is_relu(m):
             m.register_forward_hook(add)
     with torch.no_grad():
         net(x)
@@ -192,6 +193,10 @@ def naswot_kernel(net, x):
 
 def naswot(net, x, y):
     return np.linalg.slogdet(naswot_kernel(net, x).numpy())[1].item()
+
+
+def naswot_legacy(net, x, y):
+    return np.linalg.slogdet(naswot_kernel(net, x, lambda m: "ReLU" in str(type(m))).numpy())[1].item()
 
 
 def te_nas_regions(net, x, y):
@@ -386,8 +391,8 @@ REFERENCES = {
     f.__name__: f
     for f in (
         params, flops, l2_norm, grad_norm, snip, plain, grasp, fisher, jacob_cov, epe_nas, synflow, logsynflow,
-        entropic_score, naswot, swap, swap_16, swap_reg, swap_reinit, l_swag, zico, gradsign, wrcor, meco, te_nas,
-        te_nas_regions, zen, az_expressivity, az_progressivity, az_trainability,
+        entropic_score, naswot, naswot_legacy, swap, swap_16, swap_reg, swap_reinit, l_swag, zico, gradsign, wrcor,
+        meco, te_nas, te_nas_regions, zen, az_expressivity, az_progressivity, az_trainability,
     )
 }  # fmt: skip
 DRAWN = ("entropic_score", "swap_reinit", "zen", "az_expressivity", "az_progressivity", "az_trainability")

@@ -50,6 +50,13 @@ def relus_of(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, nn.ReLU)]
 
 
+def relus_counted_twice(network: nn.Module) -> set[nn.Module]:
+    """ReLUs that open a module with "ReLU" in the name of its class, such as `ReLUConvBN`: both see the same input."""
+    named = [m for m in network.modules() if "ReLU" in type(m).__name__ and next(m.children(), None) is not None]
+    first = (next(iter(leaves_of(module))) for module in named)
+    return {leaf for leaf in first if isinstance(leaf, nn.ReLU)}
+
+
 def leaves_of(network: nn.Module) -> list[nn.Module]:
     """The modules without children."""
     return [module for module in network.modules() if next(module.children(), None) is None]

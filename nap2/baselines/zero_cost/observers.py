@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nap2.baselines.zero_cost.layers import Convolution, blocks_of, layers_of, leaves_of, relus_of
+from nap2.baselines.zero_cost.layers import Convolution, blocks_of, layers_of, leaves_of, relus_counted_twice, relus_of
 from nap2.baselines.zero_cost.patterns import joint_activity, pack_patterns, rows_of
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 
@@ -66,10 +66,15 @@ def per_image(values: Any, num_images: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Overlap:
-    """`joint` float64 `[B, B]`: neurons active for both images; `num_neurons` of all ReLUs together."""
+    """`joint` float64 `[B, B]`: neurons active for both images; `num_neurons` of all ReLUs together.
+
+    `again` and `num_again` are the same of the ReLUs that code counts twice which finds them by class names.
+    """
 
     joint: Tensor
     num_neurons: int
+    again: Tensor
+    num_again: int
 
 
 class OverlapObserver(Observer):
@@ -78,15 +83,24 @@ class OverlapObserver(Observer):
     def attach(self, network: nn.Module, num_images: int) -> None:
         self.num_images = num_images
         self.found: Overlap | None = None
+        twice = relus_counted_twice(network)
         for relu in relus_of(network):
-            relu.register_forward_hook(lambda _, __, output: self.guarded(self.collect, output))
+            relu.register_forward_hook(
+                lambda relu, _, output: self.guarded(self.collect, output, float(relu in twice)),
+            )
 
-    def collect(self, output: Any) -> None:
+    def collect(self, output: Any, extra: float) -> None:
         output = per_image(output, self.num_images)
-        joint, num_neurons = joint_activity(output), output[0].numel()
-        if self.found is not None:
-            joint, num_neurons = joint + self.found.joint, num_neurons + self.found.num_neurons
-        self.found = Overlap(joint, num_neurons)
+        joint, neurons = joint_activity(output), output[0].numel()
+        new = Overlap(joint, neurons, joint * extra, neurons * int(extra))
+        old = self.found
+        self.found = (
+            new
+            if old is None
+            else Overlap(
+                old.joint + joint, old.num_neurons + neurons, old.again + new.again, old.num_again + new.num_again
+            )
+        )
 
     def result(self) -> Overlap:
         found: Overlap = self.checked(self.found, NO_RELU)

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import Tensor
 
 from nap2.baselines.zero_cost.gaussian import SWAP_IMAGES
 from nap2.baselines.zero_cost.observers import Overlap
@@ -19,7 +20,17 @@ _TE_NAS = "Chen et al. 2021 (arXiv:2102.11535)"
 def naswot(passes: Passes) -> float:
     """log |det K|, where K counts the ReLUs that two images switch alike."""
     overlap: Overlap = passes[Pass.PATTERN_OVERLAP]
-    sign, logdet = torch.linalg.slogdet(agreement(overlap.joint, overlap.num_neurons))
+    return _log_det(agreement(overlap.joint, overlap.num_neurons))
+
+
+def naswot_legacy(passes: Passes) -> float:
+    """The same with the ReLUs that open a module called after them, such as `ReLUConvBN`, counted twice."""
+    overlap: Overlap = passes[Pass.PATTERN_OVERLAP]
+    return _log_det(agreement(overlap.joint + overlap.again, overlap.num_neurons + overlap.num_again))
+
+
+def _log_det(kernel: Tensor) -> float:
+    sign, logdet = torch.linalg.slogdet(kernel)
     if sign <= 0 or not bool(logdet.isfinite()):
         raise UndefinedScoreError("the images have linearly dependent activation patterns (log det is -inf)")
     return float(logdet)
@@ -62,6 +73,16 @@ NASWOT = Proxy(
     batch_norm=BatchNorm.BATCH,
     dtype="network",
     source="Mellor et al. 2021 (arXiv:2006.04647)",
+)
+NASWOT_LEGACY = Proxy(
+    name="naswot_legacy",
+    definition="naswot as published code counts: a ReLU that opens a module named after it (ReLUConvBN) counts twice",
+    needs=frozenset({Pass.PATTERN_OVERLAP}),
+    score=naswot_legacy,
+    higher_is_better=True,
+    batch_norm=BatchNorm.BATCH,
+    dtype="network",
+    source="Mellor et al. 2021 (arXiv:2006.04647), its published code",
 )
 TE_NAS_REGIONS = Proxy(
     name="te_nas_regions",

@@ -7,7 +7,15 @@ from nap2.baselines.zero_cost.block_scores import AZ_EXPRESSIVITY, AZ_PROGRESSIV
 from nap2.baselines.zero_cost.flow_scores import ENTROPIC_SCORE, LOGSYNFLOW, SYNFLOW
 from nap2.baselines.zero_cost.gradient_scores import FISHER, GRAD_NORM, GRADSIGN, GRASP, L_SWAG, PLAIN, SNIP, ZICO
 from nap2.baselines.zero_cost.image_scores import EPE_NAS, JACOB_COV, MECO, TE_NAS, WRCOR
-from nap2.baselines.zero_cost.pattern_scores import NASWOT, SWAP, SWAP_16, SWAP_REG, SWAP_REINIT, TE_NAS_REGIONS
+from nap2.baselines.zero_cost.pattern_scores import (
+    NASWOT,
+    NASWOT_LEGACY,
+    SWAP,
+    SWAP_16,
+    SWAP_REG,
+    SWAP_REINIT,
+    TE_NAS_REGIONS,
+)
 from nap2.baselines.zero_cost.proxy import Proxy
 from nap2.baselines.zero_cost.size_scores import FLOPS, L2_NORM, PARAMS
 
@@ -26,6 +34,7 @@ _TABLE = (
     LOGSYNFLOW,
     ENTROPIC_SCORE,
     NASWOT,
+    NASWOT_LEGACY,
     SWAP,
     SWAP_16,
     SWAP_REG,

@@ -34,7 +34,8 @@ def score_network(
 
     Raises:
         UnknownNameError: a name that is not in `PROXIES`.
-        NetworkError: not a module, an empty batch, or labels that do not match the images one to one.
+        NetworkError: not a module, an empty batch, labels that do not match the images one to one, or tensors on the
+            device `meta`, which hold no values.
     """
     chosen = _chosen(proxies)
     bench = make_workbench(network, inputs, targets, seed)

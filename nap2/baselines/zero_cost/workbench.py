@@ -104,7 +104,7 @@ def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: in
     """Check a network and a batch as far as no network has to run for it.
 
     Raises:
-        NetworkError: not a module, no images, or another number of labels than images.
+        NetworkError: not a module, no images, another number of labels than images, or tensors without values.
     """
     if not isinstance(network, nn.Module):
         raise NetworkError(f"Only an nn.Module can be scored, not {type(network).__name__}.")
@@ -113,6 +113,10 @@ def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: in
     if not isinstance(targets, Tensor) or tuple(targets.shape) != (len(inputs),) or targets.is_floating_point():
         found = f"{targets.dtype} {list(targets.shape)}" if isinstance(targets, Tensor) else type(targets).__name__
         raise NetworkError(f"{len(inputs)} images need integer labels of shape [{len(inputs)}], found {found}.")
+    if any(tensor.is_meta for tensor in (inputs, targets, *network.parameters(), *network.buffers())):
+        raise NetworkError(
+            "A tensor on the device 'meta' holds no values to score; give network and batch on a real one."
+        )
     floats = [tensor for tensor in network.parameters() if tensor.is_floating_point()]
     device = floats[0].device if floats else inputs.device
     dtype = floats[0].dtype if floats else torch.float32

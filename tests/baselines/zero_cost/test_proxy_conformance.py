@@ -27,7 +27,8 @@ def scored():
 def state(network):
     tensors = [*network.parameters(), *network.buffers()]
     gradients = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
-    flags = [(m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for m in network.modules()]
+    hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in network.modules()]
+    flags = list(zip((m.training for m in network.modules()), hooks, strict=True))
     wants = [p.requires_grad for p in network.parameters()]
     return [t.detach().clone() for t in tensors], gradients, flags, wants, [t._version for t in tensors]
 
@@ -114,7 +115,17 @@ def test_a_network_without_relus_has_no_patterns_and_every_other_value():
         batch(6, 6),
     )
     found = failures(network, x, y)
-    relus = {"naswot", "te_nas_regions", "swap", "swap_16", "swap_reg", "swap_reinit", "l_swag", "wrcor"}
+    relus = {
+        "naswot",
+        "naswot_legacy",
+        "te_nas_regions",
+        "swap",
+        "swap_16",
+        "swap_reg",
+        "swap_reinit",
+        "l_swag",
+        "wrcor",
+    }
     blocks = {name for name in PROXIES if name.startswith("az_")}
     assert set(found) == relus | blocks
     assert {found[name] for name in relus} == {"no nn.ReLU module was run", "no nn.ReLU module tells the images apart"}
@@ -237,6 +248,10 @@ def test_what_cannot_be_a_network_and_a_batch_is_refused():
         score_network(network, x, y[:2])
     with pytest.raises(NetworkError, match=r"found torch.float32 \[3\]"):
         score_network(network, x, y.float())
+    with pytest.raises(NetworkError, match="A tensor on the device 'meta' holds no values to score"):
+        score_network(copy.deepcopy(network).to("meta"), x, y)
+    with pytest.raises(NetworkError, match="A tensor on the device 'meta' holds no values to score"):
+        score_network(network, x.to("meta"), y)
     with pytest.raises(UnknownNameError, match=r"No proxy is called 'synflo'. Did you mean 'synflow'\?"):
         score_network(network, x, y, ["synflo"])
 
