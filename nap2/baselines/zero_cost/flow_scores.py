@@ -25,6 +25,8 @@ def logsynflow(passes: Passes) -> float:
     total = 0.0
     for weight, gradient in zip(flow.weights, flow.gradients, strict=True):
         if gradient is not None:
+            if bool((gradient <= -1.0).any()):
+                raise UndefinedScoreError("the absolute network's output falls as a weight grows, as with attention")
             scaled = gradient.log1p() if flow.log_scale == 0.0 else _softplus(flow.log_scale + gradient.log())
             total += float((weight.detach() * scaled).sum())
     return total

@@ -161,10 +161,17 @@ def test_a_tuple_output_fails_what_needs_logits_and_nothing_else():
 
 def test_a_disconnected_cell_fails_what_is_minus_infinity_there():
     scores = score_network(cell_network(DEAD_CELL), *batch())
-    for name in ("synflow", "jacob_cov", "az_trainability"):
-        assert scores[name].value is None or np.isfinite(scores[name].value)
-    assert "no path leads from the image to the logits" in scores["jacob_cov"].failure or scores["jacob_cov"].failure
+    expected = {
+        "synflow": "no path leads from the image to the logits (its logarithm is -inf)",
+        "jacob_cov": "an image has a constant Jacobian: its logits do not depend on it",
+        "epe_nas": "an image has a constant Jacobian: its logits do not depend on it",
+        "naswot": "the images have linearly dependent activation patterns (log det is -inf)",
+        "zico": "no weight has a gradient that differs between the parts of the batch",
+        "zen": "the last feature map does not move with the images (its logarithm is -inf)",
+    }
+    assert {name: scores[name].failure for name in expected} == expected
     assert scores["params"].value > 0
+    assert scores["logsynflow"].value == 0.0
     assert scores["grad_norm"].value is not None
 
 
@@ -210,6 +217,30 @@ def test_half_precision_networks_are_scored_in_float32(dtype):
     expected = score_network(copy.deepcopy(network).float(), x.to(dtype).float(), y, ["snip", "naswot", "synflow"])
     scores = score_network(network, x.to(dtype), y, ["snip", "naswot", "synflow"])
     assert {name: s.value for name, s in scores.items()} == {name: s.value for name, s in expected.items()}
+
+
+def test_a_plain_convnet_and_attention_over_patches_have_every_value_that_they_can_have():
+    class Patches(nn.Module):
+        """A transformer over image patches: no convolution after the first, no BatchNorm, no maps."""
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.embed = nn.Conv2d(3, 8, 4, stride=4)
+            self.attend, self.norm = nn.MultiheadAttention(8, 2, batch_first=True), nn.LayerNorm(8)
+            self.head = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+
+        def forward(self, x):
+            tokens = self.embed(x).flatten(2).transpose(1, 2)
+            tokens = self.norm(tokens + self.attend(tokens, tokens, tokens)[0])
+            return self.head(tokens.mean(1))
+
+    blocks = {name for name in PROXIES if name.startswith("az_")}
+    assert set(failures(small_convnet(torch.float32), *batch(6, 6))) == blocks
+    found = failures(Patches(), *batch(6, 8))
+    assert set(found) - blocks == {"entropic_score", "logsynflow"}
+    assert found["logsynflow"] == "the absolute network's output falls as a weight grows, as with attention"
+    assert found["entropic_score"] == "no nn.ReLU sees a map with positions"
 
 
 def test_inputs_of_another_shape_fail_in_one_line():
