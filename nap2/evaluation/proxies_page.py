@@ -15,17 +15,24 @@ from nap2.evaluation.tables import to_markdown
 from nap2.evaluation.views import cost_table, published_table
 
 _HEAD = """
+## Run them yourself
+
+```
+python train.py stage=truth truth.source=accuracies.csv          # arch_str and a column per dataset; yours or published
+python train.py stage=proxies experiment=nb201_cifar10 snapshot.one_per_class=false proxies.num_candidates=200
+```
+
+Each network becomes one line of `<runs>/proxies/scores-*.jsonl` as soon as it is scored, so the same command goes on
+where it was interrupted. More networks (`proxies.num_candidates`), proxies (`proxies.names`), seeds (`proxies.seeds`),
+batches (`proxies.batches`) add what is missing and nothing else; `workers` says how many processes share the work. From
+Python, `nap2.baselines.score_network(network, images, labels)` scores any module that returns logits.
+
 ## How well they rank
 
 From the result rows in `docs/proxies/`, by `python -m nap2.evaluation.proxies_page docs/proxies`; a test holds the page
-to them. Cells are drawn at random from all of the benchmark whose accuracy is known; labels are the published mean
+to them. Cells are drawn at random from all of NAS-Bench-201 whose accuracy is known; labels are the published mean
 test accuracies on CIFAR-10 after 200 epochs. One batch of 64 augmented training images, initial weights of seed 0, full
-skeleton (C = 16, N = 5). Seconds are those of one CPU thread.
-
-```
-python train.py stage=truth truth.source=accuracies.csv
-python train.py stage=proxies experiment=nb201_cifar10 snapshot.one_per_class=false proxies.num_candidates=200
-```
+skeleton (C = 16, N = 5). Seconds are those of one CPU thread of a busy machine: compare them with each other only.
 """
 
 
