@@ -17,7 +17,7 @@ from nap2.errors import EvaluationError
 
 Array = NDArray[np.float64]
 LIBRA_BINS = 5  # of the ranks, where information is counted
-LIBRA_SHARE = 0.7  # of the best correlation that a partner must reach; see docs/decisions.md
+LIBRA_SHARE = 0.9  # of the best correlation that a partner must reach; see docs/decisions.md
 LIBRA_SIZE = "params"  # what a bias is a bias towards
 
 
