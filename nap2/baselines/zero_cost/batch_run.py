@@ -136,8 +136,11 @@ class _BatchRun:
         for observer in self.observers.values():
             observer.in_loss = True
         curved = Pass.CURVATURE in self.wanted
+        again = (
+            curved or Pass.INPUT_GRADIENT in self.wanted
+        )  # a graph that is freed on the way costs less memory traffic
         gradients = self._timed(
-            "loss", lambda: grad(loss, weights, retain_graph=True, create_graph=curved, allow_unused=True)
+            "loss", lambda: grad(loss, weights, retain_graph=again, create_graph=curved, allow_unused=True)
         )
         for observer in self.observers.values():
             observer.in_loss = False
