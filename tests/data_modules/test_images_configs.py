@@ -36,7 +36,7 @@ def test_a_reader_takes_the_values_of_its_config(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_names_and_stand_ins_are_those_of_the_table(path):
     config = OmegaConf.load(path)
-    assert set(config) == {"name", "num_classes", "reader", "stand_in_for", "note"}
+    assert set(config) == {"name", "num_classes", "reader", "num_train", "stand_in_for", "note"}
     if path.stem in SOURCES:
         source = SOURCES[path.stem]
         assert (config.name, config.num_classes, config.stand_in_for) == (
@@ -44,6 +44,7 @@ def test_names_and_stand_ins_are_those_of_the_table(path):
             source.num_classes,
             source.stand_in_for,
         )
+        assert config.num_train > 0
         assert (config.note is None) == (source.stand_in_for is None)
 
 
