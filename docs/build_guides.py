@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GUIDES = (Path(__file__).parent / "rank-your-own-models.md",)
-PREDICTOR = "nb201-cifar10"
+PREDICTOR = "digits"
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```\n", re.M | re.S)
 OUTPUT = re.compile(r"\n<!-- output -->\n```text\n.*?^```\n", re.M | re.S)
 MARK = re.compile(

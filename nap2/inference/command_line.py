@@ -34,8 +34,8 @@ Train a copy of each model for a few mini-batches of your data, all on the same 
 the predictor expects of each after full training. Your models are left as they are.
 
 examples:
-  python -m nap2 rank nb201-cifar10 --models my_models:small my_models:wide --data my_data:loader
-  python -m nap2 rank nb201-cifar10 --models my_models:ALL --data photos.npz --batch-size 128
+  python -m nap2 rank runs/digits/functional/checkpoint --models my_models:small my_models:wide --data my_data:loader
+  python -m nap2 rank runs/digits/functional/checkpoint --models my_models:ALL --data photos.npz --batch-size 128
   python -m nap2 rank checkpoints/mine --models a=nets:Net b=nets:DeepNet --data nets:train_set --json > ranking.json
 
 models  [name=]module:attribute, found in the working directory or installed: a torch module, a class or function that

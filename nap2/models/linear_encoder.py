@@ -33,21 +33,27 @@ class LinearEncoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(size))
 
     @classmethod
-    def from_pca(cls, maps: Tensor, size: int) -> Self:
-        """The first principal directions of some maps, each scaled to unit variance.
+    def from_pca(cls, maps: Tensor, size: int = EMBEDDING_SIZE) -> Self:
+        """The first principal directions of some maps, all in one scale: the first has variance 1 over these maps.
+
+        One scale and not one each: n maps have n − 1 components, and with unit variance in each of them any two of the
+        n are equally far apart, so that nothing could be learned from their places.
 
         Args:
-            maps: log-normalised `[B, 12, 65, 100]`, B > 1.
-            size: how many directions, at most B − 1; those along which nothing varies give 0.
+            maps: log-normalised `[B, 12, 65, 100]`, B ≥ 2.
+            size: most directions; there are at most B − 1. Those along which nothing varies give 0.
 
         Returns:
-            An encoder whose embeddings of these maps have mean 0 and variance 1 (B − 1 in the denominator).
+            An encoder whose embeddings of these maps have mean 0; the largest entry of each direction is positive.
         """
+        size = min(size, len(maps) - 1)
         rows = maps.permute(0, 2, 3, 1).reshape(len(maps), PLACES).double()
         mean = rows.mean(0)
         _, deviations, directions = torch.linalg.svd(rows - mean, full_matrices=False)
         deviations, directions = deviations[:size] / (len(rows) - 1) ** 0.5, directions[:size]
-        scale = torch.where(deviations > deviations[0] * 1e-9, 1 / deviations, 0.0)
+        largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+        directions = directions * largest.sign()
+        scale = torch.where(deviations > deviations[0] * 1e-9, 1 / deviations[0], 0.0)
         encoder = cls(len(directions))
         state = {"weight": directions, "scale": scale, "bias": -scale * (directions @ mean)}
         encoder.load_state_dict({name: tensor.float() for name, tensor in state.items()})

@@ -15,7 +15,8 @@ from nap2.errors import EvaluationError, UnknownNameError
 from nap2.feature_maps import encoder_input
 from nap2.models.cae import CAE
 from nap2.models.cae_module import CAEModule
-from nap2.models.reference_encoders import pca_encoder, random_encoder
+from nap2.models.linear_encoder import LinearEncoder
+from nap2.models.random_encoder import random_encoder
 from nap2.schema import MODALITIES
 from nap2.seeding import forked_random_state, seed_from
 from nap2.snapshots.reader import SnapshotReader
@@ -93,7 +94,7 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
 def fit_pca(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
     """The principal directions of the training pool's maps."""
     started = time.monotonic()
-    encoder = pca_encoder(pool_maps(config, store, pool, modality))
+    encoder = LinearEncoder.from_pca(pool_maps(config, store, pool, modality))
     release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
     say(f"{title_of(config, pool, modality)}: {encoder.size} directions of {len(pool.splits[0].pool)} candidates")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +30,8 @@ from nap2.stages.contenders import (
     size_predictions,
 )
 from nap2.stages.contest import Contest, contest_of
+from nap2.stages.exam_on import exam_on
 from nap2.stages.fusion_contenders import fused_predictions, read_all
-from nap2.stages.provenance import commit, versions
 from nap2.stages.proxy_contenders import proxy_predictions
 from nap2.stages.splits import Pool, protocol_of, train_sizes
 
@@ -94,19 +93,8 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
 
 def exam_of(config: Config, contest: Contest) -> Exam:
     """The test candidates and what all rows have in common."""
-    return Exam(
-        space=config.space.name,
-        target=config.dataset.stand_in_for or config.dataset.name,
-        truth=np.array([contest.accuracy[arch] for arch in contest.tested]),
-        flavour=config.split.flavour,
-        protocol=protocol_of(config),
-        recipe=str(config.recipe["name"]),
-        label="published" if config.labels == "truth" else "measured",
-        stand_in=config.dataset.stand_in_for is not None,
-        versions=versions(),
-        commit=commit(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    truth = np.array([contest.accuracy[arch] for arch in contest.tested])
+    return exam_on(config, truth, config.split.flavour, protocol_of(config))
 
 
 def noise_ceiling(config: Config, store: SnapshotReader) -> float | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,15 @@ from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import aggregate
 from nap2.evaluation.cost_plot import cost_plot
-from nap2.evaluation.exam import Exam, Floats, Predictions
+from nap2.evaluation.exam import Floats, Predictions
 from nap2.evaluation.metrics import RHO, TAU
 from nap2.evaluation.protocols import result_rows
-from nap2.evaluation.published import load_published
 from nap2.evaluation.rows import append_rows
 from nap2.evaluation.tables import to_markdown, to_rich
 from nap2.evaluation.views import aggregates_csv, cost_table, published_table
 from nap2.stages.console import console, say
-from nap2.stages.provenance import commit, versions
+from nap2.stages.exam_on import exam_on
+from nap2.stages.published_figures import published_figures
 from nap2.stages.score_file import Scores
 
 Places = NDArray[np.intp]
@@ -33,7 +32,7 @@ ScoresByTrial = dict[str, Floats]
 def write_report(config: Config, scores: Scores, accuracy: Mapping[str, float], folder: Path) -> None:
     """Rows, table (beside the published figures, if `report.published` names a file of them) and plot."""
     known = [name for name in dict.fromkeys(task.arch_str for task in scores.tasks) if name in accuracy]
-    exam = _exam(config, np.array([accuracy[name] for name in known]))
+    exam = exam_on(config, np.array([accuracy[name] for name in known]))
     rounds, seed = config.evaluate.bootstrap, config.seed
     trials = sorted({(task.seed, task.batch) for task in scores.tasks})
     raw = raw_by_trial(scores, known, trials)
@@ -50,8 +49,9 @@ def write_report(config: Config, scores: Scores, accuracy: Mapping[str, float], 
     table = cost_table(aggregates)
     console.print(to_rich(table))
     text = to_markdown(table)
-    if config.report.published:
-        text += "\n\n" + to_markdown(published_table(aggregates, load_published(config.report.published)))
+    beside = published_table(aggregates, published_figures(config))
+    if beside.rows:
+        text += "\n\n" + to_markdown(beside)
     (folder / "table.md").write_text(text + "\n")
     (folder / "table.csv").write_text(aggregates_csv(aggregates))
     plot = cost_plot(aggregates, folder / "tau-by-cost.png", title=f"{config.space.name} on {config.dataset.name}")
@@ -103,20 +103,6 @@ def fitted_predictions(
 def sample_and_rest(count: int) -> tuple[Places, Places]:
     """Every other network, and the rest: the order of the list is random or the user's own."""
     return np.arange(0, count, 2, dtype=np.intp), np.arange(1, count, 2, dtype=np.intp)
-
-
-def _exam(config: Config, truth: Floats) -> Exam:
-    return Exam(
-        space=config.space.name,
-        target=config.dataset.stand_in_for or config.dataset.name,
-        truth=truth,
-        recipe=str(config.recipe["name"]),
-        label="published" if config.labels == "truth" else "measured",
-        stand_in=config.dataset.stand_in_for is not None,
-        versions=versions(),
-        commit=commit(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def raw_by_trial(scores: Scores, known: list[str], trials: list[tuple[int, int]]) -> ScoresByTrial:

@@ -21,7 +21,8 @@ def test_principal_coordinates_are_those_of_an_eigendecomposition() -> None:
     rows = maps.permute(0, 2, 3, 1).reshape(6, PLACES).double()
     centred = rows - rows.mean(0)
     values, vectors = torch.linalg.eigh(centred @ centred.T)
-    expected = vectors[:, -3:].flip(1) * 5**0.5  # coordinates of the maps themselves, at variance 1
+    kept = values[-3:].flip(0)
+    expected = vectors[:, -3:].flip(1) * (5 * kept / kept[0]).sqrt()  # of the maps themselves; the first at variance 1
     with torch.no_grad():
         found = encoder(maps)
     assert (values > -1e-6).all()

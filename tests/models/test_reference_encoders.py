@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from nap2.models.reference_encoders import pca_encoder, random_encoder
+from nap2.models.linear_encoder import LinearEncoder
+from nap2.models.random_encoder import random_encoder
 from nap2.seeding import forked_random_state
 
 FILLED = 400
@@ -21,13 +22,13 @@ def test_pca_agrees_with_numpy_up_to_one_scale() -> None:
     rows = maps.double().flatten(1).numpy()
     left, deviations, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     expected = np.abs(left[:, :8] * deviations[:8]) / (deviations[0] / np.sqrt(8))
-    found = pca_encoder(maps)(maps).detach().double().numpy()
+    found = LinearEncoder.from_pca(maps)(maps).detach().double().numpy()
     np.testing.assert_allclose(np.abs(found), expected, atol=2e-5)
 
 
 def test_pca_keeps_distances_and_scales_the_first_component_to_one() -> None:
     maps, new = some_maps(9), some_maps(4, seed=1)
-    encoder = pca_encoder(maps)
+    encoder = LinearEncoder.from_pca(maps)
     with torch.no_grad():
         inside, outside = encoder(maps), encoder(new)
     torch.testing.assert_close(inside.var(0)[0], torch.tensor(1.0), rtol=1e-4, atol=0)
@@ -41,15 +42,15 @@ def test_pca_keeps_distances_and_scales_the_first_component_to_one() -> None:
 def test_pca_depends_on_nothing_but_the_maps_whatever_their_order() -> None:
     maps = some_maps(9)
     with torch.no_grad():
-        first, second = pca_encoder(maps)(maps), pca_encoder(maps.flip(0))(maps)
+        first, second = LinearEncoder.from_pca(maps)(maps), LinearEncoder.from_pca(maps.flip(0))(maps)
     torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-4)
 
 
 def test_pca_has_at_most_the_size_asked_for_and_gives_zero_where_nothing_varies() -> None:
     maps = some_maps(9)
-    assert pca_encoder(maps, size=5).size == 5
+    assert LinearEncoder.from_pca(maps, size=5).size == 5
     twice = torch.cat([maps[:2], maps[:2]])  # two different maps: one component
-    found = pca_encoder(twice)(maps).detach()
+    found = LinearEncoder.from_pca(twice)(maps).detach()
     assert (found[:, 1:] == 0).all()
     assert (found[:, 0] != 0).any()
 

@@ -139,3 +139,21 @@ def test_state_can_be_copied_before_the_first_fit():
     assert deepcopy(callback).state_dict() == {}
     with pytest.raises(NetworkError, match="the trainer has not started"):
         callback.trajectory()
+
+
+def test_a_compiled_network_inside_a_module_is_recorded_as_the_plain_one():
+    recorded = []
+    for wrap in (lambda net: net, lambda net: torch.compile(net, backend="eager"), nn.DataParallel):
+        module, callback = OwnModule(), RecorderCallback(every=6)
+        module.net = wrap(module.net)
+        quiet(callbacks=[callback]).fit(module, loader())
+        recorded.append(callback.trajectory())
+    assert all(trajectory.layer_names == ("net.0", "net.2") for trajectory in recorded)
+    assert all(torch.equal(trajectory.values, recorded[0].values) for trajectory in recorded)
+
+
+def test_mixed_precision_is_recorded_at_the_scale_of_the_plain_run():
+    plain, mixed = RecorderCallback(every=6), RecorderCallback(every=6)
+    quiet(callbacks=[plain]).fit(OwnModule(), loader())
+    quiet(callbacks=[mixed], precision="bf16-mixed").fit(OwnModule(), loader())
+    torch.testing.assert_close(mixed.trajectory().values, plain.trajectory().values, rtol=0.2, atol=0.05)
