@@ -39,7 +39,7 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
     Raises:
         CheckpointError: if the spec has no kind, or is not JSON.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
     if "kind" not in spec:
@@ -52,7 +52,7 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
         for name, state in tensors.items():
             # Clones, as safetensors refuses tensors that share memory.
             plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in state.items()}
-            save_file(plain, staged / f"{name}.safetensors")
+            (staged / f"{name}.safetensors").write_bytes(save(plain))  # `save_file` would hide it from other users
             components[name] = {"sha256": _sha256(staged / f"{name}.safetensors"), "tensors": _table(plain)}
         content = {**spec, "format_version": FORMAT_VERSION, "components": components}
         (staged / "spec.json").write_text(_json(content, folder))
