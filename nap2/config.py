@@ -255,7 +255,8 @@ def check(config: Config) -> None:
         raise ConfigError(f"release.mantissa_bits={config.release.mantissa_bits} is not 1 to 23, float32's mantissa.")
     _check_at_least("split.trials", config.split.trials, 1)
     _check_at_least("split.val_size", config.split.val_size, 1)
-    _check_at_least("split.test_size", config.split.test_size, 2)
+    if config.split.test_size != 0:  # 0: nothing is held back, for the predictor that is shipped
+        _check_at_least("split.test_size", config.split.test_size, 2)
     if not 1 <= config.snapshot.num_snapshots <= MAX_SNAPSHOTS:
         raise ConfigError(
             f"snapshot.num_snapshots={config.snapshot.num_snapshots} cannot be kept; use 1 to {MAX_SNAPSHOTS}."

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nap2.evaluation.aggregate import Aggregate
-from nap2.evaluation.metrics import TAU
+from nap2.evaluation.differences import Difference
 from nap2.evaluation.published import PublishedFigure
-from nap2.evaluation.tables import to_markdown
-from nap2.evaluation.views import figure, method_label, published_table
-
-METHODS_OF_OURS = ("nap2", "nap2_plus")
-"""First words of the names that rows give to our methods; an encoder may follow in brackets."""
+from nap2.evaluation.tables import Table, to_markdown
+from nap2.evaluation.verdict import verdict
+from nap2.evaluation.views import budget_table, difference_table, published_table
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,8 @@ class CardFacts:
         num_candidates: stored candidates, labelled or not.
         num_labelled: of them with a known accuracy.
         pool: how rows name what the encoders were fitted on.
-        protocol: how the figures were measured, in one sentence.
+        method: how rows name this predictor.
+        protocol: how the figures were measured, Markdown.
         terms: what the licences of the images mean for the weights.
     """
 
@@ -31,6 +30,7 @@ class CardFacts:
     num_candidates: int
     num_labelled: int
     pool: str
+    method: str
     protocol: str
     terms: str
 
@@ -39,7 +39,7 @@ def card(
     spec: Mapping[str, Any],
     facts: CardFacts,
     found: Sequence[Aggregate],
-    tables: str,
+    compared: Sequence[Difference] = (),
     published: Sequence[PublishedFigure] = (),
 ) -> str:
     """Markdown of the whole card.
@@ -48,7 +48,7 @@ def card(
         spec: of the checkpoint.
         facts: see `CardFacts`.
         found: every aggregate of its evaluation.
-        tables: the evaluation's own tables, Markdown.
+        compared: the paired differences of the same evaluation.
         published: the paper's figures; those of the same method, datasets and snapshots are set beside ours.
     """
     setting = spec["setting"]
@@ -62,8 +62,8 @@ def card(
         _fitted_on(spec, facts),
         "## How well it ranks",
         facts.protocol,
-        verdict(found, budget),
-        tables.strip(),
+        verdict(found, budget, compared, (facts.method, facts.method.replace("nap2", "nap2_plus", 1))),
+        *(to_markdown(table).strip() for table in _tables(found, compared)),
     ]
     if published:
         beside = published_table(found, published)
@@ -71,27 +71,15 @@ def card(
     return "\n\n".join([*parts, "## Limits", _limits(spec), "## Terms", facts.terms]) + "\n"
 
 
+def _tables(found: Sequence[Aggregate], compared: Sequence[Difference]) -> list[Table]:
+    """What was measured at the largest train size, every method and encoder; differences where some were tested."""
+    largest = max((a.row.train_size for a in found), default=0)
+    shown = [a for a in found if a.row.train_size in (0, largest)]
+    tables = [budget_table(shown, "kendall_tau"), budget_table(shown, "spearman_rho")]
+    return [*tables, difference_table(compared)] if compared else tables
+
+
 NO_MATCH = "No published figure is of the same method, datasets and number of snapshots."
-
-
-def verdict(found: Sequence[Aggregate], budget: int) -> str:
-    """Whether each method of ours earns its keep at a budget: its τ beside the best reference that costs no more."""
-    taus = [a for a in found if a.row.metric == TAU.name and a.mean is not None and a.row.query_batches <= budget]
-    largest = max((a.row.train_size for a in taus), default=0)
-    taus = [a for a in taus if a.row.train_size in (0, largest)]
-    ours = [a for a in taus if _is_ours(a) and a.row.query_batches == budget]
-    others = [a for a in taus if not _is_ours(a)]
-    if not ours:
-        return f"Nothing of ours was evaluated at {budget} mini-batches."
-    if not others:
-        return " ".join(f"{method_label(a)} reaches τ {figure(a)} after {budget} mini-batches." for a in ours)
-    best = max(others, key=lambda a: a.mean or 0.0)
-    free = " and needs no training of the candidate" if best.row.query_batches == 0 else ""
-    sentences = [f"After {budget} mini-batches the best reference is {method_label(best)}, τ {figure(best)}{free}."]
-    for a in ours:
-        word = "is ahead of" if (a.mean or 0.0) > (best.mean or 0.0) else "does not reach"
-        sentences.append(f"{method_label(a)}, τ {figure(a)}, {word} it.")
-    return " ".join([*sentences, "Whether a difference is more than chance: see the paired differences below."])
 
 
 def index_table(specs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -102,10 +90,6 @@ def index_table(specs: Mapping[str, Mapping[str, Any]]) -> str:
         cells = (f"[{name}]({name}/card.md)", setting["space"], setting["dataset"], _budgets(spec))
         lines.append(f"| {' | '.join(cells)} | {spec['train_size']} | {spec.get('revision', 1)} |")
     return "\n".join(lines)
-
-
-def _is_ours(found: Aggregate) -> bool:
-    return found.row.method.split(" ")[0] in METHODS_OF_OURS
 
 
 def _budgets(spec: Mapping[str, Any]) -> str:
@@ -120,13 +104,17 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"- images: {setting['dataset']}{stand_in}",
         f"- recipe: {setting['recipe']['name']}, skeleton {_plain(setting['skeleton'])}",
         f"- candidates with snapshots: {facts.num_candidates}, of which {facts.num_labelled} have a known accuracy; "
-        f"{spec['train_size']} of these the predictor was fitted on",
+        f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
         f"- encoders fitted on: {facts.pool}",
         f"- labels: {'published' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
         f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
     ]
     return "\n".join(lines)
+
+
+def _stopping(spec: Mapping[str, Any]) -> str:
+    return f", {spec['num_val']} more chose when its training stopped" if "num_val" in spec else ""
 
 
 def _limits(spec: Mapping[str, Any]) -> str:

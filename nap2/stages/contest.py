@@ -57,6 +57,11 @@ def contest_of(config: Config) -> Contest:
         return _transfer(config, store, config.evaluate.source)
     pools = load_pools(config, store)
     tested = sorted({arch for pool in pools for arch in pool.test}) if config.split.folds else pools[0].test
+    if not tested:
+        raise EvaluationError(
+            f"split.test_size={config.split.test_size} holds no candidate back, so nothing can judge what was fitted; "
+            "evaluate by cross-validation (split.folds=5) or with a test set."
+        )
     first, results = pools[0], RunFolder.of(config).results
     return Contest(config, config.dataset.name, store, store, pools, first.ids, tested, first.accuracy, results)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from nap2.config import Config
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.bootstrap import seed_agreement
-from nap2.evaluation.differences import differences
+from nap2.evaluation.difference_log import append_differences
+from nap2.evaluation.differences import Difference, differences
 from nap2.evaluation.exam import Exam, Predictions
 from nap2.evaluation.plots import budget_plot
 from nap2.evaluation.pooling import pooled
@@ -25,6 +27,7 @@ from nap2.stages.contenders import (
     curve_predictions,
     curves_of,
     graph_predictions,
+    method_name,
     nap2_predictions,
     query_seconds,
     size_predictions,
@@ -49,7 +52,8 @@ def run(config: Config) -> int:
         append_rows(folder / "rows.jsonl", rows)
         found = aggregate(rows)
         last = methods[0].query_batches[-1:]
-        compared = differences(methods[1:], methods[0], exam, last, rounds=config.evaluate.bootstrap, seed=config.seed)
+        compared = compare(config, methods, exam)
+        append_differences(folder / "differences.jsonl", compared, size, exam.commit)
         tables += [
             budget_table(found, "spearman_rho"),
             difference_table(compared),
@@ -89,6 +93,15 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
             *proxy_predictions(config, tested),
         ]
     return methods
+
+
+def compare(config: Config, methods: list[Predictions], exam: Exam) -> list[Difference]:
+    """All methods against the judged one at its largest budget; where that is NAP2+, references against NAP2 too."""
+    first, last = methods[0], methods[0].query_batches[-1:]
+    held = partial(differences, exam=exam, query_batches=last, rounds=config.evaluate.bootstrap, seed=config.seed)
+    found = held(methods[1:], first)
+    own = next(place for place, one in enumerate(methods) if one.method == method_name(config))
+    return found + (held(methods[own + 1 :], methods[own]) if own else [])
 
 
 def exam_of(config: Config, contest: Contest) -> Exam:

@@ -48,7 +48,7 @@ def run(config: Config) -> int:
             for split in pool.splits:
                 train_one(config, pool, split, size, embeddings)
     if config.split.folds:
-        say("no checkpoint to load: the folds have a predictor each; fit one on a fixed split (split.folds=0)")
+        say("each fold has its own; the predictor to publish is fitted on all: split.folds=0 split.test_size=0")
     else:
         release(config, pools[0], max(sizes), store)
     return 0
@@ -130,6 +130,9 @@ def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> Non
         "every": config.snapshot.every,
         "setting": pool_setting(config),
         "train_size": size,
+        "num_val": len(pool.splits[0].val),
+        "num_test": len(pool.test),
+        "fitted_on": sorted({*pool.splits[0].pool, *pool.splits[0].val}),
         "labels": config.labels,
         "stand_in_for": config.dataset.stand_in_for,
         "cae_pool": pool_name(config, pool),

@@ -1,5 +1,6 @@
 """stage=publish: put a trained predictor under a name into the folder of released checkpoints, with its card."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,15 @@ from nap2.config import Config
 from nap2.errors import CheckpointError, EvaluationError
 from nap2.evaluation.aggregate import aggregate
 from nap2.evaluation.card import CardFacts, card, index_table
+from nap2.evaluation.card_protocol import FoldFacts, fold_protocol, holdout_protocol
+from nap2.evaluation.difference_log import read_differences
 from nap2.evaluation.rows import read_rows
+from nap2.stages.cae_stage import pool_setting
 from nap2.stages.console import say
+from nap2.stages.contenders import method_name
 from nap2.stages.published_figures import published_figures
 from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import index_rows, labels_of, open_store
+from nap2.stages.splits import Pool, index_rows, labels_of, load_pools, open_store, train_sizes
 
 MOST_REVISIONS = 3
 """First release and two replacements: whoever cites a predictor must be able to rely on it."""
@@ -22,12 +27,21 @@ BEGIN, END = "<!-- index: written by stage=publish -->", "<!-- end of index -->"
 
 
 def run(config: Config) -> int:
-    """Write `<paths.checkpoints>/<publish.name>/` and the index beside it; a second identical call changes nothing."""
-    folder = RunFolder.of(config)
-    spec, tensors = load_checkpoint(folder.checkpoint, "predictor")
-    table = folder.results / "table.md"
-    if not table.is_file():
-        raise EvaluationError(f"No evaluation at {folder.results}; run stage=evaluate first: a card shows its figures.")
+    """Write `<paths.checkpoints>/<publish.name>/` and the index beside it; a second identical call changes nothing.
+
+    With `split.folds` the figures are those of the cross-validation, and the predictor is the one that was fitted on
+    every labelled candidate (`split.test_size=0`) beside it.
+    """
+    results, shipped = RunFolder.of(config).results, RunFolder.of(shipped_config(config)).checkpoint
+    if not (results / "rows.jsonl").is_file():
+        raise EvaluationError(f"No evaluation at {results}; run stage=evaluate first: a card shows its figures.")
+    if config.split.folds and not (shipped / "spec.json").is_file():
+        raise CheckpointError(
+            f"No predictor of all labelled candidates at {shipped}; run stage=cae, embed and predictor with "
+            "split.folds=0 split.test_size=0 first: it is what a cross-validation speaks for."
+        )
+    spec, tensors = load_checkpoint(shipped, "predictor")
+    _check_same(config, spec, shipped)
     target = Path(config.paths.checkpoints) / config.publish.name
     before = _released(target)
     revision = 1 if before is None else int(before.get("revision", 1)) + 1
@@ -38,8 +52,9 @@ def run(config: Config) -> int:
             f"{target} was replaced {MOST_REVISIONS - 1} times already; release under another publish.name."
         )
     published = published_figures(config)
-    found = aggregate(read_rows(folder.results / "rows.jsonl"))
-    text = card(spec, _facts(config, spec), found, table.read_text(), published)
+    found = aggregate(read_rows(results / "rows.jsonl"))
+    compared = read_differences(results / "differences.jsonl", max(a.row.train_size for a in found))
+    text = card(spec, _facts(config, spec), found, compared, published)
     spec = {key: value for key, value in spec.items() if key not in ("components", "format_version")}
     save_checkpoint(target, tensors, {**spec, "name": config.publish.name, "revision": revision}, text)
     write_index(Path(config.paths.checkpoints))
@@ -63,17 +78,54 @@ def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
         num_candidates=len(rows),
         num_labelled=len(labels_of(config, rows)),
         pool=str(spec["cae_pool"]),
-        protocol=_protocol(config),
+        method=method_name(config),
+        protocol=_protocol(config, spec),
         terms=TERMS,
     )
 
 
-def _protocol(config: Config) -> str:
+def shipped_config(config: Config) -> Config:
+    """The config of the predictor that is shipped: of the fixed split, or beside folds the one without a test set."""
+    if not config.split.folds:
+        return config
+    return replace(config, split=replace(config.split, folds=0, redraw=False, test_size=0))
+
+
+def _protocol(config: Config, spec: dict[str, Any]) -> str:
     split = config.split
-    return (
-        f"Split flavour `{split.flavour}`, seed {split.seed}, {split.trials} trials; the tables name sizes, "
-        f"budgets and test candidates. † marks a stand-in."
+    if not split.folds:
+        return holdout_protocol(split.flavour, split.seed, split.trials)
+    facts = fold_facts(config, load_pools(config, open_store(config)))
+    return fold_protocol(facts, spec["train_size"], spec["num_val"], len(spec["heads"]))
+
+
+def fold_facts(config: Config, pools: list[Pool]) -> FoldFacts:
+    """What the saved folds say of a cross-validation, at its largest train size."""
+    size, split = max(train_sizes(config, pools)), config.split
+    return FoldFacts(
+        num_folds=split.folds,
+        redraw=split.redraw,
+        repeats=split.trials,
+        flavour=split.flavour,
+        num_tested=len({arch for pool in pools for arch in pool.test}),
+        train_size=size,
+        pool_sizes=[len(pool.splits[0].pool) for pool in pools],
+        num_val=len(pools[0].splits[0].val),
     )
+
+
+def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
+    """Refuse a predictor of another setting, interval or kind of label than that of the figures."""
+    asked = {
+        "setting": pool_setting(config),
+        "num_snapshots": config.snapshot.num_snapshots,
+        "labels": config.labels,
+        "stand_in_for": config.dataset.stand_in_for,
+    }
+    if other := [name for name, value in asked.items() if spec.get(name) != value]:
+        raise CheckpointError(
+            f"{folder} was fitted with another {' and '.join(other)} than this config; publish it with its own."
+        )
 
 
 def _released(target: Path) -> dict[str, Any] | None:

@@ -22,11 +22,13 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
-        """The folder of this config's split and encoder; a cross-validation lies beside the fixed split."""
+        """The folder of this config's split and encoder; folds, and a split without a test set, have their own."""
         options = config.split
         name = options.flavour
         if options.folds:
             name += f"-{options.folds}fold" + ("-redrawn" if options.redraw else "")
+        elif not options.test_size:
+            name += "-whole"
         return cls(Path(config.paths.runs) / name, config.model.get("encoder", "cae"))
 
     def fold(self, fold: int, trial: int | None = None) -> "RunFolder":

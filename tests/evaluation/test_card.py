@@ -2,8 +2,10 @@ import dataclasses
 
 from fakes_evaluation import EXAM, NAP2, PARAMS, RHO, TAU, WEAK, aggregates, predictions
 
-from nap2.evaluation.card import NO_MATCH, CardFacts, card, index_table, verdict
+from nap2.evaluation.card import NO_MATCH, CardFacts, card, index_table
+from nap2.evaluation.differences import differences
 from nap2.evaluation.published import PublishedFigure
+from nap2.evaluation.verdict import verdict
 
 SPEC = {
     "kind": "predictor",
@@ -21,7 +23,7 @@ SPEC = {
         "recipe": {"name": "nasbench201", "optimizer": "sgd", "batch_size": 256, "lr": 0.1},
     },
 }
-FACTS = CardFacts("some-name", 80, 64, "pool/functional", "Ten trials.", "Terms.")
+FACTS = CardFacts("some-name", 80, 64, "pool/functional", "nap2", "Ten trials.", "Terms.")
 
 
 def test_the_verdict_names_the_best_reference_that_costs_no_more_and_says_who_wins():
@@ -52,13 +54,17 @@ def test_without_ours_the_verdict_says_so():
 
 
 def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candidate():
-    text = card(SPEC, FACTS, aggregates(NAP2, WEAK), "**a table**")
+    compared = differences([NAP2, WEAK], NAP2, EXAM, [200], rounds=50)
+    text = card({**SPEC, "num_val": 8}, FACTS, aggregates(NAP2, WEAK), compared)
     for needed in (
         "some-name",
         "80, of which 64",
         "pool/functional",
         "Ten trials.",
-        "**a table**",
+        "700 of these each head was fitted on, 8 more chose when",
+        "Kendall τ by mini-batches seen",
+        "Spearman ρ by mini-batches seen",
+        "Differences in Kendall τ, paired over the test candidates",
         "## Limits",
         "Terms.",
     ):
@@ -69,10 +75,10 @@ def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candi
 def test_a_stand_in_is_named_and_published_figures_stand_beside():
     spec = {**SPEC, "stand_in_for": "imagenet16-120"}
     figure = PublishedFigure("4", "kendall_tau", "NAP2", "cifar10", "cifar10", 0.757, None, 2, None, None)
-    text = card(spec, FACTS, aggregates(NAP2), "", [figure])
+    text = card(spec, FACTS, aggregates(NAP2), (), [figure])
     assert "a stand-in for imagenet16-120" in text
     assert "0.757" in text
-    assert NO_MATCH in card(spec, FACTS, aggregates(NAP2), "", [dataclasses.replace(figure, snapshots=9)])
+    assert NO_MATCH in card(spec, FACTS, aggregates(NAP2), (), [dataclasses.replace(figure, snapshots=9)])
 
 
 def test_the_index_lists_every_predictor_by_name():

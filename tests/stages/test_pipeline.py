@@ -210,11 +210,46 @@ def test_a_predictor_is_released_under_a_name_with_a_card_and_twice_changes_noth
 
 @pytest.mark.slow
 def test_nothing_is_released_without_its_evaluation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = here / "runs/digits/functional/results/table.md"
-    table.rename(table.with_suffix(".away"))
-    try:
-        assert train.main(["stage=publish", *TINY, "paths.checkpoints=elsewhere"]) == 2
-    finally:
-        table.with_suffix(".away").rename(table)
-    assert "run stage=evaluate first" in capsys.readouterr().err
+    results = here / "runs/digits/functional/results"
+    for name, advice in (("rows.jsonl", "run stage=evaluate first"), ("differences.jsonl", "stage=evaluate once more")):
+        (results / name).rename(results / "away")
+        try:
+            assert train.main(["stage=publish", *TINY, "paths.checkpoints=elsewhere"]) == 2
+        finally:
+            (results / "away").rename(results / name)
+        assert advice in capsys.readouterr().err
     assert not (here / "elsewhere").exists()
+
+
+@pytest.mark.slow
+def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_folds(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = [*TINY, "split.folds=3", "split.train_sizes=[0]", "model.encoder=pca"]
+    whole = [*TINY, "split.test_size=0", "split.train_sizes=[0]", "model.encoder=pca"]
+    call = ["stage=publish", *folds, "publish.name=folded", "paths.checkpoints=released"]
+    for stage in ("cae", "embed", "predictor", "evaluate"):
+        assert train.main([f"stage={stage}", *folds]) == 0
+    assert train.main(call) == 2
+    assert "split.folds=0 split.test_size=0 first" in capsys.readouterr().err
+    for stage in ("cae", "embed", "predictor"):
+        assert train.main([f"stage={stage}", *whole]) == 0
+    assert train.main(["stage=evaluate", *whole]) == 2
+    assert "holds no candidate back" in capsys.readouterr().err
+    assert train.main(call) == 0
+    text = (here / "released/folded/card.md").read_text()
+    predictor = Predictor.from_pretrained(here / "released/folded")
+    spec, trial = predictor.spec, Split.load(here / "runs/digits/functional-whole/splits/trial-0.json")
+    assert (len(predictor.heads["both"]), spec["num_test"], spec["num_val"]) == (2, 0, 2)
+    assert spec["train_size"] == len(trial.train) == len(trial.pool)
+    assert set(spec["fitted_on"]) == {*trial.pool, *trial.val}
+    for needed in (
+        "they judge the procedure, not this very file",
+        "all 12 labelled candidates, each once per repeat, dealt to 3 folds",
+        "3-fold cross-validation",
+        "Differences in Kendall τ, paired over the test candidates",
+        "earn",
+    ):
+        assert needed in text
+    assert train.main([*call, "snapshot.num_snapshots=1"]) == 2
+    assert "was fitted with another num_snapshots than this config" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+"""The sentence for which a card exists: it follows the test of the difference, and not the two means."""
+
+import pytest
+from fakes_evaluation import EXAM, NAP2, PARAMS, WEAK, aggregates, predictions
+
+from nap2.evaluation.differences import differences
+from nap2.evaluation.verdict import verdict
+
+SLIGHTLY_WORSE = predictions("graph", [0.11], trials=3, query_batches=(0,), snapshots=(0,))
+FAR_BETTER = predictions("oracle", [0.0001], trials=1, query_batches=(0,), snapshots=(0,))
+
+
+def said(*others) -> str:
+    compared = differences(others, NAP2, EXAM, [200], rounds=200)
+    return verdict(aggregates(NAP2, *others), 200, compared)
+
+
+def test_far_ahead_of_every_reference_it_earns_its_keep():
+    assert said(WEAK).endswith("**it earns its keep**.")
+    assert "by +0." in said(WEAK)
+
+
+def test_behind_a_reference_that_costs_nothing_it_does_not():
+    text = said(WEAK, FAR_BETTER)
+    assert "best reference is oracle" in text
+    assert "by -0." in text
+    assert text.endswith("**it does not earn its keep here: use the reference**.")
+
+
+def test_a_difference_within_chance_is_called_none_whoever_is_ahead():
+    text = said(SLIGHTLY_WORSE)
+    assert text.endswith("**so it has not shown that it earns its keep**.")
+
+
+def test_a_difference_at_another_budget_or_to_another_method_is_not_taken_for_it():
+    elsewhere = differences([WEAK], NAP2, EXAM, [100], rounds=50)
+    assert "was not tested" in verdict(aggregates(NAP2, WEAK), 200, elsewhere)
+    of_other = differences([PARAMS], NAP2, EXAM, [200], rounds=50)
+    assert "was not tested" in verdict(aggregates(NAP2, WEAK), 200, of_other)
+
+
+def test_parts_that_see_no_gradients_are_references_and_parts_that_do_are_ours():
+    part = predictions("nap2_plus: size alone", [0.2, 0.1], trials=1)
+    own_part = predictions("nap2_plus: dynamics alone", [0.2, 0.001], trials=1, encoder="cae")
+    text = verdict(aggregates(NAP2, part, own_part), 200, judged=["nap2"])
+    assert "best reference is nap2_plus: size alone" in text
+    assert "dynamics alone" not in text
+
+
+@pytest.mark.parametrize("judged", [["nap2"], None])
+def test_who_is_judged_can_be_named(judged):
+    other = predictions("nap2 (pca encoder)", [0.5, 0.5], encoder="pca")
+    assert ("pca" in verdict(aggregates(NAP2, other, WEAK), 200, judged=judged)) == (judged is None)
