@@ -80,7 +80,10 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         assert sentence in said
 
 
-def test_predictors_are_listed_with_where_they_are(released: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictors_are_listed_with_where_they_are(
+    released: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path / "nothing")  # those that this checkout releases
     assert main(["list"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("tiny  nasbench201 on digits, 2 heads, reads 2 to 6 mini-batches  ")
