@@ -82,7 +82,8 @@ def _sweep(arguments: list[str]) -> int:
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
-    from nap2.config import Config, check
+    from nap2.config import Config
+    from nap2.config_checks import check
 
     @hydra.main(config_path="conf", config_name="config", version_base="1.3")
     def job(tree: DictConfig) -> int:

@@ -1,4 +1,4 @@
-"""The schema of the composed config, and the checks that need more than one value.
+"""The schema of the composed config; `nap2/config_checks.py` refuses values that fit the schema and make no sense.
 
 `conf/` holds the values and their sources; these dataclasses hold names and types. A composed config becomes one
 `Config` before any work starts, so that a stage never meets a wrong key, a wrong type, or two settings that clash.
@@ -9,12 +9,6 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
-
-from nap2.errors import ConfigError, UnknownNameError
-from nap2.schema import MAX_SNAPSHOTS, MODALITIES
-
-FLAVOURS = ("paper", "isomorphic", "functional")
-LABELS = ("truth", "measured")
 
 
 @dataclass
@@ -226,49 +220,3 @@ class Config:
 
 
 ConfigStore.instance().store(name="nap2_schema", node=Config)
-
-
-def _check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UnknownNameError(kind, value, known)
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ConfigError(f"{name}={value} is too small; use at least {least}.")
-
-
-def check(config: Config) -> None:
-    """Refuse values that no stage can work with.
-
-    Raises:
-        ConfigError, UnknownNameError: in one line, before any work.
-    """
-    _check_choice("modality (cae.modality)", config.cae.modality, ("both", *MODALITIES))
-    _check_choice("modality (predictor.modality)", config.predictor.modality, ("both", *MODALITIES))
-    _check_choice("split flavour (split.flavour)", config.split.flavour, FLAVOURS)
-    _check_choice("label source (labels)", config.labels, LABELS)
-    _check_at_least("workers", config.workers, 1)
-    _check_at_least("snapshot.every", config.snapshot.every, 1)
-    _check_at_least("release.at_most", config.release.at_most, 1)
-    if not 1 <= config.release.mantissa_bits <= 23:
-        raise ConfigError(f"release.mantissa_bits={config.release.mantissa_bits} is not 1 to 23, float32's mantissa.")
-    _check_at_least("split.trials", config.split.trials, 1)
-    _check_at_least("split.val_size", config.split.val_size, 1)
-    if config.split.test_size != 0:  # 0: nothing is held back, for the predictor that is shipped
-        _check_at_least("split.test_size", config.split.test_size, 2)
-    if not 1 <= config.snapshot.num_snapshots <= MAX_SNAPSHOTS:
-        raise ConfigError(
-            f"snapshot.num_snapshots={config.snapshot.num_snapshots} cannot be kept; use 1 to {MAX_SNAPSHOTS}."
-        )
-    if not config.split.train_sizes or any(size < 2 and size != 0 for size in config.split.train_sizes):
-        raise ConfigError(
-            f"split.train_sizes={config.split.train_sizes} needs sizes of at least 2 architectures (0: the whole pool)."
-        )
-    if config.split.folds < 0 or config.split.folds == 1:
-        raise ConfigError(f"split.folds={config.split.folds} is no cross-validation; use 0 (a fixed test set) or 2 on.")
-    if config.space.skeleton.get("num_classes") != config.dataset.num_classes:
-        raise ConfigError(
-            f"space.skeleton.num_classes={config.space.skeleton.get('num_classes')} clashes with "
-            f"dataset.num_classes={config.dataset.num_classes}; leave the first at ${{dataset.num_classes}}."
-        )

@@ -15,7 +15,7 @@ RANKS = (
     {"training", "feature_maps", "models", "baselines"},
     {"evaluation", "checkpoint"},
     {"inference"},
-    {"config", "stages", "__main__"},
+    {"config", "config_checks", "stages", "__main__"},
 )
 SAME_RANK_BY_FILE = {  # a decided exception each, explained in the file's docstring
     "nap2/models/encode.py": {"feature_maps"},

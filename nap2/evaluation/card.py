@@ -8,7 +8,7 @@ from nap2.evaluation.aggregate import Aggregate
 from nap2.evaluation.differences import Difference
 from nap2.evaluation.published import PublishedFigure
 from nap2.evaluation.tables import Table, to_markdown
-from nap2.evaluation.verdict import verdict
+from nap2.evaluation.verdict import EXTENSION, verdict
 from nap2.evaluation.views import budget_table, difference_table, published_table
 
 
@@ -62,7 +62,7 @@ def card(
         _fitted_on(spec, facts),
         "## How well it ranks",
         facts.protocol,
-        verdict(found, budget, compared, (facts.method, facts.method.replace("nap2", "nap2_plus", 1))),
+        verdict(found, budget, compared, (facts.method, EXTENSION)),
         *(to_markdown(table).strip() for table in _tables(found, compared)),
     ]
     if published:

@@ -10,7 +10,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nap2.config import Config, check
+from nap2.config import Config
+from nap2.config_checks import check
 from nap2.errors import ConfigError, UnknownNameError
 from nap2.stages import STAGES
 

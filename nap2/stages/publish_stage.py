@@ -95,7 +95,13 @@ def _protocol(config: Config, spec: dict[str, Any]) -> str:
     split = config.split
     if not split.folds:
         return holdout_protocol(split.flavour, split.seed, split.trials)
-    facts = fold_facts(config, load_pools(config, open_store(config)))
+    pools = load_pools(config, open_store(config))
+    if {arch for pool in pools for arch in pool.test} != set(spec["fitted_on"]):
+        raise CheckpointError(
+            f"The folds test other candidates than the {len(spec['fitted_on'])} that this predictor was fitted on: the "
+            "store has grown in between; run the stages of both once more under another name."
+        )
+    facts = fold_facts(config, pools)
     return fold_protocol(facts, spec["train_size"], spec["num_val"], len(spec["heads"]))
 
 

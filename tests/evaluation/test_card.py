@@ -85,3 +85,11 @@ def test_the_index_lists_every_predictor_by_name():
     lines = index_table({"b": SPEC, "a": {**SPEC, "num_snapshots": 1, "revision": 3}}).splitlines()
     assert lines[2].startswith("| [a](a/card.md) | nasbench201 | cifar10 | 100 | 700 | 3 |")
     assert lines[3].startswith("| [b](b/card.md) | nasbench201 | cifar10 | 100 to 200 | 700 | 1 |")
+
+
+def test_the_extension_is_judged_with_every_encoder():
+    own = predictions("nap2 (pca encoder)", [0.2, 0.1], encoder="pca")
+    extension = predictions("nap2_plus", [0.2, 0.1], encoder="pca")
+    text = card(SPEC, dataclasses.replace(FACTS, method=own.method), aggregates(own, extension, WEAK))
+    assert "nap2_plus, τ" in text
+    assert "nap2 (pca encoder), τ" in text

@@ -1,6 +1,7 @@
 """The whole pipeline on a handful of candidates: it ends with a table, goes on, and refuses nonsense."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -253,3 +254,8 @@ def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_fo
         assert needed in text
     assert train.main([*call, "snapshot.num_snapshots=1"]) == 2
     assert "was fitted with another num_snapshots than this config" in capsys.readouterr().err
+    written = here / "runs/digits/functional-whole/checkpoint-pca/spec.json"
+    content = json.loads(written.read_text())
+    written.write_text(json.dumps({**content, "fitted_on": content["fitted_on"][1:]}))
+    assert train.main(call) == 2
+    assert "The folds test other candidates than the 11 that this predictor was fitted on" in capsys.readouterr().err
