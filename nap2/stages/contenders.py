@@ -53,7 +53,12 @@ def budgets_of(config: Config) -> Budgets:
 
 def method_name(config: Config) -> str:
     """How rows name NAP2 with the config's encoder; the bare name is the faithful one."""
-    return "nap2" if config.model["encoder"] == "cae" else f"nap2 ({config.model['encoder']} encoder)"
+    return method_with(config.model["encoder"])
+
+
+def method_with(encoder: str) -> str:
+    """The same with an encoder of some kind."""
+    return "nap2" if encoder == "cae" else f"nap2 ({encoder} encoder)"
 
 
 @torch.no_grad()

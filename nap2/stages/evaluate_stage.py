@@ -27,16 +27,18 @@ from nap2.stages.contenders import (
     curve_predictions,
     curves_of,
     graph_predictions,
-    method_name,
     nap2_predictions,
     query_seconds,
     size_predictions,
 )
-from nap2.stages.contest import Contest, contest_of
+from nap2.stages.contest import Contest, contest_within
 from nap2.stages.exam_on import exam_on
 from nap2.stages.fusion_contenders import fused_predictions, read_all
 from nap2.stages.proxy_contenders import proxy_predictions
-from nap2.stages.splits import Pool, protocol_of, train_sizes
+from nap2.stages.released_contender import released_predictions
+from nap2.stages.sources import source_of
+from nap2.stages.splits import Pool, open_store, protocol_of
+from nap2.stages.transfer import contest_with_checkpoint, contest_with_run
 
 
 def run(config: Config) -> int:
@@ -46,7 +48,7 @@ def run(config: Config) -> int:
     tables: list[Table] = []
     plots: list[Path] = []
     summary: list[str] = []
-    for size in train_sizes(contest.fitted, contest.pools):
+    for size in contest.sizes:
         methods = contenders(config, contest, size)
         rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
         append_rows(folder / "rows.jsonl", rows)
@@ -68,18 +70,36 @@ def run(config: Config) -> int:
     return 0
 
 
+def contest_of(config: Config) -> Contest:
+    """The contest that a config asks for: within its store, or with what `evaluate.source` names.
+
+    Raises:
+        ConfigError, EvaluationError, StoreError, CheckpointError: in one line, for what is missing or does not fit.
+    """
+    store = open_store(config)
+    if not config.evaluate.source:
+        return contest_within(config, store)
+    source = source_of(config, config.evaluate.source)
+    if isinstance(source, Path):
+        return contest_with_checkpoint(config, store, source)
+    return contest_with_run(config, store, source)
+
+
 def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]:
     """Every method of the table, the judged one first (NAP2, or NAP2+ with its parts), fitted pool by pool."""
     pools, tested, fitted = contest.pools, contest.tested, contest.fitted
-    budgets, curves = budgets_of(config), curves_of(contest.target_store, pools[0].ids, tested)
+    budgets, curves = budgets_of(config), curves_of(contest.target_store, contest.target_ids, tested)
     seconds = query_seconds(curves, budgets)
 
     def joined(method: Callable[[Pool], Predictions]) -> Predictions:
         found = pooled([(pool.test, method(pool)) for pool in pools], tested)
         return replace(found, source=contest.source)
 
-    methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds))]
-    if "fusion" in config.model:
+    if contest.released is not None:
+        methods = [released_predictions(contest, contest.released, budgets, seconds)]
+    else:
+        methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds))]
+    if "fusion" in config.model and pools:
         readings = read_all(config, contest)
         variants = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]
         by_variant = zip(*variants, strict=True)
@@ -89,7 +109,7 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
         methods += [
             *curve_predictions(config, curves, budgets, seconds),
             size_predictions(config, tested),
-            joined(lambda pool: graph_predictions(fitted, pool, size)),
+            *([joined(lambda pool: graph_predictions(fitted, pool, size))] if pools else []),
             *proxy_predictions(config, tested),
         ]
     return methods
@@ -100,14 +120,14 @@ def compare(config: Config, methods: list[Predictions], exam: Exam) -> list[Diff
     first, last = methods[0], methods[0].query_batches[-1:]
     held = partial(differences, exam=exam, query_batches=last, rounds=config.evaluate.bootstrap, seed=config.seed)
     found = held(methods[1:], first)
-    own = next(place for place, one in enumerate(methods) if one.method == method_name(config))
+    own = next(place for place, one in enumerate(methods) if one.method.split(" ")[0] == "nap2")
     return found + (held(methods[own + 1 :], methods[own]) if own else [])
 
 
 def exam_of(config: Config, contest: Contest) -> Exam:
     """The test candidates and what all rows have in common."""
     truth = np.array([contest.accuracy[arch] for arch in contest.tested])
-    return exam_on(config, truth, config.split.flavour, protocol_of(config))
+    return exam_on(config, truth, contest.fitted.split.flavour, protocol_of(contest.fitted))
 
 
 def noise_ceiling(config: Config, store: SnapshotReader) -> float | None:

@@ -64,7 +64,7 @@ def read_all(config: Config, contest: Contest) -> Readings:
     """Read the curves and layers of a contest once; folds and trials share them."""
     names = {arch for pool in contest.pools for split in pool.splits for arch in split.train}
     train = _read(contest.source_store, contest.source_ids, sorted(names))
-    return Readings(config, train, _read(contest.target_store, contest.pools[0].ids, contest.tested))
+    return Readings(config, train, _read(contest.target_store, contest.target_ids, contest.tested))
 
 
 def _read(store: SnapshotReader, ids: Mapping[str, str], arch_strs: Sequence[str]) -> dict[str, Early]:

@@ -23,6 +23,7 @@ from nap2.stages.fit import fit
 from nap2.stages.parts import built
 from nap2.stages.provenance import commit, versions
 from nap2.stages.snapshot_stage import check_device
+from nap2.stages.sources import record_config
 from nap2.stages.splits import Pool, load_pools, open_store, train_sizes
 
 
@@ -47,6 +48,7 @@ def run(config: Config) -> int:
         for size in sizes:
             for split in pool.splits:
                 train_one(config, pool, split, size, embeddings)
+    record_config(config)
     if config.split.folds:
         say("each fold has its own; the predictor to publish is fitted on all: split.folds=0 split.test_size=0")
     else:

@@ -61,6 +61,11 @@ class RunFolder:
         return self.root / f"checkpoint{self._suffix}"
 
     @property
+    def config(self) -> Path:
+        """YAML of the call that trained the predictors: by it they are found as the source of a transfer."""
+        return self.root / f"predictors{self._suffix}.yaml"
+
+    @property
     def results(self) -> Path:
         """Result rows, tables and plots."""
         return self.root / "results"

@@ -50,7 +50,8 @@ def fused(config: Config, pool: Pool, losses: float = 0.0) -> dict[str, Predicti
         name: Early(Curve(list(2 + losses * index + random.random(20)), [0.1, 0.2], [1.0, 2.0]), 5 + index % 3)
         for index, name in enumerate(NAMES)
     }
-    contest = Contest(config, "digits", None, None, [pool], pool.ids, pool.test, pool.accuracy, Path("nowhere"))
+    where = (pool.ids, pool.ids, pool.test, pool.accuracy, Path("nowhere"))
+    contest = Contest(config, "digits", None, None, [pool], [14], *where)
     budgets = Budgets((1, 2), EVERY)
     found = fused_predictions(contest, Readings(config, early, early), pool, budgets, 14, (1.0, 2.0))
     return {one.method: one for one in found}

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from scipy.stats import kendalltau
 
 import train
 from nap2.evaluation.rows import read_rows, select
@@ -12,6 +13,7 @@ from nap2.evaluation.splits import Split
 from nap2.inference import Predictor
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.store import SnapshotStore
+from nap2.spaces import SPACES
 
 TINY = [
     "experiment=digits",
@@ -259,3 +261,36 @@ def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_fo
     written.write_text(json.dumps({**content, "fitted_on": content["fitted_on"][1:]}))
     assert train.main(call) == 2
     assert "The folds test other candidates than the 11 that this predictor was fitted on" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_or_a_released_predictor_is_tested_on_what_it_was_not_fitted_on(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["stage=publish", *TINY, "publish.name=moved", "paths.checkpoints=released"]) == 0
+    results = here / "runs/digits/functional/results"
+    own = read_rows(results / "rows.jsonl")
+    asked = [*TINY, "paths.checkpoints=released", "model.encoder=cae"]
+    assert train.main(["stage=evaluate", *asked, "evaluate.source=digits/functional"]) == 0
+    moved = read_rows(results / "from-digits-functional/rows.jsonl")
+    tests = Split.load(here / "runs/digits/functional/splits/trial-0.json").test
+    for method in ("nap2", "graph regression"):  # the same store: what it was not fitted on holds its test set
+        found, known = (select(rows, method=method, metric="kendall_tau", trial=1) for rows in (moved, own))
+        assert [row.num_test >= len(tests) for row in found] == [True] * len(found) == [True] * len(known)
+    assert train.main(["stage=evaluate", *asked, "evaluate.source=moved", "evaluate.budgets=[2]"]) == 0
+    said = capsys.readouterr().out
+    assert "a checkpoint holds no labels" in said
+    (row,) = select(
+        read_rows(results / "from-moved/rows.jsonl"), method="nap2", metric="kendall_tau", trial=None, query_batches=10
+    )
+    predictor = Predictor.from_pretrained(here / "released/moved")
+    store = SnapshotStore.open(here / "stores/digits")
+    stored = {s.candidate.arch_str: s for s in map(store.read, store.complete())}
+    class_of = SPACES["nasbench201"].classes["functional"]
+    seen = set(map(class_of, predictor.spec["fitted_on"]))
+    judged = [one for arch, one in stored.items() if class_of(arch) not in seen]
+    scores = [predictor.predict_with_spread(one.trajectory).accuracy for one in judged]
+    tau = kendalltau(scores, [one.curve.final_accuracy for one in judged]).statistic
+    assert (row.num_test, row.value) == (len(judged), pytest.approx(tau, nan_ok=True))
+    assert (row.encoder, row.train_size, row.protocol) == ("cae", 4, "holdout")
+    assert train.main(["stage=evaluate", *asked, "evaluate.source=moved", "snapshot.num_snapshots=2", "name=no"]) == 2

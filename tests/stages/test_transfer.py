@@ -4,18 +4,14 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
-from nap2.errors import ConfigError
 from nap2.evaluation.folds import make_folds
 from nap2.evaluation.splits import make_splits
-from nap2.stages.compose import compose_config
-from nap2.stages.contest import source_config, test_of_fold
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool
+from nap2.stages.transfer import test_of_fold
 
 test_of_fold.__test__ = False  # a function of the project, not a test
 
@@ -61,20 +57,3 @@ def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
     assert set(split.test) <= set(asked)
     assert {f"a{number:03d}" for number in range(40, 60)} <= set(asked)
     assert not {class_of(a) for a in asked} & {class_of(a) for a in (*split.pool, *split.val)}
-
-
-def test_the_source_is_found_beside_the_target_with_the_targets_protocol(tmp_path: Path) -> None:
-    tree, _ = compose_config(["stage=predictor", "experiment=digits", "split.trials=7", f"paths.runs={tmp_path}/one"])
-    (tmp_path / "one/logs").mkdir(parents=True)
-    (tmp_path / "one/logs/predictor.yaml").write_text(OmegaConf.to_yaml(tree, resolve=True))
-    config = compose_config(
-        ["stage=evaluate", "experiment=digits", "name=two", f"paths.runs={tmp_path}/two", "split.folds=3"]
-    )[1]
-    found = source_config(config, "one")
-    assert (found.name, found.split.trials, found.split.folds) == ("digits", 7, 3)
-    assert source_config(config, str(tmp_path / "one")) == found
-    with pytest.raises(ConfigError, match=r"evaluate\.source=three: no .*predictor\.yaml; run stage=predictor"):
-        source_config(config, "three")
-    (tmp_path / "one/logs/predictor.yaml").write_text("nonsense: 1\n")
-    with pytest.raises(ConfigError, match="is not a config of this version"):
-        source_config(config, "one")

@@ -1,0 +1,175 @@
+"""Predictors that were fitted elsewhere, on this store's candidates: each on those whose class it was not fitted on."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nap2.config import Config
+from nap2.errors import CheckpointError, ConfigError, EvaluationError
+from nap2.evaluation.splits import ClassOf, Split
+from nap2.inference import Predictor
+from nap2.seeding import seed_from
+from nap2.snapshots.reader import SnapshotReader
+from nap2.stages.candidates import space_of
+from nap2.stages.console import say
+from nap2.stages.contest import Contest
+from nap2.stages.embed_stage import embed, load_encoders
+from nap2.stages.run_folder import RunFolder
+from nap2.stages.snapshot_stage import check_device
+from nap2.stages.splits import Pool, index_rows, labels_of, load_pools, open_store, protocol_of
+
+
+@dataclass(frozen=True)
+class Target:
+    """The candidates that judge: id and label by arch string, and the class of equal cells."""
+
+    ids: Mapping[str, str]
+    accuracy: Mapping[str, float]
+    class_of: ClassOf
+
+
+def target_of(config: Config, store: SnapshotReader) -> Target:
+    """Every candidate of a store with enough snapshots, and the labels that are known."""
+    rows = index_rows(config, store)
+    return Target(
+        {row.arch_str: row.id for row in rows}, labels_of(config, rows), space_of(config).classes["functional"]
+    )
+
+
+def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> Contest:
+    """Predictors and regressions of another run.
+
+    A candidate whose class the source tested in some fold is predicted by that fold's predictor; one that the source
+    does not know, by that of a fold drawn for its class.
+    """
+    place = f"{fitted.name}/{RunFolder.of(fitted).root.name}"
+    _check_fit(config, place, fitted.space.name, fitted.snapshot.every, fitted.snapshot.num_snapshots)
+    source_store, target = open_store(fitted), target_of(config, store)
+    fit_pools = load_pools(fitted, source_store)
+    sizes = fitted_sizes(fit_pools, place)
+    pools = []
+    for pool in fit_pools:
+        asked = test_of_fold(pool.splits[0], fit_pools, target.accuracy, target.class_of)
+        folder = replace(pool.folder, on=config.name)
+        splits = [replace(split, test=tuple(asked)) for split in pool.splits]
+        pools.append(Pool(dict(target.ids), pool.accuracy, splits, folder))
+        if asked:
+            encoders = load_encoders(pool.folder, check_device(config.trainer.device))
+            embed(store, sorted(target.ids.values()), folder.embeddings, encoders, config.snapshot.num_snapshots)
+    pools = [pool for pool in pools if pool.test]
+    tested = sorted({arch for pool in pools for arch in pool.test})
+    _require_some(tested, target, place, config)
+    say(f"source: predictors of {place}, {protocol_of(fitted)}, fitted on {', '.join(map(str, sizes))} candidates")
+    return Contest(
+        fitted=fitted,
+        source=fitted.dataset.name if fitted.dataset.name != config.dataset.name else place,
+        source_store=source_store,
+        target_store=store,
+        pools=pools,
+        sizes=sizes,
+        source_ids=fit_pools[0].ids,
+        target_ids=target.ids,
+        tested=tested,
+        accuracy=target.accuracy,
+        results=RunFolder.of(config).results / f"from-{place.replace('/', '-')}",
+    )
+
+
+def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path) -> Contest:
+    """A released predictor, on the candidates of whose class nothing in it has seen a cell.
+
+    Raises:
+        CheckpointError: if it does not say what it was fitted on, or was not published.
+    """
+    predictor = Predictor.from_pretrained(folder)
+    spec: dict[str, Any] = predictor.spec
+    if "fitted_on" not in spec:
+        raise CheckpointError(
+            f"{folder} does not list the architectures that it was fitted on (fitted_on in spec.json), so none can be "
+            "shown to be new to it; publish it again with this version."
+        )
+    _check_fit(config, str(folder), str(spec["setting"]["space"]), predictor.every, predictor.num_snapshots)
+    target = target_of(config, store)
+    seen = {target.class_of(arch) for arch in spec["fitted_on"]}
+    tested = [arch for arch in sorted(target.accuracy) if target.class_of(arch) not in seen]
+    _require_some(tested, target, folder.name, config)
+    say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
+    say("the graph regression and NAP2+ are left out: a checkpoint holds no labels to fit them; name its run")
+    dataset = str(spec["setting"]["dataset"])
+    return Contest(
+        fitted=replace(config, split=replace(config.split, folds=0, redraw=False)),
+        source=dataset if dataset != config.dataset.name else folder.name,
+        source_store=store,
+        target_store=store,
+        pools=[],
+        sizes=[int(spec["train_size"])],
+        source_ids={},
+        target_ids=target.ids,
+        tested=tested,
+        accuracy=target.accuracy,
+        results=RunFolder.of(config).results / f"from-{folder.resolve().name}",
+        released=predictor,
+    )
+
+
+def fitted_sizes(pools: list[Pool], place: str) -> list[int]:
+    """The train sizes at which every fold has the predictor of every trial.
+
+    Raises:
+        EvaluationError: if there is none.
+    """
+    largest = min(len(pool.splits[0].train) for pool in pools)
+    sizes = [
+        size
+        for size in range(2, largest + 1)
+        if all((p.folder.predictor(size, s.trial) / "checkpoint/spec.json").is_file() for p in pools for s in p.splits)
+    ]
+    if not sizes:
+        raise EvaluationError(
+            f"At no train size does {place} have the predictors of all trials; run its stage=predictor."
+        )
+    return sizes
+
+
+def test_of_fold(split: Split, fit_pools: list[Pool], arch_strs: Collection[str], class_of: ClassOf) -> list[str]:
+    """The candidates, sorted, that the predictors of one fold may be tested on: none of a class they were fitted on.
+
+    Args:
+        split: any of the fold.
+        fit_pools: all folds; of their trials only the split's own count.
+        arch_strs: candidates of the target.
+        class_of: the functional class, whatever the flavour of the split.
+    """
+    fitted_on = {class_of(arch) for arch in (*split.pool, *split.val)}
+    open_to_test = [arch for arch in sorted(arch_strs) if class_of(arch) not in fitted_on]
+    if not split.num_folds:
+        return open_to_test
+    folds = [p.splits[0] for p in fit_pools if split.trial in {s.trial for s in p.splits}]
+    tested_in = {class_of(arch): fold.fold for fold in reversed(folds) for arch in fold.test}
+    return [
+        arch
+        for arch in open_to_test
+        if tested_in.get(class_of(arch), seed_from("fold of an unknown class", class_of(arch)) % split.num_folds)
+        == split.fold
+    ]
+
+
+def _require_some(tested: Collection[str], target: Target, source: str, config: Config) -> None:
+    if len(tested) < 3:
+        raise EvaluationError(
+            f"{len(tested)} of {len(target.accuracy)} labelled candidates of {config.name} are of a class that "
+            f"{source} was not fitted on; give the source a test set (split.folds=5), or the target other candidates."
+        )
+
+
+def _check_fit(config: Config, source: str, space: str, every: int, num_snapshots: int) -> None:
+    pairs = {"space.name": (config.space.name, space), "snapshot.every": (config.snapshot.every, every)}
+    for key, (own, other) in pairs.items():
+        if own != other:
+            raise ConfigError(f"The source {source} has {key}={other}, this run {own}; predictors do not transfer.")
+    if config.snapshot.num_snapshots > num_snapshots:
+        raise ConfigError(
+            f"The source {source} reads {num_snapshots} snapshots, snapshot.num_snapshots="
+            f"{config.snapshot.num_snapshots} are asked for; lower it."
+        )
