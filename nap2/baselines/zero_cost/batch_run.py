@@ -144,6 +144,8 @@ class _BatchRun:
         )
         for observer in self.observers.values():
             observer.in_loss = False
+        if all(g is None for g in gradients):  # another pass may have asked for a graph that holds no weight
+            raise UndefinedScoreError("the loss does not depend on any weight")
         self.values[Pass.LOSS_GRADIENT] = WeightGradients(weights, [g if g is None else g.detach() for g in gradients])
         self.attached = list(gradients)
 

@@ -1,6 +1,5 @@
 """Where networks are scored: on copies, so that nothing of the original, nor any random state, is touched."""
 
-import copy
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nap2.baselines.zero_cost.copying import copy_network
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.errors import Nap2Error, NetworkError
 from nap2.seeding import forked_random_state, seed_from
@@ -41,20 +41,22 @@ class Workbench:
     channels_last: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # Eager CPU convolutions are 1.3 to 2 times faster channels-last; a network that takes views of its feature
-        # maps cannot run so, and falls back in `attempt`.
+        # Eager CPU convolutions are 1.3 to 2 times faster with channels-last images, and their backward pass another
+        # 5 to 10 % with weights that are not; a network that takes views of its feature maps cannot run so, and falls
+        # back in `attempt`.
         is_cpu = self.inputs.device.type == "cpu"
         self.channels_last = self.inputs.dim() == 4 and is_cpu and self.dtype == torch.float32
 
     def copy(self, dtype: torch.dtype | None = None) -> nn.Module:
         """A training-mode copy whose floating parameters all ask for gradients and hold none."""
         try:
-            network = copy.deepcopy(self.network)
+            network = copy_network(self.network)
         except NETWORK_FAULTS as error:
             raise UndefinedScoreError(f"the network cannot be copied: {first_line(error)}") from error
-        network = network.to(dtype or self.dtype)
         if self.channels_last and dtype is None:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from the stubs
+            network = network.to(self.dtype, memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # absent from the stubs
+        else:
+            network = network.to(dtype or self.dtype)
         for parameter in network.parameters():
             parameter.grad = None
             if parameter.is_floating_point():

@@ -190,6 +190,21 @@ def test_a_network_cut_from_its_input_says_so():
     assert scores["grad_norm"].value == 0.0
 
 
+@pytest.mark.parametrize("others", [[], ["jacob_cov"], None])
+def test_weights_that_the_loss_does_not_see_have_no_gradient_whatever_else_is_asked_for(others):
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu = nn.Conv2d(3, 4, 3), nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(x).mean((2, 3))
+
+    names = {"grad_norm", "snip", "grasp", "wrcor"}
+    found = failures(Idle(), *batch(4, 5, num_classes=3), None if others is None else [*names, *others])
+    assert {found[name] for name in names} == {"the loss does not depend on any weight"}
+
+
 def test_one_class_and_one_image_have_the_values_they_can_have():
     one_class = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 1))
     scores = score_network(one_class, batch(4, 2)[0], torch.zeros(4, dtype=torch.int64))
