@@ -40,11 +40,11 @@ class _Copier:
             return twin
         twin = kind.__new__(kind)
         self.memo[id(module)] = twin
-        state = module.__getstate__()
+        state: dict[str, Any] = module.__getstate__()  # type: ignore[no-untyped-call]  # torch leaves both unannotated
         for name, value in state.items():
             if type(value) not in UNCHANGEABLE:
                 state[name] = self.attribute(value)
-        twin.__setstate__(state)
+        twin.__setstate__(state)  # type: ignore[no-untyped-call]
         return twin
 
     def attribute(self, value: Any) -> Any:
@@ -54,8 +54,9 @@ class _Copier:
         if not value:
             self.memo[id(value)] = kind()
         elif kind is dict:
-            self.memo[id(value)] = twin = {}
-            twin.update((copy.deepcopy(name, self.memo), self.entry(entry)) for name, entry in value.items())
+            table: dict[Any, Any] = {}
+            self.memo[id(value)] = table
+            table.update((copy.deepcopy(name, self.memo), self.entry(entry)) for name, entry in value.items())
         else:
             return copy.deepcopy(value, self.memo)
         return self.memo[id(value)]
