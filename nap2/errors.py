@@ -8,6 +8,11 @@ class Nap2Error(Exception):
     """Base of all errors caused by input; `train.py` prints its one line and exits with code 2."""
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things, as a message says it: "1 network", "2 networks", "3 batches" (with its plural given)."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 class UnknownNameError(Nap2Error, LookupError):
     """A name that is not in a registry; suggests the nearest one, and ends with `advice` where there is some."""
 

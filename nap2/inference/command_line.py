@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from nap2.errors import Nap2Error
+from nap2.errors import Nap2Error, counted
 from nap2.inference.batches_from import batches_from
 from nap2.inference.importing import models_from
 from nap2.inference.lookup import known_checkpoints, places
@@ -92,7 +92,7 @@ def _list() -> int:
     for folder in found:
         spec = json.loads((folder / "spec.json").read_text())
         setting, heads = spec.get("setting", {}), spec.get("heads", [{}])
-        what = f"{setting.get('space', '?')} on {setting.get('dataset', '?')}, {len(heads)} heads"
+        what = f"{setting.get('space', '?')} on {setting.get('dataset', '?')}, {counted(len(heads), 'head')}"
         print(
             f"{folder.name}  {what}, reads {spec.get('every')} to "
             f"{spec.get('every', 0) * spec.get('num_snapshots', 0)} mini-batches  {folder}"

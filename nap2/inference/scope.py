@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nap2.errors import counted
 from nap2.schema import COUNTS, MAX_LAYERS, MODALITIES, SCALAR_STATISTICS
 from nap2.snapshots.layout import num_entries, num_scalar_places
 from nap2.snapshots.trajectory import Trajectory
@@ -135,9 +136,9 @@ def _facts(trajectory: Trajectory) -> dict[str, int | None]:
 
 
 NOUNS = {
-    "num_layers": "convolutions and linear layers",
-    "max_units": "units in its widest layer",
-    "num_classes": "outputs",
+    "num_layers": ("convolution or linear layer", "convolutions and linear layers"),
+    "max_units": ("unit in its widest layer", "units in its widest layer"),
+    "num_classes": ("output", "outputs"),
 }
 
 
@@ -151,7 +152,9 @@ def _count_remarks(trajectory: Trajectory, scope: Mapping[str, Any]) -> list[Rem
             continue
         span = f"{least}" if least == most else f"{least} to {most}"
         beyond = f"; only the first {MAX_LAYERS} are read" if kind == "num_layers" and value > MAX_LAYERS else ""
-        text = f"it has {value} {NOUNS[kind]}, the networks that the predictor was trained on had {span}{beyond}"
+        text = (
+            f"it has {counted(value, *NOUNS[kind])}, the networks that the predictor was trained on had {span}{beyond}"
+        )
         found.append(Remark(kind, text))
     return found
 

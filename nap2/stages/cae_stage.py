@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
-from nap2.errors import EvaluationError, UnknownNameError
+from nap2.errors import EvaluationError, UnknownNameError, counted
 from nap2.feature_maps import encoder_input
 from nap2.models.cae import CAE
 from nap2.models.cae_module import CAEModule
@@ -72,8 +72,8 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     net = CAE(dtype_of(config))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     say(
-        f"{what}: {len(ids['train'])} candidates × {config.snapshot.num_snapshots} snapshots, "
-        f"at most {options['epochs']} epochs"
+        f"{what}: {counted(len(ids['train']), 'candidate')} × {counted(config.snapshot.num_snapshots, 'snapshot')}, "
+        f"at most {counted(options['epochs'], 'epoch')}"
     )
     result = fit(
         module,

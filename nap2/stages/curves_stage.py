@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 
 from nap2.config import Config
+from nap2.errors import counted
 from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.stages.console import say, track
 from nap2.stages.splits import index_rows, labels_of, open_store
@@ -26,9 +27,8 @@ def run(config: Config) -> int:
     found = [store.read(row.id) for row in track(chosen, "reading", len(chosen))]
     path = Path(config.paths.runs) / "curves.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw(
-        found, [label[row.arch_str] for row in chosen], f"{config.name}: {len(found)} of {len(known)} candidates", path
-    )
+    title = f"{config.name}: {len(found)} of {counted(len(known), 'candidate')}"
+    draw(found, [label[row.arch_str] for row in chosen], title, path)
     say(f"plot: {path}")
     return 0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from nap2.baselines import PROXIES
 from nap2.config import Config
-from nap2.errors import EvaluationError, UnknownNameError
+from nap2.errors import EvaluationError, UnknownNameError, counted
 from nap2.seeding import seed_from
 from nap2.snapshots.reader import open_snapshots
 from nap2.stages.candidates import draw, read_arch_strs, setting_of, space_of
@@ -35,7 +35,8 @@ def run(config: Config) -> int:
     path = folder / scores_file(config)
     missing = read_scores(path, tasks, names).missing()
     say(
-        f"{len(architectures)} networks × {len(options.seeds)} seeds × {options.batches} batches, into {path}: "
+        f"{counted(len(architectures), 'network')} × {counted(len(options.seeds), 'seed')} × "
+        f"{counted(options.batches, 'batch', 'batches')}, into {path}: "
         f"{len(tasks) - len(missing)} scored before, {len(missing)} to do"
     )
     score_all(_job(config), missing, path, config.workers)
@@ -69,7 +70,7 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
     known = sum(name in accuracy for name in names)
     if known < 3:
         raise EvaluationError(
-            f"Only {known} of {len(names)} networks have a known accuracy; choose at least 3 that do."
+            f"{known} of {counted(len(names), 'network')} with a known accuracy: choose at least 3 that have one."
         )
     return names, accuracy
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nap2.baselines import POOL_SCORES, PROXIES, pool_score
 from nap2.baselines.zero_cost.pool import libra_members
 from nap2.config import Config
-from nap2.errors import EvaluationError
+from nap2.errors import EvaluationError, counted
 from nap2.evaluation.aggregate import aggregate
 from nap2.evaluation.cost_plot import cost_plot
 from nap2.evaluation.exam import Floats, Predictions
@@ -95,7 +95,7 @@ def fitted_predictions(
             say(f"{name} is left out: {error}")
             continue
         picked = "; ".join(sorted({" + ".join(libra_members(columns, seen)) for columns in by_trial}))
-        note = f"fitted to {len(sample)} networks, judged on the others; picked {picked}"
+        note = f"fitted to {counted(len(sample), 'network')}, judged on the others; picked {picked}"
         methods.append(replace(_method(name, values, trials, (None, None)), note=note))
     return methods
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from nap2.baselines.zero_cost import score_network
-from nap2.errors import EvaluationError
+from nap2.errors import EvaluationError, counted
 from nap2.evaluation.rows import append_lines
 from nap2.seeding import forked_random_state
 from nap2.spaces import SPACES
@@ -57,8 +57,8 @@ def score_all(job: ScoringJob, work: Sequence[Work], path: Path, workers: int) -
                 done += 1
         except BrokenProcessPool as error:
             raise EvaluationError(
-                f"A worker was killed after {done} of {len(work)} networks (out of memory?). What is scored is kept in "
-                f"{path}; run the same command again, with fewer workers if memory is short."
+                f"A worker was killed after {done} of {counted(len(work), 'network')} (out of memory?). What is scored "
+                f"is kept in {path}; run the same command again, with fewer workers if memory is short."
             ) from error
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nap2.config import Config
-from nap2.errors import ConfigError
+from nap2.errors import ConfigError, counted
 from nap2.inference import Predictor, Ranking
 from nap2.inference.importing import models_from
 from nap2.inference.ranking import OnBatch
@@ -48,7 +48,7 @@ def run(config: Config) -> int:
         num_steps=query_batches,
     )
     data.setup("fit")
-    say(f"ranking {len(models)} networks after {query_batches} mini-batches each")
+    say(f"ranking {counted(len(models), 'network')} after {counted(query_batches, 'mini-batch', 'mini-batches')} each")
     with _progress(list(models), query_batches) as on_batch:
         ranking = predictor.rank(
             models, data.train_dataloader(), query_batches, recipe, modality=options.modality, on_batch=on_batch

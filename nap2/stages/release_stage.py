@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.errors import StoreError
+from nap2.errors import StoreError, counted
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.released import Limits, SnapshotSet, add_part
 from nap2.snapshots.store import SnapshotStore
@@ -30,12 +30,14 @@ def run(config: Config) -> int:
         say(f"left out: {line}")
     released = SnapshotSet.open(options.folder)
     size = released.num_bytes_in_all / MB
-    held = f"{options.folder} holds {len(released.complete())} candidates in {len(released.parts)} parts, {size:.2f} MB"
+    parts = counted(len(released.parts), "part")
+    held = f"{options.folder} holds {counted(len(released.complete()), 'candidate')} in {parts}, {size:.2f} MB"
     if new.path is not None:
-        each = new.num_bytes / new.num_candidates / KB
-        say(f"{new.path}: {new.num_candidates} candidates, {each:.1f} kB each, {new.num_bytes / MB:.2f} MB; {held}")
+        each, packed = new.num_bytes / new.num_candidates / KB, counted(new.num_candidates, "candidate")
+        say(f"{new.path}: {packed}, {each:.1f} kB each, {new.num_bytes / MB:.2f} MB; {held}")
     elif new.num_waiting > len(new.damaged):
-        say(f"only {new.num_waiting} new candidates, release.at_least={options.at_least}; nothing written; {held}")
+        waiting = counted(new.num_waiting, "new candidate")
+        say(f"only {waiting}, release.at_least={options.at_least}; nothing written; {held}")
     else:
         say(f"nothing new in {root}; {held}")
     if new.path is not None and new.num_waiting > len(new.damaged):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.errors import EvaluationError
+from nap2.errors import EvaluationError, counted
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.rows import read_rows
 from nap2.evaluation.tables import to_markdown
@@ -30,7 +30,7 @@ def run(config: Config) -> int:
             )
     path = root / "report.md"
     path.write_text("\n\n".join(parts) + "\n")
-    say(f"report: {path}, from {len(sources)} files of rows")
+    say(f"report: {path}, from {counted(len(sources), 'file')} of rows")
     return 0
 
 

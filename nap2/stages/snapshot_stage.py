@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from nap2.config import Config
-from nap2.errors import ConfigError
+from nap2.errors import ConfigError, counted
 from nap2.seeding import make_deterministic
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.reader import refuse_set
@@ -46,7 +46,8 @@ def run(config: Config) -> int:
     parts = trainer_parts(config)
     built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
     store = SnapshotStore.create(root, setting_of(config))
-    say(f"{len(candidates)} candidates, {options.num_snapshots} snapshots each, into {root} ({device})")
+    each = counted(options.num_snapshots, "snapshot")
+    say(f"{counted(len(candidates), 'candidate')}, {each} each, into {root} ({device})")
     run_here = partial(run_worker, store, candidates, options.num_snapshots)
     run_crew = partial(run_local_campaign, root, candidates, options.num_snapshots)
     if config.workers == 1:

@@ -63,7 +63,7 @@ def test_too_few_known_networks_are_refused_before_any_work(here: Path) -> None:
     unknown = [name for name in SPACE.arch_strings()[:20] if name not in CELLS]
     (here / "list.csv").write_text("\n".join(["arch_str", *unknown, *CELLS[:2]]) + "\n")
     with pytest.raises(
-        EvaluationError, match=r"Only 2 of .* networks have a known accuracy; choose at least 3 that do"
+        EvaluationError, match=r"2 of \d+ networks with a known accuracy: choose at least 3 that have one"
     ):
         candidates_with_labels(config("proxies.candidates=list.csv", "proxies.num_candidates=null"))
 

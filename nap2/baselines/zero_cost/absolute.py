@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nap2.baselines.zero_cost.homogeneous import Flow, RunningScale, absolute_network, find_cuts, flow_of
-from nap2.baselines.zero_cost.layers import ACTIVATIONS, NORMALISATION, layers_of, relus_of, replace_modules
+from nap2.baselines.zero_cost.layers import ACTIVATIONS, NORMALISATION, layers_of, relus_of, replace_modules, weights_of
 from nap2.baselines.zero_cost.observers import NO_RELU
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench
@@ -16,7 +16,13 @@ ENTROPY_EPSILON = 1e-8
 def synaptic_flow(bench: Workbench) -> Flow:
     """Gradients of the summed logits for an image of ones through the network with absolute weights."""
     image = torch.ones(1, *bench.image_shape(), dtype=torch.float64, device=bench.inputs.device)
-    return flow_of(absolute_network(bench.copy(torch.float64)), image)
+    network = absolute_network(bench.copy(torch.float64))
+    weights = weights_of(network)
+    if not weights:
+        raise UndefinedScoreError("the network has no convolution or linear layer")
+    if not all(bool(weight.isfinite().all()) for weight in weights):
+        raise UndefinedScoreError("the weights are not finite")
+    return flow_of(network, image)
 
 
 def flow_entropy(bench: Workbench) -> list[float]:

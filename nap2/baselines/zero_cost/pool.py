@@ -16,6 +16,7 @@ from nap2.baselines.zero_cost.registry import PROXIES
 from nap2.errors import EvaluationError
 
 Array = NDArray[np.float64]
+ROWS_AT_ONCE = 256  # networks whose duels are held at a time: all duels of 15,625 networks would be 2 GB
 LIBRA_BINS = 5  # of the ranks, where information is counted
 LIBRA_SHARE = 0.9  # of the best correlation that a partner must reach; see docs/decisions.md
 LIBRA_SIZE = "params"  # what a bias is a bias towards
@@ -60,10 +61,16 @@ def copeland(scores: Mapping[str, Array]) -> Array:
 
     A member without a score for one of two networks abstains; a network that no member scored has NaN.
     """
-    votes = sum(np.nan_to_num(np.sign(column[:, None] - column[None, :])) for column in oriented(scores).values())
-    wins = np.sign(np.asarray(votes, dtype=np.float64))  # [A, A]
-    known = np.any([np.isfinite(column) for column in scores.values()], axis=0)
-    return np.where(known, wins.sum(1) / max(1, int(known.sum()) - 1), np.nan)
+    columns = np.stack(list(oriented(scores).values()))  # [members, A]
+    known = np.isfinite(columns).any(axis=0)
+    wins = [_duels_won(columns, slice(start, start + ROWS_AT_ONCE)) for start in range(0, known.size, ROWS_AT_ONCE)]
+    return np.where(known, np.concatenate([*wins, np.empty(0)]) / max(1, int(known.sum()) - 1), np.nan)
+
+
+def _duels_won(columns: Array, rows: slice) -> Array:
+    """Duels won minus duels lost of some networks against all, `[rows]`, from columns `[members, A]`."""
+    votes = sum(np.nan_to_num(np.sign(column[rows, None] - column[None, :])) for column in columns)
+    return np.asarray(np.sign(votes).sum(1), dtype=np.float64)
 
 
 def log_ranks(scores: Mapping[str, Array]) -> Array:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nap2.baselines.zero_cost.copying import copy_network
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
-from nap2.errors import Nap2Error, NetworkError
+from nap2.errors import Nap2Error, NetworkError, counted
 from nap2.seeding import forked_random_state, seed_from
 
 Result = TypeVar("Result")
@@ -68,7 +68,7 @@ class Workbench:
         images = self.inputs[:limit].detach().clone()
         if images.is_floating_point() and not bool(images.isfinite().all()):
             count = int((~self.inputs.isfinite()).sum())
-            raise UndefinedScoreError(f"the images hold {count} values that are not finite")
+            raise UndefinedScoreError(f"the images hold {counted(count, 'value')} not finite")
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def image_shape(self) -> tuple[int, ...]:
@@ -111,10 +111,12 @@ def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: in
     if not isinstance(network, nn.Module):
         raise NetworkError(f"Only an nn.Module can be scored, not {type(network).__name__}.")
     if not isinstance(inputs, Tensor) or inputs.dim() == 0 or len(inputs) == 0:
-        raise NetworkError("A batch is a tensor of at least one image; give inputs of shape [B, ...].")
+        found = f"a tensor {list(inputs.shape)}" if isinstance(inputs, Tensor) else type(inputs).__name__
+        raise NetworkError(f"A batch is a tensor of at least one image; give inputs of shape [B, ...], not {found}.")
     if not isinstance(targets, Tensor) or tuple(targets.shape) != (len(inputs),) or targets.is_floating_point():
         found = f"{targets.dtype} {list(targets.shape)}" if isinstance(targets, Tensor) else type(targets).__name__
-        raise NetworkError(f"{len(inputs)} images need integer labels of shape [{len(inputs)}], found {found}.")
+        images = counted(len(inputs), "image")
+        raise NetworkError(f"A batch of {images} needs integer labels of shape [{len(inputs)}], found {found}.")
     if any(tensor.is_meta for tensor in (inputs, targets, *network.parameters(), *network.buffers())):
         raise NetworkError(
             "A tensor on the device 'meta' holds no values to score; give network and batch on a real one."
@@ -161,6 +163,7 @@ def logits_of(output: Any, num_images: int) -> Tensor:
 def checked_labels(labels: Tensor, num_classes: int) -> Tensor:
     """The labels, if all are classes of the network."""
     if bool(((labels < 0) | (labels >= num_classes)).any()):
-        found = f"{int(labels.min())}..{int(labels.max())}"
-        raise UndefinedScoreError(f"labels {found} are outside the network's classes 0..{num_classes - 1}")
+        low, high = int(labels.min()), int(labels.max())
+        found = f"label {low} is" if low == high else f"labels {low}..{high} are"
+        raise UndefinedScoreError(f"{found} outside the network's classes 0..{num_classes - 1}")
     return labels

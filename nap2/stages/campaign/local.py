@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nap2.errors import CampaignError
+from nap2.errors import CampaignError, counted
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.crew import Crew
@@ -67,7 +67,8 @@ def run_local_campaign(
         ]
         with StopFlag.on_signals() as stop, shown_overview() as overview:
             overview.note(
-                f"{missing} candidates to train, {workers} workers; what each does is in {log_dir}/worker-*.log"
+                f"{counted(missing, 'candidate')} to train, {counted(workers, 'worker')}; "
+                f"what each does is in {log_dir}/worker-*.log"
             )
             _run_crew(Crew(jobs, Path(log_dir), store, overview.note), ledger, stop, overview)
         reason = stop.reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from nap2.errors import StoreError
+from nap2.errors import StoreError, counted
 from nap2.schema import MAX_LAYERS, MODALITIES
 from nap2.seeding import forked_random_state
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
@@ -68,7 +68,8 @@ def plan_campaign(
     every = candidates[0].setting.every
     return "\n".join(
         (
-            f"Plan for {root}: {counts.total:,} candidates × {num_snapshots} snapshots, one every {every} steps",
+            f"Plan for {root}: {counted(counts.total, 'candidate')} × {counted(num_snapshots, 'snapshot')}, "
+            f"one every {counted(every, 'step')}",
             f"  candidates  {counts.done:,} complete, {counts.failed:,} failed, {counts.running:,} at work, "
             f"{to_train:,} to train",
             f"  hours       {_hours(pace, to_train, workers)}",
@@ -125,7 +126,7 @@ def _measured_pace(store: SnapshotStore | None, num_snapshots: int, to_the_end: 
         seconds.append(per_step * steps)
     if not seconds:
         return None
-    return Estimate(sum(seconds) / len(seconds), f"measured on {len(seconds)} candidates of this store")
+    return Estimate(sum(seconds) / len(seconds), f"measured on {counted(len(seconds), 'candidate')} of this store")
 
 
 def _published_pace(candidate: Candidate, num_snapshots: int) -> Estimate | None:

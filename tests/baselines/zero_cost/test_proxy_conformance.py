@@ -96,7 +96,7 @@ def test_labels_out_of_range_fail_the_proxies_that_read_them(scored):
     found = failures(network, x, y + 3)
     assert set(found) == LABELLED
     assert found["snip"] == "labels 3..6 are outside the network's classes 0..3"
-    assert all(failure.endswith("are outside the network's classes 0..3") for failure in found.values())
+    assert all(failure.endswith("outside the network's classes 0..3") for failure in found.values())
     assert set(failures(network, x, y - 1)) == LABELLED
 
 
@@ -205,6 +205,26 @@ def test_weights_that_the_loss_does_not_see_have_no_gradient_whatever_else_is_as
     assert {found[name] for name in names} == {"the loss does not depend on any weight"}
 
 
+def test_broken_weights_and_none_at_all_are_what_synaptic_flow_names():
+    network = small_convnet(torch.float32)
+    with torch.no_grad():
+        network[3].weight[0, 0, 0, 0] = float("nan")
+    found = failures(network, *batch(4, 6), ["synflow", "logsynflow", "grad_norm"])
+    assert found == dict(synflow="the weights are not finite", logsynflow="the weights are not finite") | {
+        "grad_norm": "the logits are not finite"
+    }
+    found = failures(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), *batch(4, 6), ["synflow", "l2_norm"])
+    assert set(found.values()) == {"the network has no convolution or linear layer"}
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(1, "labels 1..4 are"), (4, "labels 4..7 are")])
+def test_labels_outside_the_classes_are_named(shift, expected):
+    x, y = batch(4, 6)
+    assert failures(small_convnet(torch.float32), x, y + shift, ["snip"])["snip"].startswith(expected)
+    alone = failures(small_convnet(torch.float32), x, torch.full((4,), 9), ["snip"])["snip"]
+    assert alone == "label 9 is outside the network's classes 0..3"
+
+
 def test_one_class_and_one_image_have_the_values_they_can_have():
     one_class = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 1))
     scores = score_network(one_class, batch(4, 2)[0], torch.zeros(4, dtype=torch.int64))
@@ -290,7 +310,9 @@ def test_what_cannot_be_a_network_and_a_batch_is_refused():
         score_network(lambda x: x, x, y)
     with pytest.raises(NetworkError, match="A batch is a tensor of at least one image"):
         score_network(network, x[:0], y[:0])
-    with pytest.raises(NetworkError, match=r"3 images need integer labels of shape \[3\], found torch.int64 \[2\]"):
+    with pytest.raises(
+        NetworkError, match=r"A batch of 3 images needs integer labels of shape \[3\], found torch.int64 \[2\]"
+    ):
         score_network(network, x, y[:2])
     with pytest.raises(NetworkError, match=r"found torch.float32 \[3\]"):
         score_network(network, x, y.float())

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from nap2.baselines import POOL_SCORES, PROXIES, pool_score
-from nap2.baselines.zero_cost.pool import copeland, libra_members, log_ranks, shared_information
+from nap2.baselines.zero_cost.pool import ROWS_AT_ONCE, copeland, libra_members, log_ranks, shared_information
 from nap2.errors import EvaluationError
 
 NAN = float("nan")
@@ -36,6 +36,13 @@ def test_votes_are_counted_as_by_a_loop_over_pairs():
         duels = [sum(np.sign(c[i] - c[j]) for c in scores.values() if np.isfinite(c[i] - c[j])) for j in range(12)]
         expected.append(sum(np.sign(duels)) / 11)
     assert pool_score("sjw", scores).tolist() == pytest.approx(expected)
+
+
+def test_votes_of_a_large_pool_are_counted_in_parts():
+    order = np.random.default_rng(2).permutation(2 * ROWS_AT_ONCE + 3)
+    scores = copeland({"params": order, "l2_norm": order, "wrcor": -order})
+    last = order.size - 1
+    np.testing.assert_allclose(scores, (2 * order - last) / last, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["spw", "sjw", "az_nas", "te_nas_ranks"])
