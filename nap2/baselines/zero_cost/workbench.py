@@ -68,7 +68,7 @@ class Workbench:
         images = self.inputs[:limit].detach().clone()
         if images.is_floating_point() and not bool(images.isfinite().all()):
             count = int((~self.inputs.isfinite()).sum())
-            raise UndefinedScoreError(f"the images hold {counted(count, 'value')} not finite")
+            raise UndefinedScoreError(f"the images hold {counted(count, 'non-finite value')}")
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
     def image_shape(self) -> tuple[int, ...]:
