@@ -21,8 +21,9 @@ from data_modules.map_order import BLOCK, MapOrder
 from nap2.errors import ConfigError, StoreError
 from nap2.feature_maps import log_normalise
 from nap2.schema import MAX_LAYERS, MAX_SNAPSHOTS, MAX_VALUES, MODALITIES, NUM_STATISTICS
+from nap2.snapshots.joint import open_joint
 from nap2.snapshots.layout import dense_index
-from nap2.snapshots.reader import SnapshotReader, open_snapshots
+from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 
 
@@ -32,7 +33,7 @@ class FeatureMapDataModule(LightningDataModule):
     Nothing is fitted. Training order is random and a pure function of (seed, epoch); validation order is fixed.
 
     Args:
-        store_root: a snapshot store, or a released set.
+        store_roots: a snapshot store or a released set, or several to read as one.
         ids_by_split: candidate ids of `train` and `val`.
         modality: `weights` or `gradients`.
         batch_size: maps of a batch.
@@ -45,7 +46,7 @@ class FeatureMapDataModule(LightningDataModule):
 
     def __init__(
         self,
-        store_root: Path | str,
+        store_roots: Path | str | Sequence[Path | str],
         ids_by_split: Mapping[str, Sequence[str]],
         modality: str,
         batch_size: int,
@@ -60,7 +61,8 @@ class FeatureMapDataModule(LightningDataModule):
             raise ConfigError(f"There are maps of {' and '.join(MODALITIES)}, not of {modality!r}.")
         if batch_size < 1 or num_snapshots < 1 or block < 1:
             raise ConfigError(f"batch_size={batch_size}, num_snapshots={num_snapshots}, block={block}: too small.")
-        self.store_root, self.ids_by_split, self.modality = Path(store_root), ids_by_split, modality
+        roots = [store_roots] if isinstance(store_roots, Path | str) else store_roots
+        self.store_roots, self.ids_by_split, self.modality = tuple(map(Path, roots)), ids_by_split, modality
         self.batch_size, self.seed, self.block = batch_size, seed, block
         self.num_snapshots, self.cache_gb = num_snapshots, cache_gb
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
@@ -74,7 +76,7 @@ class FeatureMapDataModule(LightningDataModule):
         """
         if self.maps is not None:
             return
-        store = open_snapshots(self.store_root)
+        store = open_joint(self.store_roots)
         self.lengths = _lengths(store, self.ids_by_split, self.num_snapshots)
         self.maps = MapReader(store, self.modality, self.lengths, self.block + self.batch_size, self._cache(store))
 

@@ -6,11 +6,13 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 
 from nap2.errors import CorruptSnapshotError, StoreError
 from nap2.schema import COUNTS
 from nap2.snapshots.disk import explained, write_atomically
+from nap2.snapshots.joint import JointSnapshots
 from nap2.snapshots.reader import SnapshotReader
 
 COMPLETE, CORRUPT, REFUSED, FAILED = "complete", "corrupt", "refused", "failed"
@@ -83,13 +85,16 @@ def refresh_index(
     """Verify what changed since the last refresh and write `index.csv` atomically. Nothing is ever deleted.
 
     Args:
-        store: a store or a released set; where nothing can be written it is indexed in memory only.
+        store: a store or a released set; where nothing can be written it is indexed in memory only. Of a joint view
+            each member is refreshed, and a candidate's row is that of the member it is read from.
         full: read every byte again (bits can rot without a file's time or size changing).
         progress: wraps the ids that are about to be verified, to show how far it is.
 
     Raises:
         StoreError: if the disk is full.
     """
+    if isinstance(store, JointSnapshots):
+        return _joint([refresh_index(member, full, progress) for member in store.members])
     path, complete = store.index_path, store.complete()
     known = {} if full or path is None else {row.id: row for row in read_index(path) if row.status == COMPLETE}
     stamps = {i: store.stamp(i) for i in complete}
@@ -114,6 +119,15 @@ def read_index(path: Path) -> list[IndexRow]:
         return []
     except (ValueError, KeyError, TypeError, csv.Error):
         return []
+
+
+def _joint(summaries: Sequence[IndexSummary]) -> IndexSummary:
+    rows: dict[str, IndexRow] = {}
+    for row in chain.from_iterable(summary.rows for summary in summaries):
+        known = rows.get(row.id)
+        if known is None or row.snapshots > known.snapshots:  # as the joint view chooses; failures hold no snapshot
+            rows[row.id] = row
+    return IndexSummary([rows[i] for i in sorted(rows)], sum(summary.num_verified for summary in summaries), None)
 
 
 def _verified(store: SnapshotReader, candidate_id: str, longest: int, stamp: str) -> IndexRow | None:

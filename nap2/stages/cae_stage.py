@@ -26,7 +26,7 @@ from nap2.stages.parts import built
 from nap2.stages.provenance import versions
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
-from nap2.stages.splits import Pool, load_pools, open_store
+from nap2.stages.splits import Pool, load_pools, open_store, store_roots
 
 MOST_MAPS = 1500  # what a principal component analysis holds at once: 0.9 GB in float64
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -59,7 +59,7 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     ids = {"train": [pool.ids[a] for a in split.pool], "val": [pool.ids[a] for a in split.val]}
     data = built(
         config.data["feature_maps"],
-        store_root=store.root,
+        store_roots=store_roots(config),
         ids_by_split=ids,
         modality=modality,
         batch_size=options["batch_size"],

@@ -1,18 +1,18 @@
 """stage=index: verify every stored candidate and list them all in one CSV."""
 
 from collections import Counter
-from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import StoreError
 from nap2.snapshots.index import refresh_index
-from nap2.snapshots.reader import open_snapshots
+from nap2.snapshots.joint import open_joint
 from nap2.stages.console import say
+from nap2.stages.splits import store_roots
 
 
 def run(config: Config) -> int:
     """Check hashes of what is new (of everything with `index.full=true`). Returns 1 if something is damaged."""
-    store = open_snapshots(Path(config.paths.store))
+    store = open_joint(store_roots(config))
     if not store.complete() and not store.failures():
         raise StoreError(f"{store.root} holds no candidate yet; run stage=snapshot first.")
     summary = refresh_index(store, full=config.index.full)

@@ -10,14 +10,14 @@ from nap2.baselines import PROXIES
 from nap2.config import Config
 from nap2.errors import EvaluationError, UnknownNameError, counted
 from nap2.seeding import seed_from
-from nap2.snapshots.reader import open_snapshots
+from nap2.snapshots.joint import open_joint
 from nap2.stages.candidates import draw, read_arch_strs, setting_of, space_of
 from nap2.stages.console import say
 from nap2.stages.proxy_report import write_report
 from nap2.stages.proxy_scores import ScoringJob, score_all
 from nap2.stages.score_file import Task, read_scores
 from nap2.stages.snapshot_stage import check_device, trainer_parts
-from nap2.stages.splits import index_rows, labels_of
+from nap2.stages.splits import index_rows, labels_of, store_roots
 from nap2.truth import TruthTable
 
 
@@ -56,7 +56,7 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
     """
     options, space = config.proxies, space_of(config)
     if config.labels == "measured":
-        accuracy: Mapping[str, float] = labels_of(config, index_rows(config, open_snapshots(Path(config.paths.store))))
+        accuracy: Mapping[str, float] = labels_of(config, index_rows(config, open_joint(store_roots(config))))
         names = sorted(accuracy)[: options.num_candidates]
     else:
         if options.candidates:

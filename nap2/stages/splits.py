@@ -9,7 +9,8 @@ from nap2.errors import EvaluationError, StoreError
 from nap2.evaluation.folds import make_folds
 from nap2.evaluation.splits import ClassOf, Split, check_split, make_splits
 from nap2.snapshots.index import IndexRow, refresh_index
-from nap2.snapshots.reader import SnapshotReader, open_snapshots
+from nap2.snapshots.joint import open_joint
+from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.candidates import setting_of, space_of
 from nap2.stages.console import say
 from nap2.stages.run_folder import RunFolder
@@ -47,13 +48,18 @@ class Pool:
         return train_size or len(self.splits[0].pool)
 
 
+def store_roots(config: Config) -> list[Path]:
+    """What is read as one: the config's store, and what stands in `also`."""
+    return [Path(config.paths.store), *map(Path, config.also)]
+
+
 def open_store(config: Config) -> SnapshotReader:
-    """The config's store, if it exists, fits the config, and holds anything.
+    """The config's store, with what is read beside it, if it exists, fits the config, and holds anything.
 
     Raises:
         StoreError: in one line, otherwise.
     """
-    store = open_snapshots(Path(config.paths.store))
+    store = open_joint(store_roots(config))
     differences = store.setting.differences(setting_of(config))
     if differences:
         raise StoreError(
