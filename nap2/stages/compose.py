@@ -81,7 +81,12 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
         cause: BaseException = error
         while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
             cause = cause.__cause__
-        raise ConfigError(f"{_first_line(cause)} (key {getattr(cause, 'full_key', None) or 'unknown'})") from error
+        key, said = getattr(cause, "full_key", None) or "unknown", _first_line(cause)
+        if "is not a ListConfig" in said:
+            raise ConfigError(
+                f"{key} is a list; write {key}=[…], or '{key}=[a,b]' in a shell that reads brackets."
+            ) from error
+        raise ConfigError(f"{said} (key {key})") from error
 
 
 def _keys(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:

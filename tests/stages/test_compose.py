@@ -59,6 +59,7 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "snapshot.num_snapshots=24"], r"use 1 to 23"),
         (["stage=cae", "split.train_sizes=[]"], r"train_sizes=\[\] needs sizes"),
         (["stage=cae", "split.train_sizes=[1,0]"], r"at least 2 architectures \(0: the whole pool\)"),
+        (["stage=cae", "also=stores/other"], r"also is a list; write also=\[…\]"),
         (["stage=cae", "split.folds=1"], r"split.folds=1 is no cross-validation"),
         (["stage=cae", "space.skeleton.num_classes=7"], r"clashes with dataset.num_classes=10"),
     ],
