@@ -20,6 +20,9 @@ from nap2.stages.snapshot_stage import check_device, trainer_parts
 from nap2.stages.splits import index_rows, labels_of, store_roots
 from nap2.truth import TruthTable
 
+STORE = "store"
+"""`proxies.candidates` of this name: those of the store."""
+
 
 def run(config: Config) -> int:
     """Score what is missing; then rows, table and plot over the networks whose accuracy is known."""
@@ -48,16 +51,18 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
     """The networks to score, and the accuracies that are known of them.
 
     With measured labels these are the store's candidates; with published ones a list, or a seeded draw from the space.
-    The draw holds only networks whose accuracy is known, unless `proxies.known_only` is false: a longer draw begins
-    with the shorter one.
+    `proxies.candidates=store` is all labelled candidates of the store, for a table beside predictors. The draw holds
+    only networks whose accuracy is known, unless `proxies.known_only` is false: a longer draw begins with the shorter
+    one.
 
     Raises:
         EvaluationError: fewer than 3 of them have a known accuracy, so that nothing could be ranked.
     """
     options, space = config.proxies, space_of(config)
-    if config.labels == "measured":
+    of_store = options.candidates == STORE
+    if of_store or config.labels == "measured":
         accuracy: Mapping[str, float] = labels_of(config, index_rows(config, open_joint(store_roots(config))))
-        names = sorted(accuracy)[: options.num_candidates]
+        names = sorted(accuracy)[: None if of_store else options.num_candidates]
     else:
         if options.candidates:
             names = read_arch_strs(Path(options.candidates), space)

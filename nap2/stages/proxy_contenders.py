@@ -7,9 +7,11 @@ from nap2.baselines import PROXIES
 from nap2.config import Config
 from nap2.evaluation.exam import Predictions
 from nap2.stages.console import say
-from nap2.stages.proxies_stage import scores_file
+from nap2.stages.proxies_stage import STORE, scores_file
 from nap2.stages.proxy_report import pool_predictions, raw_by_trial, single_predictions
 from nap2.stages.score_file import Task, read_scores
+
+HOW = f"run stage=proxies proxies.candidates={STORE}"
 
 
 def proxy_predictions(config: Config, arch_strs: Sequence[str]) -> list[Predictions]:
@@ -23,7 +25,7 @@ def proxy_predictions(config: Config, arch_strs: Sequence[str]) -> list[Predicti
     untried = (read_scores(path, tasks, tuple(PROXIES)).reasons < 0).sum(axis=0).tolist()
     names = tuple(name for name, count in zip(PROXIES, untried, strict=True) if count < len(tasks))
     if not names:
-        say(f"no proxy was scored on these candidates in {path}; run stage=proxies to see them in the table")
+        say(f"no proxy was scored on these candidates in {path}; {HOW} to see them in the table")
         return []
     scores = read_scores(path, tasks, names)
     absent = [name for name in PROXIES if name not in names]
@@ -31,6 +33,6 @@ def proxy_predictions(config: Config, arch_strs: Sequence[str]) -> list[Predicti
     if absent:
         say(f"proxies not scored on these candidates, and so not in the table: {', '.join(absent)}")
     if unscored:
-        say(f"{len(unscored)} of {len(arch_strs)} test candidates lack the score of some proxy; run stage=proxies")
+        say(f"{len(unscored)} of {len(arch_strs)} test candidates lack the score of some proxy; {HOW}")
     raw = raw_by_trial(scores, list(arch_strs), trials)
     return [*single_predictions(scores, raw, trials), *pool_predictions(scores, raw, trials)]

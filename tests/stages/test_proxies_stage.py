@@ -7,12 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import train
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.rows import read_rows, select
+from nap2.schema import COUNTS
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.layout import num_entries
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
+from nap2.stages.candidates import setting_of
 from nap2.stages.compose import compose_config
 from nap2.stages.proxies_stage import candidates_with_labels
 from nap2.stages.proxy_report import sample_and_rest, write_report
@@ -91,6 +99,21 @@ def test_the_report_counts_failures_and_judges_what_is_fitted_on_the_other_half(
     assert libra.note.startswith("fitted to 20 networks, judged on the others; picked naswot")
     assert "tau-by-cost.png" in {path.name for path in (here / "out").iterdir()}
     assert "libra: fitted to 20 networks" in (here / "out" / "table.md").read_text()
+
+
+def test_of_a_store_all_labelled_candidates_are_scored(here: Path) -> None:
+    asked = config("proxies.candidates=store", "proxies.num_candidates=1", "snapshot.num_snapshots=1")
+    unknown = next(name for name in SPACE.arch_strings() if name not in CELLS)
+    store = SnapshotStore.create(Path(asked.paths.store), setting_of(asked))
+    for arch_str in (*CELLS[:5], unknown):
+        with store.claim(Candidate(store.setting, arch_str, int(asked.recipe["seed"])), 1, False) as writer:
+            values = torch.zeros(1, 2, num_entries((2,)))
+            counts = torch.zeros(1, 2, len(COUNTS), dtype=torch.int64)
+            snapshots = Trajectory(values, torch.tensor([2]), store.setting.every, counts, ("stem",))
+            writer.finish(snapshots, Curve([1.0], [0.5], [1.5], [0.25], None))
+    names, accuracy = candidates_with_labels(asked)
+    assert names == sorted(CELLS[:5])
+    assert set(accuracy) == set(names)
 
 
 def test_the_halves_are_disjoint_and_complete() -> None:
