@@ -1,0 +1,110 @@
+"""`docs/results.md`: what the released candidates say, every figure derived from the result rows in `docs/results/`.
+
+`python -m nap2.evaluation.results_page docs/results` writes the page beside the folder. A section is a folder of it, in
+the order of their names: `intro.md` (its heading, and how the rows came about), result rows of `stage=evaluate` in one
+or more `*.jsonl` files, and its `differences.jsonl`. What several files hold must agree: same split, same value.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nap2.errors import EvaluationError
+from nap2.evaluation.aggregate import Aggregate, aggregate
+from nap2.evaluation.difference_log import read_differences
+from nap2.evaluation.published import PublishedFigure, load_published
+from nap2.evaluation.rows import ResultRow, read_rows
+from nap2.evaluation.tables import Table, to_markdown
+from nap2.evaluation.views import budget_table, difference_table, figure, method_label, published_table
+
+DIFFERENCES = "differences.jsonl"
+HEAD = """# Results
+
+Written by `python -m nap2.evaluation.results_page docs/results` from the rows in `docs/results/`; a test holds the page
+to them. τ is Kendall's τ-b between predicted and published final test accuracies of the same candidates."""
+
+
+def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
+    """The text of the page made from `folder`, with the published figures of the same methods beside ours."""
+    parts = [HEAD]
+    for section in sorted(path for path in folder.iterdir() if path.is_dir()):
+        parts.append((section / "intro.md").read_text(encoding="utf-8").strip())
+        files = [path for path in sorted(section.glob("*.jsonl")) if path.name != DIFFERENCES]
+        read = {path.stem: read_rows(path) for path in files}
+        if len({max(row.num_test for row in rows) for rows in read.values()}) > 1:
+            parts.append(to_markdown(growth_table(read)))
+            continue
+        found = aggregate(one_of_each(read))
+        parts += [to_markdown(table) for table in _tables(found)]
+        if (section / DIFFERENCES).exists():
+            size = max(one.row.train_size for one in found)
+            parts.append(to_markdown(difference_table(read_differences(section / DIFFERENCES, size))))
+        beside = published_table(found, published)
+        if beside.rows:
+            parts.append(to_markdown(beside))
+    return "\n\n".join(parts) + "\n"
+
+
+def one_of_each(read: dict[str, list[ResultRow]]) -> list[ResultRow]:
+    """Rows of several runs over one test set, each figure once.
+
+    Raises:
+        EvaluationError: two files give one figure two values, so that they cannot be of the same test set.
+    """
+    known: dict[tuple[object, ...], tuple[str, ResultRow]] = {}
+    for name, rows in read.items():
+        for row in rows:
+            key = (
+                row.method,
+                row.encoder,
+                row.source,
+                row.target,
+                row.train_size,
+                row.trial,
+                row.query_batches,
+                row.metric,
+            )
+            first, other = known.setdefault(key, (name, row))
+            if first != name and (other.value, other.num_test) != (row.value, row.num_test):
+                raise EvaluationError(
+                    f"{first} and {name} differ in {row.metric} of {row.method}, trial {row.trial} ({other.value} of "
+                    f"{other.num_test} candidates, {row.value} of {row.num_test}): they are no rows of one test set."
+                )
+    return [row for _, row in known.values()]
+
+
+def growth_table(read: dict[str, list[ResultRow]]) -> Table:
+    """Kendall τ of each method by the number of candidates tested, one column per file, fewest first."""
+    columns = sorted(read, key=lambda name: max(row.num_test for row in read[name]))
+    cells: dict[str, dict[str, Aggregate]] = {}
+    for name in columns:
+        latest = max(row.query_batches for row in read[name])
+        for found in aggregate(row for row in read[name] if row.metric == "kendall_tau"):
+            if found.row.query_batches in (0, latest):
+                cells.setdefault(method_label(_without_size(found)), {})[name] = found
+    shown = [method for method in cells if len(cells[method]) == len(columns)]
+    shown.sort(key=lambda method: -(cells[method][columns[-1]].mean or 0.0))
+    return Table(
+        title="Kendall τ by labelled candidates in the pool",
+        header=("method", *(str(max(row.num_test for row in read[name])) for name in columns)),
+        rows=tuple((method, *(figure(cells[method][name]) for name in columns)) for method in shown),
+        notes=("Each pool is judged on all its own candidates: columns differ in training set and in test set.",),
+    )
+
+
+def _without_size(found: Aggregate) -> Aggregate:
+    return replace(found, row=replace(found.row, train_size=0))
+
+
+def _tables(found: Sequence[Aggregate]) -> list[Table]:
+    """Kendall τ at every train size, Spearman ρ at the largest."""
+    sizes = sorted({one.row.train_size for one in found} - {0})
+    tables = [budget_table([one for one in found if one.row.train_size in (0, size)]) for size in sizes]
+    return [*tables, budget_table([one for one in found if one.row.train_size in (0, sizes[-1])], "spearman_rho")]
+
+
+if __name__ == "__main__":
+    source = Path(sys.argv[1])
+    figures = load_published(source.parent / "published/nap2.csv")
+    source.with_suffix(".md").write_text(whole_page(source, figures), encoding="utf-8")

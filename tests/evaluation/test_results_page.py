@@ -1,0 +1,54 @@
+"""The results page is made of the rows that lie beside it, and of nothing else."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from nap2.errors import EvaluationError
+from nap2.evaluation.published import load_published
+from nap2.evaluation.results_page import growth_table, one_of_each, whole_page
+from nap2.evaluation.rows import ResultRow
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_is_what_its_rows_say():
+    assert (DOCS / "results.md").read_text() == whole_page(
+        DOCS / "results", load_published(DOCS / "published/nap2.csv")
+    )
+
+
+def rows(num_test=40, **values):
+    """One row a method, of one test set."""
+    common = {"space": "nasbench201", "target": "cifar10", "metric": "kendall_tau", "trial": 0, "query_batches": 100}
+    return [ResultRow(method=name, value=value, num_test=num_test, **common) for name, value in values.items()]
+
+
+def test_a_figure_that_two_runs_share_is_shown_once():
+    first, second = rows(nap2=0.5, parameters=0.6), rows(plus=0.7, parameters=0.6)
+    assert [one.method for one in one_of_each({"a": first, "b": second})] == ["nap2", "parameters", "plus"]
+
+
+@pytest.mark.parametrize("other", [rows(parameters=0.61), rows(num_test=41, parameters=0.6)])
+def test_runs_over_other_test_sets_are_not_mixed(other):
+    with pytest.raises(EvaluationError, match=r"a and b differ in kendall_tau of parameters, trial 0 \(0.6 of 40"):
+        one_of_each({"a": rows(parameters=0.6), "b": other})
+
+
+def test_pools_stand_side_by_side_smallest_first_best_method_first():
+    read = {"big": rows(139, nap2=0.7, sotl=0.3), "small": rows(52, sotl=0.25, nap2=0.2, once=0.9)}
+    table = growth_table(read)
+    assert table.header == ("method", "52", "139")
+    assert table.rows == (("nap2", "0.200", "0.700"), ("sotl", "0.250", "0.300"))
+
+
+def test_a_section_of_several_pools_is_shown_by_pool(tmp_path):
+    for name, num_test in (("a", 30), ("b", 60)):
+        path = tmp_path / "1-pools" / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(asdict(one)) + "\n" for one in rows(num_test, nap2=0.5)))
+    (tmp_path / "1-pools/intro.md").write_text("## Pools\n")
+    page = whole_page(tmp_path, [])
+    assert page.index("## Pools") < page.index("| nap2 | 0.500 | 0.500 |")
