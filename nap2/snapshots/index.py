@@ -17,6 +17,9 @@ from nap2.snapshots.reader import SnapshotReader
 
 COMPLETE, CORRUPT, REFUSED, FAILED = "complete", "corrupt", "refused", "failed"
 
+SAVE_EVERY = 500
+"""Verified candidates after which what was found is saved: a whole search space takes long, and may be interrupted."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
@@ -84,6 +87,8 @@ def refresh_index(
 ) -> IndexSummary:
     """Verify what changed since the last refresh and write `index.csv` atomically. Nothing is ever deleted.
 
+    An interrupted refresh leaves the rows of what it had verified, so the next one goes on from there.
+
     Args:
         store: a store or a released set; where nothing can be written it is indexed in memory only. Of a joint view
             each member is refreshed, and a candidate's row is that of the member it is read from.
@@ -100,14 +105,14 @@ def refresh_index(
     stamps = {i: store.stamp(i) for i in complete}
     rows = {i: row for i, row in known.items() if (row.snapshots, row.stamp) == (complete.get(i), stamps.get(i))}
     changed = [i for i in complete if i not in rows]
-    for candidate_id in progress(changed):
+    for number, candidate_id in enumerate(progress(changed), 1):
         if (row := _verified(store, candidate_id, complete[candidate_id], stamps[candidate_id])) is not None:
             rows[candidate_id] = row
+        if number % SAVE_EVERY == 0:
+            _write(path, rows)
     _add_failures(store, rows)
-    summary = IndexSummary([rows[i] for i in sorted(rows)], len(changed), path)
-    if path is not None:
-        _write(path, summary.rows)
-    return summary
+    _write(path, rows)
+    return IndexSummary(_in_order(rows), len(changed), path)
 
 
 def read_index(path: Path) -> list[IndexRow]:
@@ -163,12 +168,18 @@ def _add_failures(store: SnapshotReader, rows: dict[str, IndexRow]) -> None:
             rows[candidate_id] = IndexRow(candidate_id, FAILED, reason, failure.arch_str, failure.seed, dataset)
 
 
-def _write(path: Path, rows: list[IndexRow]) -> None:
+def _in_order(rows: dict[str, IndexRow]) -> list[IndexRow]:
+    return [rows[candidate_id] for candidate_id in sorted(rows)]
+
+
+def _write(path: Path | None, rows: dict[str, IndexRow]) -> None:
+    if path is None:
+        return
     text = io.StringIO(newline="")
     names = [field.name for field in fields(IndexRow) if field.name != "counts"]
     writer = csv.DictWriter(text, [*names, *COUNTS], lineterminator="\n")
     writer.writeheader()
-    for row in rows:
+    for row in _in_order(rows):
         writer.writerow({name: getattr(row, name) for name in names} | dict(zip(COUNTS, row.counts, strict=True)))
     content = text.getvalue().encode()
     try:

@@ -6,7 +6,7 @@ from nap2.config import Config
 from nap2.errors import StoreError
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.joint import open_joint
-from nap2.stages.console import say
+from nap2.stages.console import say, track
 from nap2.stages.splits import store_roots
 
 
@@ -15,7 +15,7 @@ def run(config: Config) -> int:
     store = open_joint(store_roots(config))
     if not store.complete() and not store.failures():
         raise StoreError(f"{store.root} holds no candidate yet; run stage=snapshot first.")
-    summary = refresh_index(store, full=config.index.full)
+    summary = refresh_index(store, config.index.full, lambda ids: track(ids, "candidates verified", len(ids)))
     states = Counter(row.status for row in summary.rows)
     say(f"{summary.path or store.root}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
     damaged = [row for row in summary.rows if row.status == "corrupt"]

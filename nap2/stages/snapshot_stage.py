@@ -41,7 +41,8 @@ def run(config: Config) -> int:
             say("nothing is left to train.")
             return 0
     if options.plan:
-        say(plan_campaign(root, candidates, options.num_snapshots, config.workers, to_the_end=options.to_the_end))
+        how = {"to_the_end": options.to_the_end, "retry_failed": config.retry_failed}
+        say(plan_campaign(root, candidates, options.num_snapshots, config.workers, **how))
         return 0
     parts = trainer_parts(config)
     built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched

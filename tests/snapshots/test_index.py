@@ -97,3 +97,16 @@ def test_progress_sees_what_is_verified(store):
     seen = []
     refresh_index(store, progress=lambda ids: seen.extend(ids) or ids)
     assert seen == sorted(fakes.candidate(seed).id for seed in range(3))
+
+
+def test_an_interrupted_refresh_is_continued_and_not_begun_again(store, monkeypatch):
+    def interrupted(ids):
+        yield from ids[:2]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nap2.snapshots.index.SAVE_EVERY", 1)
+    with pytest.raises(KeyboardInterrupt):
+        refresh_index(store, progress=interrupted)
+    again = refresh_index(store)
+    assert again.num_verified == 1
+    assert again.count_by_status == {"complete": 3, "failed": 1}

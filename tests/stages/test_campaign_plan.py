@@ -59,6 +59,15 @@ def test_unknown_hours_are_called_unknown(tmp_path, no_networks):
     assert "unknown: train a few candidates first (snapshot.num_candidates=6), then ask again" in text
 
 
+def test_failed_candidates_are_planned_when_they_are_to_be_tried_again(tmp_path, no_networks):
+    store, asked = make_store(tmp_path / "store"), candidates(3)
+    run_worker(store, asked[:2], STEPS, make_train(disaster={"arch-1": "diverge"}))
+    text = plan_campaign(store.root, asked, STEPS, workers=1)
+    assert "1 complete, 1 failed, 0 at work, 1 to train; retry_failed=true trains the failed ones too" in text
+    text = plan_campaign(store.root, asked, STEPS, workers=1, retry_failed=True)
+    assert "1 complete, 0 failed, 0 at work, 2 to train\n" in text
+
+
 def test_a_store_of_another_setting_is_refused(tmp_path):
     make_store(tmp_path / "store")
     with pytest.raises(StoreError, match=r"made with another setting .* dataset: 'cifar10' ≠ 'fake'"):

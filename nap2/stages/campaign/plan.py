@@ -44,6 +44,7 @@ def plan_campaign(
     workers: int,
     *,
     to_the_end: bool = False,
+    retry_failed: bool = False,
     seconds_per_candidate: float | None = None,
 ) -> str:
     """Describe a campaign in a few lines; nothing is trained and nothing is written.
@@ -54,13 +55,14 @@ def plan_campaign(
         num_snapshots: how many are wanted of each.
         workers: processes that share the hours.
         to_the_end: whether each is trained to the end of its recipe.
+        retry_failed: whether candidates that failed are to be trained too.
         seconds_per_candidate: training time, where the caller knows it better than the store or the paper.
 
     Raises:
         StoreError: if there is a store of another setting.
     """
     store = _existing_store(Path(root), candidates[0])
-    counts = _counts(store, candidates, num_snapshots, to_the_end)
+    counts = _counts(store, candidates, num_snapshots, to_the_end, retry_failed)
     to_train = counts.missing
     pace = Estimate(seconds_per_candidate, "as given") if seconds_per_candidate else None
     pace = pace or _measured_pace(store, num_snapshots, to_the_end) or _published_pace(candidates[0], num_snapshots)
@@ -71,7 +73,7 @@ def plan_campaign(
             f"Plan for {root}: {counted(counts.total, 'candidate')} × {counted(num_snapshots, 'snapshot')}, "
             f"one every {counted(every, 'step')}",
             f"  candidates  {counts.done:,} complete, {counts.failed:,} failed, {counts.running:,} at work, "
-            f"{to_train:,} to train",
+            f"{to_train:,} to train" + ("; retry_failed=true trains the failed ones too" if counts.failed else ""),
             f"  hours       {_hours(pace, to_train, workers)}",
             f"  gigabytes   {to_train * candidate_bytes / 1e9:,.2f} ({candidate_bytes / 1e6:.2f} MB a candidate); "
             f"{_free_bytes(Path(root)) / 1e9:,.0f} are free",
@@ -108,10 +110,13 @@ def _existing_store(root: Path, candidate: Candidate) -> SnapshotStore | None:
     return store
 
 
-def _counts(store: SnapshotStore | None, candidates: Sequence[Candidate], length: int, to_the_end: bool) -> Counts:
+def _counts(
+    store: SnapshotStore | None, candidates: Sequence[Candidate], length: int, to_the_end: bool, retry_failed: bool
+) -> Counts:
     if store is None:
         return Counts(len(candidates), 0, 0, 0)
-    return Ledger(store, candidates, length, to_the_end).counts()
+    tries_before = {id: failure.tries for id, failure in store.failures().items()} if retry_failed else None
+    return Ledger(store, candidates, length, to_the_end, tries_before).counts()
 
 
 def _measured_pace(store: SnapshotStore | None, num_snapshots: int, to_the_end: bool) -> Estimate | None:
