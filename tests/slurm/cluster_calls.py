@@ -29,9 +29,21 @@ def wait_until(what, seconds=600):
     return found
 
 
-def wait_for_end(job):
+def wait_for_end(job, meanwhile=lambda: None):
     active = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
-    wait_until(lambda: not any(state in queued(job) for state in active))
+
+    def is_over():
+        meanwhile()
+        states = queued(job)
+        return not any(state in states for state in active)
+
+    wait_until(is_over)
+
+
+def return_to_service(node):
+    """What an administrator does: Slurm drains a node to which a job comes back before its former run is gone."""
+    if "drain" in call("sinfo", "-h", "-n", node, "-o", "%T"):
+        call("scontrol", "update", f"nodename={node}", "state=resume", check=False)
 
 
 def state(job):
