@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all test-slurm bench docs lint format clean-demo
+.PHONY: help setup demo test test-all test-slurm test-cuda bench bench-cuda docs lint format clean-demo
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,8 +40,15 @@ test-slurm: $(READY)  ## install and start a real single-node Slurm, and run the
 	@bash tests/slurm/install.sh
 	@$(RUN) -m pytest -m slurm tests/slurm
 
+test-cuda: $(READY)  ## the tests that need a GPU
+	@$(RUN) -c 'import sys, torch; torch.cuda.is_available() or sys.exit(f"torch {torch.__version__} sees no GPU here; make test-all runs what a stand-in can show.")'
+	@$(RUN) -m pytest -m cuda
+
 bench: $(READY)  ## measure every speed goal as a ratio in one run; writes docs/performance.md
 	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks
+
+bench-cuda: $(READY)  ## candidates per ten minutes on a GPU, and a snapshot's share; writes docs/performance.md
+	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks collection
 
 docs: $(READY)  ## run the code of the guides and paste what it prints
 	@OMP_NUM_THREADS=1 $(RUN) docs/build_guides.py

@@ -1,51 +1,97 @@
-"""Candidates per ten minutes on a GPU: the whole campaign as users run it, one process and several on one GPU."""
+"""Collection on a GPU: candidates per ten minutes, one process and several on it, and what a snapshot costs."""
 
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import conv2d, cross_entropy
 
-from benchmarks.harness import Measurement
+from benchmarks.bench_extraction import FULL, HEAVIEST, share_of_training, synchronised_clock
+from benchmarks.harness import Measurement, paired
 from data_modules.images import ImageSet
+from nap2.seeding import make_deterministic
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
 from nap2.stages.campaign import run_local_campaign
+from nap2.training.layout import memory_format
 from nap2.training.recipe import RECIPES
 
 SKELETON = {"num_classes": 10, "stem_channels": 16, "cells_per_stage": 5}
 TEN_MINUTES_S = 600.0
 PACKED = 8
 CASES = (  # snapshots, processes, candidates, goal
-    (1, 1, 8, 400.0),
-    (1, PACKED, 48, 700.0),
-    (5, 1, 4, None),
-    (5, PACKED, 24, None),
+    (1, 1, 16, 400.0),
+    (1, PACKED, 64, 700.0),
+    (5, 1, 8, None),
+    (5, PACKED, 40, None),
 )
+BATCH, SIDE = 256, 32
 
 
 def measurements(quick: bool) -> list[Measurement]:
     """Nothing without a GPU: a training step of the full network takes a CPU seconds."""
     if not torch.cuda.is_available():
         return []
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]  # one GPU, not all
+    return [*_campaigns(CASES[: 2 if quick else None]), *_steps()]
+
+
+def _campaigns(cases: Sequence[tuple[int, int, int, float | None]]) -> list[Measurement]:
     names = list(SPACES["nasbench201"].arch_strings())
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0)).tolist()
     drawn = [names[index] for index in order]
     rows, one_process_s = [], {}
-    for snapshots, processes, count, goal in CASES[: 2 if quick else None]:
+    for snapshots, processes, count, goal in cases:
         seconds = campaign_s(drawn[:count], snapshots, processes, "cuda", SKELETON)
         rate = TEN_MINUTES_S * count / seconds
         name = torch.cuda.get_device_name()
         row = f"candidates per 10 minutes, {snapshots} snapshot(s) of 100 steps, {processes} process(es), {name}"
         one_process_s.setdefault(snapshots, seconds / count)
         goal = goal or TEN_MINUTES_S / one_process_s[snapshots]  # packing must not lose
-        note = f"{count} random architectures, batch 256, 32×32; start-up of the processes left out"
+        note = f"{count} random architectures, batch {BATCH}, {SIDE}×{SIDE}; start-up of the processes left out"
         rows.append(Measurement(row, (), (), goal, unit="candidates", value=rate, note=note))
     return rows
+
+
+def _steps() -> list[Measurement]:
+    """What one snapshot takes of 100 steps, and whether the layout of `nap2/training/layout.py` is the faster one."""
+    name, clock = torch.cuda.get_device_name(), synchronised_clock
+    row = f"snapshot in 100 steps, full network ({SIDE}×{SIDE}, batch {BATCH}), {name}"
+    share = share_of_training(row, FULL, (BATCH, SIDE), 7, goal=2.0, stretch=0.5, device="cuda")
+    rows = [share]
+    for precision in ("float32", "bf16"):
+        ours = memory_format("cuda", precision)
+        other = torch.channels_last if ours is torch.contiguous_format else torch.contiguous_format
+        times = paired(_step(ours, precision), _step(other, precision), rounds=5, warmup=3, clock=clock)
+        names = " vs ".join(str(layout).removeprefix("torch.") for layout in (ours, other))
+        rows.append(
+            Measurement(f"training step in {precision}, {names}, {name}", *times, goal=1.0, note="heaviest cell")
+        )
+    return rows
+
+
+def _step(layout: torch.memory_format, precision: str) -> Callable[[], None]:
+    make_deterministic()
+    torch.manual_seed(0)
+    network = SPACES["nasbench201"].build(HEAVIEST, **SKELETON).to("cuda")
+    network.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's stubs
+    images = torch.randn(BATCH, 3, SIDE, SIDE, device="cuda").contiguous(memory_format=layout)
+    labels = torch.arange(BATCH, device="cuda") % 10
+    optimizer = RECIPES["nasbench201"].build_optimizer(network.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16"):
+            loss = cross_entropy(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        optimizer.step()
+
+    return step
 
 
 def campaign_s(
@@ -78,6 +124,8 @@ def make_train(num_snapshots: int, device: str, images: dict[str, Any], logs: st
     reader = {"_target_": "benchmarks.bench_collection.noise_images", **images}
     module = {"_target_": "data_modules.images.ImageDataModule"}
     train, begun = snapshot_train(reader, module, num_snapshots, False, True, device, None), Path(logs)
+    # CUDA and cuDNN are loaded by the first operation, which takes seconds and belongs to the start-up.
+    conv2d(torch.zeros(1, 3, 8, 8, device=device), torch.zeros(1, 3, 3, 3, device=device)).sum().item()
 
     def noted(*arguments: Any) -> None:
         if not (path := begun / f"begun-{os.getpid()}").exists():

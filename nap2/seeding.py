@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -32,7 +33,36 @@ def forked_random_state(seed: int | None = None) -> Iterator[None]:
 def make_deterministic() -> None:
     """The determinism flags of the paper (App. E.2.1): cuDNN deterministic, no TF32, fixed workspace."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    for owner, name, value in _settings():
+        setattr(owner, name, value)
+
+
+@contextmanager
+def deterministic_arithmetic() -> Iterator[None]:
+    """`make_deterministic` for a block, in a process that is not ours: its own flags come back afterwards."""
+    before = [(owner, name, _value(owner, name)) for owner, name, _ in _settings()]
+    make_deterministic()
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            if value is not None:
+                setattr(owner, name, value)
+
+
+def _settings() -> list[tuple[Any, str, object]]:
+    """Owner, name and wanted value of each flag; torch 2.9 named the precisions anew and keeps the old names beside."""
+    cudnn: Any = torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
+    settings = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
+    settings += [(owner, "allow_tf32", False) for owner in (cudnn, matmul)]
+    if hasattr(matmul, "fp32_precision"):
+        settings += [(owner, "fp32_precision", "ieee") for owner in (matmul, cudnn.conv, cudnn.rnn)]
+    return settings
+
+
+def _value(owner: Any, name: str) -> object | None:
+    try:
+        return getattr(owner, name)  # type: ignore[no-any-return]  # whatever torch keeps there
+    except RuntimeError:  # torch cannot tell an old name's value after the new name was used
+        return None

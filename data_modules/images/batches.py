@@ -27,15 +27,23 @@ class DeviceImages:
         return images.permute(0, 2, 3, 1).contiguous().to(self.device)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """uint8 `[B, H, W, C]` → float32 `[B, C, H, W]`, channels last in memory."""
-        return normalise(images, self.mean, self.std).permute(0, 3, 1, 2)
+        """uint8 `[B, H, W, C]` → float32 `[B, C, H, W]`."""
+        return self._channels_first(normalise(images, self.mean, self.std))
 
     def augmented(self, images: Tensor, corners: Tensor, flips: Tensor) -> Tensor:
         """The same with random crops and flips; a mean image is subtracted before them, a channel mean after."""
         padding = self.image_set.crop_padding
         if self.image_set.mean[0].numel() == 1:
             return self.normalised(crop_and_flip(images, corners, flips, padding))
-        return crop_and_flip(normalise(images, self.mean, self.std), corners, flips, padding).permute(0, 3, 1, 2)
+        return self._channels_first(crop_and_flip(normalise(images, self.mean, self.std), corners, flips, padding))
+
+    def _channels_first(self, images: Tensor) -> Tensor:
+        """`[B, H, W, C]` → `[B, C, H, W]`; in memory, channels stay last on a CPU and come first on a GPU.
+
+        There a network in channels-last turns what it reads, and one that is not would be turned by what it reads.
+        """
+        images = images.permute(0, 3, 1, 2)
+        return images if self.device.type == "cpu" else images.contiguous()
 
 
 @lru_cache(maxsize=2)
@@ -47,7 +55,7 @@ def images_on(image_set: ImageSet, device: torch.device) -> DeviceImages:
 class TrainBatches:
     """Batches `start..stop - 1` of a run, as an iterable that can be walked again; the last of an epoch may be smaller.
 
-    Each batch: float32 `[B, 3, H, W]` (channels last in memory) and int64 `[B]`, on the images' device.
+    Each batch: float32 `[B, 3, H, W]` (channels last in memory on a CPU) and int64 `[B]`, on the images' device.
     """
 
     def __init__(self, images: DeviceImages, batch_size: int, seed: int, start: int, stop: int) -> None:

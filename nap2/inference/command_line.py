@@ -93,13 +93,16 @@ def _list() -> int:
         spec = json.loads((folder / "spec.json").read_text())
         setting, heads = spec.get("setting", {}), spec.get("heads", [{}])
         what = f"{setting.get('space', '?')} on {setting.get('dataset', '?')}, {counted(len(heads), 'head')}"
-        print(
-            f"{folder.name}  {what}, reads {spec.get('every')} to "
-            f"{spec.get('every', 0) * spec.get('num_snapshots', 0)} mini-batches  {folder}"
-        )
+        print(f"{folder.name}  {what}, reads {_span(spec)} mini-batches  {folder}")
     if not found:
         print(f"No predictor in {' or '.join(map(str, places()))}; copy its folder there, or set $NAP2_CHECKPOINTS.")
     return 0
+
+
+def _span(spec: dict[str, Any]) -> str:
+    """From the fewest mini-batches that a predictor reads to the most."""
+    fewest, most = spec.get("every", 0), spec.get("every", 0) * spec.get("num_snapshots", 0)
+    return f"{fewest}" if fewest == most else f"{fewest} to {most}"
 
 
 def _rank(options: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ from nap2.inference.refusals import check_fits
 from nap2.inference.scope import Remark, recipe_remarks, remarks
 from nap2.models.encode import encode_trajectories
 from nap2.models.encoders import AnyEncoder
+from nap2.seeding import deterministic_arithmetic
 from nap2.snapshots.trajectory import Trajectory
 from nap2.training.recipe import Recipe, recipe_named
 
@@ -197,8 +198,9 @@ class Predictor:
         """
         most = self.every * self.num_snapshots
         if not self.every <= query_batches <= most:
+            readable = f"{self.every} to {most}" if self.num_snapshots > 1 else f"{most}"
             raise CheckpointError(
-                f"Asked to rank after {query_batches} mini-batches, but this predictor reads {self.every} to {most}; "
+                f"Asked to rank after {query_batches} mini-batches, but this predictor reads {readable}; "
                 f"use query_batches={min(max(query_batches, self.every), most)}."
             )
         modality = self._known(modality)
@@ -226,6 +228,7 @@ class Predictor:
         return modality
 
     @torch.no_grad()
+    @deterministic_arithmetic()
     def _head_outputs(self, trajectories: Sequence[Trajectory], modality: str) -> Tensor:
         """Float32 `[A, H]` on the CPU: what each head says of each trajectory."""
         if not trajectories:

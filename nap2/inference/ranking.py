@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from nap2.errors import NetworkError
 from nap2.inference.batches import Batch, BatchesError, SameBatches, num_batches_of, replayed
 from nap2.inference.prediction import Prediction
-from nap2.seeding import forked_random_state
+from nap2.seeding import deterministic_arithmetic, forked_random_state
 from nap2.snapshots.layers import unwrapped
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
@@ -119,7 +119,7 @@ def _query(
     started, num_steps, prediction, failure = time.perf_counter(), 0, None, None
     batches = replayed(query.loader, query.query_batches, query.seed)
     try:
-        with forked_random_state(query.seed):
+        with forked_random_state(query.seed), deterministic_arithmetic():
             shown = seen.checked(batches)
             network, shown = _ready(_copied(unwrapped(model)), shown)
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)

@@ -102,7 +102,7 @@ class BiGRUPredictor(nn.Module):
         step, sequence = packing.steps.to(outputs.device), packing.sequences.to(outputs.device)
         unseen = scores.new_full((len(packing.batch_sizes), len(last)), -torch.inf)  # [T, B]
         shares = unseen.index_put((step, sequence), scores).softmax(0)[step, sequence]
-        context = torch.zeros_like(final).index_add(0, sequence, shares[:, None] * outputs)
+        context = _sums(shares[:, None] * outputs, step, sequence, tuple(unseen.shape))
         pooled = self.dropout(torch.cat([final, context], 1))
         predicted: Tensor = self.dense2(functional.relu(self.dense1(pooled))).sigmoid().squeeze(1)
         return predicted
@@ -138,3 +138,11 @@ class BiGRUPredictor(nn.Module):
             rows = rows if layer == 0 else self.between_layers(rows)
             rows = self.recur_both_ways(functional.linear(rows, *self.input_weights(layer)), layer, packing.batch_sizes)
         return rows
+
+
+def _sums(rows: Tensor, steps: Tensor, sequences: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Packed rows `[N, D]` summed over the steps of each sequence, `[B, D]`; `shape` is `(T, B)`."""
+    if rows.device.type == "cpu":
+        return rows.new_zeros(shape[1], rows.shape[1]).index_add(0, sequences, rows)
+    # On a GPU `index_add` adds in whatever order its threads arrive, and no two fits would agree to the last bit.
+    return rows.new_zeros(*shape, rows.shape[1]).index_put((steps, sequences), rows).sum(0)

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from rich.progress import TaskID
 
+from nap2.seeding import make_deterministic
 from nap2.stages.console import LINE_EVERY_S, console, duration, progress_bar, say
 
 
@@ -42,6 +43,7 @@ def fit(
     `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are loaded into `module` at the end.
     """
     quiet_lightning()
+    make_deterministic()
     checkpoint = ModelCheckpoint(
         folder, filename="best", monitor=monitor, save_last=True, enable_version_counter=False, save_weights_only=False
     )

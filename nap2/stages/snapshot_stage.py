@@ -23,6 +23,8 @@ from nap2.stages.parts import built
 
 Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
 
+DEVICES = ("cpu", "cuda")
+
 
 def run(config: Config) -> int:
     """Train what is missing; a second identical call does nothing and says so. Returns 1 if a candidate failed."""
@@ -68,9 +70,13 @@ def check_device(name: str) -> torch.device:
     """The device, if this machine has it.
 
     Raises:
-        ConfigError: if it has not.
+        ConfigError: if it has not, or if it is neither `cpu` nor `cuda`.
     """
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if name not in DEVICES:
+        index = name.removeprefix("cuda:")
+        advice = f"; for one GPU of several set CUDA_VISIBLE_DEVICES={index}" if index.isdigit() else ""
+        raise ConfigError(f"trainer.device={name} is none of {', '.join(DEVICES)}{advice}.")
+    if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"trainer.device={name}, but torch {torch.__version__} sees no GPU here; use trainer=cpu.")
     return torch.device(name)
 

@@ -17,6 +17,7 @@ from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
 from nap2.training.candidate_module import CandidateModule
 from nap2.training.curve_callback import CurveCallback
+from nap2.training.layout import memory_format
 from nap2.training.quiet_trainer import fit
 from nap2.training.recipe import Recipe
 from nap2.training.recorder_callback import RecorderCallback
@@ -94,8 +95,8 @@ def train_candidate(
     """Train a candidate as far as asked and hand snapshots and curve to `writer`.
 
     A run that was interrupted goes on from `writer.state_path`, with results identical to the last bit. Training is
-    channels-last and deterministic, in the recipe's precision (float32: without TF32); torch's random state afterwards
-    is as before.
+    deterministic, in the recipe's precision (float32: without TF32) and the memory layout that suits it (`layout.py`);
+    torch's random state afterwards is as before.
 
     Args:
         candidate: what to train.
@@ -165,7 +166,8 @@ def _build(plan: _Plan, prune: bool) -> nn.Module:
         network = SPACES[setting.space].build(plan.candidate.arch_str, **setting.skeleton)
     if prune:
         cast(Prunable, network).prune_dead_edges()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's stubs
+    layout = memory_format(plan.device, plan.recipe.precision)
+    network.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's stubs
     return network
 
 

@@ -156,10 +156,14 @@ def test_numbers_out_of_range_are_refused():
             ImageDataModule(image_set(), seed=4, **wrong)
 
 
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_draws_the_same_batches():
-    run = ImageDataModule(image_set(), 5, 4, 0, 12, device="cuda")
-    for (ours, labels), (theirs, expected) in zip(run.train_dataloader(), train_batches(), strict=True):
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("fields", [{}, {"mean": torch.full((3, 6, 6), 0.4)}, {"crop_padding": 0, "flip": False}])
+def test_a_gpu_draws_the_same_batches(fields):
+    run = ImageDataModule(image_set(**fields), 5, 4, 0, 12, device="cuda")
+    for (ours, labels), (theirs, expected) in zip(
+        run.train_dataloader(), train_batches(image_set(**fields)), strict=True
+    ):
+        assert ours.is_cuda
+        assert ours.is_contiguous()  # as cuDNN's kernels for float32 read them best
         torch.testing.assert_close(ours.cpu(), theirs)
         assert torch.equal(labels.cpu(), expected)

@@ -8,7 +8,7 @@ import torch
 from fakes_predictor import random_predictor
 from safetensors.torch import save_file
 
-from nap2.errors import ConfigError, DataFileError, UnknownNameError
+from nap2.errors import CheckpointError, ConfigError, DataFileError, UnknownNameError
 from nap2.inference.batches_from import batches_from
 from nap2.inference.command_line import main
 from nap2.inference.importing import import_object, models_from
@@ -87,6 +87,19 @@ def test_predictors_are_listed_with_where_they_are(
     assert main(["list"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("tiny  nasbench201 on digits, 2 heads, reads 2 to 6 mini-batches  ")
+
+
+def test_a_predictor_of_one_snapshot_reads_one_number_of_mini_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictor = random_predictor(num_snapshots=1)
+    predictor.save(tmp_path / "first", "A card.")
+    monkeypatch.setenv("NAP2_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path / "nothing")
+    assert main(["list"]) == 0
+    assert "reads 100 mini-batches" in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match="this predictor reads 100; use query_batches=100"):
+        predictor.rank({}, [], query_batches=50)
 
 
 def test_no_predictor_is_said_with_what_to_do(

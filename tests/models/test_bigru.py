@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from nap2.models.bigru import BiGRUPredictor, Packing
 from nap2.models.packed_gru import packed_gru
 from nap2.models.prefix_sharing import predict_prefixes
+from nap2.seeding import make_deterministic
 
 LENGTHS = torch.tensor([3, 9, 1, 5, 5])
 
@@ -121,8 +122,38 @@ def test_dropout_acts_in_training_only() -> None:
     torch.testing.assert_close(net(z), net(z), rtol=0, atol=0)
 
 
-@pytest.mark.cuda
-def test_a_gpu_predicts_as_a_cpu() -> None:
-    net, z = net_of().eval(), sequences()
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_gpu_predicts_and_learns_as_a_cpu_in_an_order_of_its_own(gpu, dropout: float) -> None:
+    net, z = net_of(dropout=dropout).eval(), sequences()
     on_cpu = net(z, LENGTHS)
-    torch.testing.assert_close(net.cuda()(z.cuda(), LENGTHS).cpu(), on_cpu, rtol=1e-9, atol=1e-11)
+    on_cpu.square().sum().backward()
+    wanted = [p.grad for p in net.parameters()]
+    net.zero_grad()
+    net.cuda()
+    on_gpu = net(z.cuda(), LENGTHS)
+    on_gpu.square().sum().backward()
+    torch.testing.assert_close(on_gpu.detach().cpu(), on_cpu.detach(), rtol=1e-9, atol=1e-11)
+    for parameter, gradient in zip(net.parameters(), wanted, strict=True):
+        torch.testing.assert_close(parameter.grad.cpu(), gradient, rtol=1e-8, atol=1e-10)
+    assert gpu is None or not gpu.unordered, "sums whose last bits a GPU does not reproduce"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_reads_all_prefixes_as_a_cpu() -> None:
+    net, z = net_of(), sequences()
+    expected = predict_prefixes(net, z, LENGTHS)
+    found = predict_prefixes(net.cuda(), z.cuda(), LENGTHS)
+    torch.testing.assert_close(found.accuracy.detach().cpu(), expected.accuracy.detach(), rtol=1e-9, atol=1e-11)
+    assert torch.equal(found.architecture, expected.architecture)
+
+
+@pytest.mark.cuda
+def test_two_passes_on_a_gpu_have_the_same_bits() -> None:
+    make_deterministic()
+    net, z = net_of(dropout=0.0).float().cuda(), sequences().float().repeat(40, 1, 1).cuda()
+    lengths = LENGTHS.repeat(40)
+
+    def gradients() -> list[torch.Tensor]:
+        return list(torch.autograd.grad(net(z, lengths).square().sum(), list(net.parameters())))
+
+    assert all(torch.equal(one, other) for one, other in zip(gradients(), gradients(), strict=True))

@@ -223,7 +223,7 @@ def test_no_layer_gives_nothing():
     assert counts.tolist() == [[0] * 5] * 2
 
 
-@pytest.mark.cuda
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("name", CASES)
 def test_a_gpu_gives_the_same_statistics(name):
     rows = CASES[name]

@@ -149,6 +149,8 @@ def files_beside_splits_and_logs(folder: Path) -> list[Path]:
         (["stage=rank", *TINY, "rank.models=[a:b]", "rank.arch_strs=[x]"], "both set; rank one kind at a time"),
         (["stage=rank", *TINY, "rank.query_batches=7"], "use e.g. 5"),
         (["stage=snapshot", *TINY, "trainer=gpu"], "sees no GPU here"),
+        (["stage=snapshot", *TINY, "trainer.device=cuda:1"], "for one GPU of several set CUDA_VISIBLE_DEVICES=1"),
+        (["stage=snapshot", *TINY, "trainer.device=gpu"], "trainer.device=gpu is none of cpu, cuda"),
         (["stage=snapshot", *TINY, "dataset=cifar10", "paths.data=nowhere", "recipe=nasbench201"], "nowhere"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nap2.snapshots.curve import Curve
-from nap2.training.run_state import RunState
+from nap2.training.run_state import RunState, random_state, set_random_state
 
 
 def state(step=7):
@@ -61,3 +61,21 @@ def test_a_state_of_another_run_or_format_is_a_fresh_start(tmp_path):
 def test_nothing_in_the_file_is_executed(tmp_path):
     torch.save({"format": 1, "candidate_id": "abc", "step": os.getcwd}, tmp_path / "state.pt")
     assert RunState.load(tmp_path / "state.pt", "abc").step == 0
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_state_from_a_gpu_goes_on_there_or_on_a_cpu(tmp_path):
+    device = torch.device("cuda", 0)
+    torch.cuda.set_rng_state(torch.cuda.get_rng_state(device), device)
+    saved = RunState("abc", network={"w": torch.arange(6.0).to(device)}, random=random_state(device))
+    saved.save(tmp_path / "s.pt")
+    loaded = RunState.load(tmp_path / "s.pt", "abc")
+    assert not loaded.network["w"].is_cuda
+    assert torch.equal(loaded.network["w"], torch.arange(6.0))
+    torch.manual_seed(1)
+    assert not torch.equal(torch.cuda.get_rng_state(device), saved.random[1])
+    set_random_state(loaded.random, torch.device("cpu"))  # a state of a GPU is of no use there
+    assert not torch.equal(torch.cuda.get_rng_state(device), saved.random[1])
+    set_random_state(loaded.random, device)
+    assert torch.equal(torch.cuda.get_rng_state(device), saved.random[1])
+    assert torch.equal(torch.get_rng_state(), saved.random[0])

@@ -293,16 +293,3 @@ def test_a_request_that_does_not_fit_is_refused_before_any_work(tmp_path):
     with pytest.raises(ArchStringError):
         trained(tmp_path, candidate=replace(candidate, arch_str="|nor_conv_5x5~0|"))
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_trains_the_same_candidate(tmp_path):
-    on_cpu, on_gpu = (
-        trained(tmp_path / "cpu", num_snapshots=1),
-        trained(tmp_path / "gpu", num_snapshots=1, device="cuda"),
-    )
-    torch.testing.assert_close(
-        torch.tensor(on_gpu.curve.train_loss), torch.tensor(on_cpu.curve.train_loss), rtol=1e-2, atol=1e-3
-    )
-    assert_same_run(trained(tmp_path / "again", num_snapshots=1, device="cuda"), on_gpu)

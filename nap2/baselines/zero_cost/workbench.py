@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nap2.baselines.zero_cost.copying import copy_network
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.errors import Nap2Error, NetworkError, counted
-from nap2.seeding import forked_random_state, seed_from
+from nap2.seeding import deterministic_arithmetic, forked_random_state, seed_from
 
 Result = TypeVar("Result")
 
@@ -133,10 +133,11 @@ def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: in
 
 @contextmanager
 def undisturbed(device: torch.device) -> Iterator[None]:
-    """Score with gradients on and autocast off, whatever the caller has set; leave all random states as they were."""
+    """Score with gradients on, autocast and TF32 off, whatever the caller has set; leave all random states alone."""
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  # the global state is the point
     try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        full_precision = torch.autocast(device.type, enabled=False), deterministic_arithmetic()
+        with torch.inference_mode(False), torch.enable_grad(), full_precision[0], full_precision[1]:
             yield
     finally:
         random.setstate(python_state)

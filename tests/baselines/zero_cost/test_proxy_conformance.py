@@ -381,10 +381,29 @@ def test_seeds_change_what_is_drawn_and_nothing_else(scored):
     assert any(other[name].value != scores[name].value for name in drawn)
 
 
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.slow
+@pytest.mark.usefixtures("gpu")
 def test_a_network_on_the_gpu_has_the_same_values():
     network, (x, y) = cell_network(dtype=torch.float64), batch(dtype=torch.float64)
     on_cpu, on_gpu = score_network(network, x, y), score_network(network.cuda(), x, y)
     for name in PROXIES:
+        assert on_gpu[name].failure == on_cpu[name].failure
         assert on_gpu[name].value == pytest.approx(on_cpu[name].value, rel=1e-5)
+
+
+def test_scoring_computes_without_tf32_and_leaves_the_flags_alone():
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic))
+            return super().forward(x)
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = True, False
+    try:
+        score_network(nn.Sequential(nn.Flatten(), Watched(12, 4)), *batch(size=2), ["snip"])
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == (True, False)
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = before
+    assert set(seen) == {(False, True)}
