@@ -100,6 +100,9 @@ class GpuTensor(torch.Tensor):
 
     __array__ = numpy
 
+    def untyped_storage(self):
+        return self.held.untyped_storage()
+
     def tolist(self):
         return _fetched(self, "tolist").tolist()
 
