@@ -54,7 +54,7 @@ def _settings() -> list[tuple[Any, str, object]]:
     """Owner, name and wanted value of each flag; torch 2.9 named the precisions anew and keeps the old names beside."""
     cudnn: Any = torch.backends.cudnn
     matmul: Any = torch.backends.cuda.matmul
-    settings = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
+    settings: list[tuple[Any, str, object]] = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
     settings += [(owner, "allow_tf32", False) for owner in (cudnn, matmul)]
     if hasattr(matmul, "fp32_precision"):
         settings += [(owner, "fp32_precision", "ieee") for owner in (matmul, cudnn.conv, cudnn.rnn)]
