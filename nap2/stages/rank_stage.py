@@ -46,6 +46,7 @@ def run(config: Config) -> int:
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         num_steps=query_batches,
+        device=config.trainer.device,
     )
     data.setup("fit")
     say(f"ranking {counted(len(models), 'network')} after {counted(query_batches, 'mini-batch', 'mini-batches')} each")

@@ -9,10 +9,16 @@ from torch.utils.data import DataLoader
 import nap2
 from nap2.models.encode import encode_trajectories
 from nap2.models.linear_encoder import LinearEncoder
+from nap2.seeding import make_deterministic
 from nap2.training.recorder_callback import RecorderCallback
 
-pytestmark = pytest.mark.usefixtures("gpu")
+pytestmark = pytest.mark.usefixtures("gpu", "full_precision")
 TRAJECTORIES = [random_trajectory(n, seed=n, units=units) for n, units in ((1, (4, 8)), (4, (120, 3, 3)), (3, (4, 8)))]
+
+
+@pytest.fixture
+def full_precision():
+    make_deterministic()  # what the tests compute themselves, they compute as the library does
 
 
 def networks():
@@ -67,7 +73,7 @@ def test_networks_on_a_gpu_are_ranked_as_on_a_cpu(is_predictor_there):
     found = predictor.rank(there, batches(), query_batches=4)
     accuracies = {place.name: place.predicted_accuracy for place in expected}
     assert [place.failure for place in found] == [None, None]
-    assert {place.name: place.predicted_accuracy for place in found} == pytest.approx(accuracies, abs=1e-4)
+    assert {place.name: place.predicted_accuracy for place in found} == pytest.approx(accuracies, abs=1e-3)
     for name, model in there.items():  # copies are trained
         assert all(torch.equal(p.cpu(), old) for p, old in zip(model.parameters(), before[name], strict=True))
 

@@ -122,9 +122,8 @@ def test_dropout_acts_in_training_only() -> None:
     torch.testing.assert_close(net(z), net(z), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_a_gpu_predicts_and_learns_as_a_cpu_in_an_order_of_its_own(gpu, dropout: float) -> None:
-    net, z = net_of(dropout=dropout).eval(), sequences()
+def test_a_gpu_predicts_and_learns_as_a_cpu_and_adds_in_a_fixed_order(gpu) -> None:
+    net, z = net_of(), sequences()  # in training mode: cuDNN knows no other backward pass
     on_cpu = net(z, LENGTHS)
     on_cpu.square().sum().backward()
     wanted = [p.grad for p in net.parameters()]

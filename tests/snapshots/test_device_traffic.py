@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from nap2.feature_maps import feature_map
+from nap2.seeding import make_deterministic
 from nap2.snapshots import sorting
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.recorder import SnapshotRecorder
@@ -78,7 +79,7 @@ def test_a_gpu_records_what_a_cpu_records(memory_format):
 
 @pytest.mark.usefixtures("gpu")
 def test_recording_on_a_gpu_changes_nothing():
-    torch.backends.cudnn.deterministic = True
+    make_deterministic()
     weights, states = [], []
     for is_watched in (True, False):
         torch.manual_seed(3)
