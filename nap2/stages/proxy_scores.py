@@ -21,7 +21,6 @@ from nap2.spaces import SPACES
 from nap2.stages.console import track
 from nap2.stages.parts import built
 from nap2.stages.score_file import Task
-from nap2.training.layout import memory_format
 
 IN_FLIGHT = 4  # networks handed out per worker: more would hold the whole list in memory
 
@@ -99,7 +98,7 @@ def _score(task: Task, names: tuple[str, ...]) -> dict[str, Any]:
     inputs, targets = next(iter(batches))
     with forked_random_state(task.seed):
         network = SPACES[job.space].build(task.arch_str, **job.skeleton)
-    network.to(job.device, memory_format=memory_format(job.device))  # type: ignore[call-overload]  # missing from torch's stubs
+    network.to(job.device)
     scores = score_network(network, inputs, targets, names, seed=task.seed)
     table = {
         name: {"value": s.value, "failure": s.failure, "seconds": s.seconds, "forwards": s.forwards}

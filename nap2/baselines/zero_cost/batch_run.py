@@ -21,7 +21,7 @@ from nap2.baselines.zero_cost.observers import (
     WordObserver,
 )
 from nap2.baselines.zero_cost.proxy import Pass, UndefinedScoreError
-from nap2.baselines.zero_cost.workbench import Workbench, checked_labels, logits_of
+from nap2.baselines.zero_cost.workbench import Workbench, checked_labels, failed, logits_of
 
 OBSERVERS: Mapping[Pass, Callable[[Callable[[], float]], Observer]] = MappingProxyType(
     {
@@ -176,12 +176,19 @@ class _BatchRun:
         self.values[Pass.INPUT_GRADIENT] = InputGradient(gradient.detach(), logits.shape[1])
 
     def _try(self, names: Iterable[Pass], work: Callable[[], None]) -> None:
-        """Do a step; where it is undefined, its passes fail and the others go on."""
+        """Do a step; where it is undefined or the network fails at it, its passes fail and the others go on."""
         try:
             work()
         except UndefinedScoreError as error:
-            for name in names:
-                self.failures.setdefault(name, str(error))
+            self._fail(names, str(error))
+        except Exception as error:  # a network's own code may raise anything
+            if self.bench.channels_last:
+                raise  # perhaps for the memory format: the run is tried again without it
+            self._fail(names, failed(error))
+
+    def _fail(self, names: Iterable[Pass], reason: str) -> None:
+        for name in names:
+            self.failures.setdefault(name, reason)
 
     def _timed(self, phase: str, work: Callable[[], Any]) -> Any:
         observed = sum(observer.seconds for observer in self.observers.values())

@@ -42,31 +42,38 @@ class _Copier:
         self.memo[id(module)] = twin
         state: dict[str, Any] = module.__getstate__()  # type: ignore[no-untyped-call]  # torch leaves both unannotated
         for name, value in state.items():
-            if type(value) not in UNCHANGEABLE:
+            form = type(value)
+            if form in UNCHANGEABLE or (form is tuple and UNCHANGEABLE.issuperset(map(type, value))):
+                continue
+            if form in TABLES and not value and id(value) not in self.memo:  # most attributes
+                state[name] = self.memo[id(value)] = form()
+            else:
                 state[name] = self.attribute(value)
-        twin.__setstate__(state)  # type: ignore[no-untyped-call]
+        if kind.__setstate__ is nn.Module.__setstate__:
+            vars(twin).update(state)
+        else:
+            twin.__setstate__(state)  # type: ignore[no-untyped-call]
         return twin
 
     def attribute(self, value: Any) -> Any:
-        kind = type(value)
-        if id(value) in self.memo or kind not in TABLES:
+        if type(value) is not dict or id(value) in self.memo:
             return copy.deepcopy(value, self.memo)
-        if not value:
-            self.memo[id(value)] = kind()
-        elif kind is dict:
-            table: dict[Any, Any] = {}
-            self.memo[id(value)] = table
-            table.update((copy.deepcopy(name, self.memo), self.entry(entry)) for name, entry in value.items())
-        else:
-            return copy.deepcopy(value, self.memo)
-        return self.memo[id(value)]
+        self.memo[id(value)] = table = {}
+        for name, entry in value.items():
+            table[name if type(name) is str else copy.deepcopy(name, self.memo)] = self.entry(entry)
+        return table
 
     def entry(self, value: Any) -> Any:
         if isinstance(value, nn.Module):
             return self.module(value)
-        if type(value) is Tensor and id(value) not in self.memo and self.is_alone(value):
+        kind = type(value)
+        if kind in UNCHANGEABLE:
+            return value
+        if kind is Tensor and id(value) not in self.memo and self.is_alone(value):
             self.memo[id(value)] = value.clone()
             return self.memo[id(value)]
+        if kind is nn.Parameter:
+            return value.__deepcopy__(self.memo)
         return copy.deepcopy(value, self.memo)
 
     def is_alone(self, tensor: Tensor) -> bool:

@@ -95,10 +95,10 @@ def find_cuts(network: nn.Module, image: Tensor) -> list[str]:
         module.register_forward_hook(_collector(outputs.setdefault(name, [])))
     total = _summed_logits(tame, image)
     single = {name: found[0] for name, found in outputs.items() if len(found) == 1 and name}
-    if not single or not total.requires_grad:
+    whole = float(total.detach())
+    if not single or whole == 0.0:
         return []
     gradients = grad(total, list(single.values()), allow_unused=True)
-    whole = float(total.detach())
     names = [
         name
         for (name, output), gradient in zip(single.items(), gradients, strict=True)
@@ -173,6 +173,10 @@ def _summed_logits(network: nn.Module, image: Tensor) -> Tensor:
     output = network(image)
     if not isinstance(output, Tensor):
         raise UndefinedScoreError(f"it needs logits, but the network returned a {type(output).__name__}")
+    if output.numel() == 0:
+        raise UndefinedScoreError(f"it needs logits, found shape {list(output.shape)}")
+    if not output.requires_grad:
+        raise UndefinedScoreError("the logits do not depend on any weight")
     return output.sum()
 
 

@@ -35,7 +35,7 @@ def _layer_operations(layer: nn.Module, output: Tensor) -> int:
     """Every output value is one product of the weight's row with as many inputs."""
     weight = layer.weight
     assert isinstance(weight, Tensor)
-    return output.numel() * (weight.numel() // len(weight))
+    return output.numel() * weight.shape[1:].numel()
 
 
 def _attention_operations(module: nn.MultiheadAttention, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

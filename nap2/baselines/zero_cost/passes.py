@@ -9,6 +9,7 @@ from torch import nn
 from nap2.baselines.zero_cost.absolute import ENTROPY_DRAWS, flow_entropy, synaptic_flow
 from nap2.baselines.zero_cost.batch_run import BACKWARD, Outcome, run_batch
 from nap2.baselines.zero_cost.blocks import block_statistics
+from nap2.baselines.zero_cost.copying import copy_network
 from nap2.baselines.zero_cost.gaussian import (
     SWAP_DRAWS,
     SWAP_IMAGES,
@@ -20,12 +21,12 @@ from nap2.baselines.zero_cost.gaussian import (
 from nap2.baselines.zero_cost.gradients import SINGLE_IMAGES, sample_signs, split_gradients, tangent_kernel
 from nap2.baselines.zero_cost.operations import count_operations
 from nap2.baselines.zero_cost.proxy import BATCH_RUN, Pass, UndefinedScoreError
-from nap2.baselines.zero_cost.workbench import Workbench
+from nap2.baselines.zero_cost.workbench import Workbench, computes_weights
 
 
 def original(bench: Workbench) -> nn.Module:
-    """The network itself, to be read and never run."""
-    return bench.network
+    """The network itself, to be read and never run; a copy where a look at a weight may change buffers."""
+    return copy_network(bench.network) if computes_weights(bench.network) else bench.network
 
 
 PRODUCERS: Mapping[Pass, Callable[[Workbench], Any]] = MappingProxyType(

@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized, type_before_parametrizations
 
 from nap2.baselines.zero_cost.copying import copy_network
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
-from nap2.errors import Nap2Error, NetworkError, counted
+from nap2.errors import NetworkError, counted
 from nap2.seeding import deterministic_arithmetic, forked_random_state, seed_from
 
 Result = TypeVar("Result")
-
-NETWORK_FAULTS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError)
-"""What a network's own forward or backward may raise on a batch that does not suit it."""
 
 
 @dataclass
@@ -50,14 +49,16 @@ class Workbench:
     def copy(self, dtype: torch.dtype | None = None) -> nn.Module:
         """A training-mode copy whose floating parameters all ask for gradients and hold none."""
         try:
-            network = copy_network(self.network)
-        except NETWORK_FAULTS as error:
+            network = with_plain_weights(copy_network(self.network))
+        except Exception as error:  # a network's own code may raise anything
             raise UndefinedScoreError(f"the network cannot be copied: {first_line(error)}") from error
+        parameters = list(network.parameters())
         if self.channels_last and dtype is None:
-            network = network.to(self.dtype, memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # absent from the stubs
+            if not all(is_dense(tensor, self.dtype) for tensor in (*parameters, *network.buffers())):
+                network = network.to(self.dtype, memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # absent from the stubs
         else:
             network = network.to(dtype or self.dtype)
-        for parameter in network.parameters():
+        for parameter in parameters:
             parameter.grad = None
             if parameter.is_floating_point():
                 parameter.requires_grad_(True)
@@ -84,11 +85,11 @@ class Workbench:
                 return work()
         except UndefinedScoreError:
             raise
-        except (*NETWORK_FAULTS, Nap2Error) as error:
+        except Exception as error:  # a network's own code may raise anything
             if self.channels_last:
                 self.channels_last = False
                 return self.attempt(name, work)
-            raise UndefinedScoreError(f"the network failed: {first_line(error)}") from error
+            raise UndefinedScoreError(failed(error)) from error
 
     def clock(self) -> float:
         """Seconds: on one CPU thread those of the processor, so that what else the machine does costs nothing.
@@ -106,7 +107,8 @@ def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: in
     """Check a network and a batch as far as no network has to run for it.
 
     Raises:
-        NetworkError: not a module, no images, another number of labels than images, or tensors without values.
+        NetworkError: not a module, no images, another number of labels than images, tensors without values, or
+            complex ones.
     """
     if not isinstance(network, nn.Module):
         raise NetworkError(f"Only an nn.Module can be scored, not {type(network).__name__}.")
@@ -117,11 +119,17 @@ def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: in
         found = f"{targets.dtype} {list(targets.shape)}" if isinstance(targets, Tensor) else type(targets).__name__
         images = counted(len(inputs), "image")
         raise NetworkError(f"A batch of {images} needs integer labels of shape [{len(inputs)}], found {found}.")
-    if any(tensor.is_meta for tensor in (inputs, targets, *network.parameters(), *network.buffers())):
+    parameters = list(network.parameters())
+    if any(is_lazy(parameter) for parameter in parameters):
+        raise NetworkError("The network has lazy layers without weights yet; run one batch through it, then score it.")
+    tensors = (inputs, targets, *parameters, *network.buffers())
+    if any(tensor.is_meta for tensor in tensors):
         raise NetworkError(
             "A tensor on the device 'meta' holds no values to score; give network and batch on a real one."
         )
-    floats = [tensor for tensor in network.parameters() if tensor.is_floating_point()]
+    if any(tensor.is_complex() for tensor in tensors):
+        raise NetworkError("A tensor of the network or the batch is complex; proxies are defined for real ones only.")
+    floats = [parameter for parameter in parameters if parameter.is_floating_point()]
     device = floats[0].device if floats else inputs.device
     dtype = floats[0].dtype if floats else torch.float32
     dtype = torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
@@ -144,6 +152,40 @@ def undisturbed(device: torch.device) -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
 
 
+def with_plain_weights(network: nn.Module) -> nn.Module:
+    """A copy's computed weights (weight or spectral normalisation) made parameters of the value that they have."""
+    if computes_weights(network):
+        for module in list(network.eval().modules()):  # a look at a weight in training mode may change its buffers
+            if is_parametrized(module):
+                _make_plain(module)
+    return network
+
+
+def _make_plain(module: nn.Module) -> None:
+    """What torch's `remove_parametrizations` does to a module and to its class, done to the module alone."""
+    with torch.no_grad():
+        values = {name: getattr(module, name).clone() for name in module.parametrizations}  # type: ignore[union-attr]
+    module.__class__ = type_before_parametrizations(module)
+    del module.parametrizations
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
+
+
+def computes_weights(network: nn.Module) -> bool:
+    """Whether a weight is computed whenever it is read."""
+    return any(isinstance(module, ParametrizationList) for module in network.modules())
+
+
+def is_dense(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a tensor needs no conversion: contiguous, and of the dtype if it is of floats."""
+    return tensor.is_contiguous() and (tensor.dtype == dtype or not tensor.is_floating_point())
+
+
+def failed(error: Exception) -> str:
+    """The reason of a failure that comes from the network's own code."""
+    return f"the network failed: {first_line(error)}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error, short enough for a table."""
     text = str(error).strip().split("\n", 1)[0]
@@ -154,7 +196,7 @@ def logits_of(output: Any, num_images: int) -> Tensor:
     """What a network returned, if that is logits `[B, classes]`, finite."""
     if not isinstance(output, Tensor):
         raise UndefinedScoreError(f"it needs logits, but the network returned a {type(output).__name__}")
-    if output.dim() != 2 or len(output) != num_images:
+    if output.dim() != 2 or len(output) != num_images or output.shape[1] == 0:
         raise UndefinedScoreError(f"it needs logits [{num_images}, classes], found shape {list(output.shape)}")
     if not bool(output.isfinite().all()):
         raise UndefinedScoreError("the logits are not finite")
