@@ -1,5 +1,6 @@
 """Zero-cost proxies: all of one network against the obvious code one at a time, and single ones in forward passes."""
 
+import copy
 import random
 from collections.abc import Callable
 from statistics import median
@@ -47,7 +48,7 @@ def in_forwards(name: str, goal: float, rounds: int, **skeleton: int) -> Measure
     """A proxy by itself, against one forward pass without a graph in the same memory format."""
     images, labels = batch()
     network = SPACE.build(HEAVIEST, **skeleton)
-    fast, fast_images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    fast, fast_images = (thing.to(memory_format=torch.channels_last) for thing in (copy.deepcopy(network), images))
     ours, forward = paired(
         lambda: score_network(network, images, labels, [name]), forward_pass(fast, fast_images), rounds
     )

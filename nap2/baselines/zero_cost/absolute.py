@@ -4,7 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from nap2.baselines.zero_cost.homogeneous import Flow, RunningScale, absolute_network, find_cuts, flow_of
-from nap2.baselines.zero_cost.layers import ACTIVATIONS, NORMALISATION, layers_of, relus_of, replace_modules, weights_of
+from nap2.baselines.zero_cost.layers import (
+    ACTIVATIONS,
+    BATCH_NORMALISATION,
+    NORMALISATION,
+    layers_of,
+    relus_of,
+    replace_modules,
+    weights_of,
+)
 from nap2.baselines.zero_cost.observers import NO_RELU
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench
@@ -16,7 +24,7 @@ ENTROPY_EPSILON = 1e-8
 def synaptic_flow(bench: Workbench) -> Flow:
     """Gradients of the summed logits for an image of ones through the network with absolute weights."""
     image = torch.ones(1, *bench.image_shape(), dtype=torch.float64, device=bench.inputs.device)
-    network = absolute_network(bench.copy(torch.float64))
+    network = absolute_network(bench.copy(torch.float64, without=BATCH_NORMALISATION))
     weights = weights_of(network)
     if not weights:
         raise UndefinedScoreError("the network has no convolution or linear layer")
@@ -28,8 +36,8 @@ def synaptic_flow(bench: Workbench) -> Flow:
 def flow_entropy(bench: Workbench) -> list[float]:
     """The Entropic Score of `ENTROPY_DRAWS` draws of weights (Kaiming normal, fan-out) and image (U[-.5, .5])."""
     shape = (1, *bench.image_shape())
-    network = replace_modules(bench.copy(torch.float64), ACTIVATIONS, nn.ReLU)
-    network = absolute_network(network, NORMALISATION)
+    network = bench.copy(torch.float64, without=NORMALISATION)
+    network = absolute_network(replace_modules(network, ACTIVATIONS, nn.ReLU), NORMALISATION)
     draws = []
     for _ in range(ENTROPY_DRAWS):
         _initialise(network)

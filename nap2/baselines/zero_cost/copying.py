@@ -17,16 +17,19 @@ UNCHANGEABLE = frozenset({type(None), bool, int, float, complex, str, bytes, tor
 TABLES = frozenset({dict, OrderedDict, set, list})
 
 
-def copy_network(network: nn.Module) -> nn.Module:
-    """A deep copy: equal to `copy.deepcopy(network)`, its parameters without gradients; raises what that raises."""
-    return _Copier(network).module(network)
+def copy_network(network: nn.Module, without: tuple[type[nn.Module], ...] = ()) -> nn.Module:
+    """A deep copy: equal to `copy.deepcopy(network)`, its parameters without gradients; raises what that raises.
+
+    Modules of the classes `without` are not copied: an `nn.Identity` stands in their place.
+    """
+    return _Copier(network, without).module(network)
 
 
 class _Copier:
     """One copy in the making. `memo` is that of `copy.deepcopy`: what is reached twice is copied once."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.memo: dict[int, Any] = {}
+    def __init__(self, network: nn.Module, without: tuple[type[nn.Module], ...]) -> None:
+        self.memo: dict[int, Any] = {id(m): nn.Identity() for m in network.modules() if isinstance(m, without)}
         self.kinds: dict[type, bool] = {}
         places = Counter(_place(buffer) for buffer in network.buffers())
         self.shared = {place for place, count in places.items() if count > 1}

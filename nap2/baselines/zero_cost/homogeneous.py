@@ -41,7 +41,7 @@ def absolute_network(network: nn.Module, removed: tuple[type[nn.Module], ...] = 
     """Turn a float64 copy into its absolute network, in place: |w| everywhere, normalisation gone, no dropout."""
     network = replace_modules(network, removed, nn.Identity).eval()
     for module in network.modules():
-        if isinstance(getattr(module, "inplace", None), bool):
+        if isinstance(vars(module).get("inplace"), bool):
             module.inplace = False  # type: ignore[assignment]  # a plain attribute of activations
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):

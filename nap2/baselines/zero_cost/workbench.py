@@ -46,10 +46,15 @@ class Workbench:
         is_cpu = self.inputs.device.type == "cpu"
         self.channels_last = self.inputs.dim() == 4 and is_cpu and self.dtype == torch.float32
 
-    def copy(self, dtype: torch.dtype | None = None) -> nn.Module:
-        """A training-mode copy whose floating parameters all ask for gradients and hold none."""
+    def copy(self, dtype: torch.dtype | None = None, without: tuple[type[nn.Module], ...] = ()) -> nn.Module:
+        """A training-mode copy whose floating parameters all ask for gradients and hold none.
+
+        Args:
+            dtype: of its floating tensors; by default the one that the network is scored in.
+            without: classes of modules that the copy has the identity for.
+        """
         try:
-            network = with_plain_weights(copy_network(self.network))
+            network = with_plain_weights(copy_network(self.network, without))
         except Exception as error:  # a network's own code may raise anything
             raise UndefinedScoreError(f"the network cannot be copied: {first_line(error)}") from error
         parameters = list(network.parameters())

@@ -70,6 +70,15 @@ def test_what_is_one_object_in_a_network_is_one_in_its_copy():
     assert network.whole.tolist() == [0.0] * 4
 
 
+def test_classes_that_are_left_out_are_the_identity_in_the_copy_alone():
+    network = small_convnet(torch.float32)
+    twin, whole = copy_network(network, without=(nn.BatchNorm2d,)), copy_network(network)
+    kinds = [type(module) for module in whole]
+    assert [type(module) for module in network] == kinds
+    assert [type(module) for module in twin] == [nn.Identity if kind is nn.BatchNorm2d else kind for kind in kinds]
+    assert isinstance(copy_network(nn.BatchNorm2d(3), without=(nn.BatchNorm2d,)), nn.Identity)
+
+
 def test_gradients_are_left_behind_and_hooks_come_along():
     network = small_convnet(torch.float32)
     network[0].weight.grad = torch.ones_like(network[0].weight)
