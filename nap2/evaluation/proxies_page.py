@@ -1,17 +1,20 @@
 """`docs/proxies.md`: what each proxy computes, how well it ranks, and where that differs from other figures.
 
 `python -m nap2.evaluation.proxies_page docs/proxies` writes it beside the folder that it is made from: result rows of
-stage=proxies (`rows_*.jsonl`), `published.json`, and the hand-written explanations of the gaps (`gaps.md`).
+stage=proxies (`rows_*.jsonl`), `published.json`, the hand-written explanations of the gaps (`gaps.md`), and the peak
+of memory in runs of the stage (`memory.json`).
 """
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from nap2.baselines.zero_cost.table import proxies_page
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.published import load_published
 from nap2.evaluation.rows import read_rows
-from nap2.evaluation.tables import to_markdown
+from nap2.evaluation.tables import Table, to_markdown
 from nap2.evaluation.views import cost_table, published_table
 
 _HEAD = """
@@ -33,6 +36,9 @@ From the result rows in `docs/proxies/`, by `python -m nap2.evaluation.proxies_p
 to them. Cells are drawn at random from all of NAS-Bench-201 whose accuracy is known; labels are the published mean
 test accuracies on CIFAR-10 after 200 epochs. One batch of 64 augmented training images, initial weights of seed 0, full
 skeleton (C = 16, N = 5). Seconds are those of one CPU thread of a busy machine: compare them with each other only.
+What `docs/decisions.md` lists as chosen here was chosen on half of the first 200 cells; the other 300 chose nothing.
+
+More or all of the 15,625 cells, known accuracy or not: `proxies.known_only=false snapshot.one_per_class=false`.
 """
 
 
@@ -49,7 +55,23 @@ def whole_page(folder: Path) -> str:
             to_markdown(beside),
             (folder / "gaps.md").read_text(encoding="utf-8").strip(),
         ]
+    if (folder / "memory.json").is_file():
+        parts += ["## Memory", to_markdown(memory_table(json.loads((folder / "memory.json").read_text("utf-8"))))]
     return "\n\n".join(parts) + "\n"
+
+
+def memory_table(measured: dict[str, Any]) -> Table:
+    """Peaks of resident memory; a row of `measured` is a run: what it did, networks asked for and scored, kB."""
+    rows = tuple(
+        (
+            row["what"],
+            *(f"{row[count]:,}" for count in ("networks", "scored")),
+            *(f"{row[peak] / 1024:.0f} MB" if row[peak] else "–" for peak in ("main_kb", "worker_kb")),
+        )
+        for row in measured["rows"]
+    )
+    header = ("run", "networks", "of these scored", "main process", "its worker")
+    return Table("Peak of resident memory by the number of networks", header, rows, tuple(measured["notes"]))
 
 
 def _commits(found: list[Aggregate]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from nap2.baselines.zero_cost.table import proxies_page
 from nap2.evaluation.aggregate import aggregate
-from nap2.evaluation.proxies_page import whole_page
+from nap2.evaluation.proxies_page import memory_table, whole_page
 from nap2.evaluation.published import load_published, matching
 from nap2.evaluation.rows import read_rows
 from nap2.evaluation.views import is_large
@@ -35,3 +35,10 @@ def test_every_large_gap_is_explained():
         if is_large(found, other)
     }
     assert {name for name in large if f"`{name}`" not in explained} == set()
+
+
+def test_peaks_of_memory_are_shown_in_megabytes_and_a_missing_worker_as_none():
+    row = {"what": "report", "networks": 15625, "scored": 0, "main_kb": 409600, "worker_kb": None}
+    table = memory_table({"rows": [row], "notes": ["measured once"]})
+    assert table.rows == (("report", "15,625", "0", "400 MB", "–"),)
+    assert table.notes == ("measured once",)
