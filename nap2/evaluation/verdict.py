@@ -39,16 +39,21 @@ def verdict(
     best = max(others, key=lambda a: a.mean or 0.0)
     free = " and needs no training of the candidate" if best.row.query_batches == 0 else ""
     sentences = [f"After {budget} mini-batches the best reference is {method_label(best)}, τ {figure(best)}{free}."]
-    return " ".join([*sentences, *(_sentence(a, best, compared) for a in ours)])
+    return " ".join([*sentences, *(_sentence(a, best, others, compared) for a in ours)])
 
 
-def _sentence(own: Aggregate, best: Aggregate, compared: Sequence[Difference]) -> str:
+def _sentence(own: Aggregate, best: Aggregate, others: Sequence[Aggregate], compared: Sequence[Difference]) -> str:
     is_ahead = (own.mean or 0.0) > (best.mean or 0.0)
     text = f"{method_label(own)}, τ {figure(own)}, {'is ahead of' if is_ahead else 'does not reach'} it"
-    asked = (best.row.method, own.row.method, TAU.name, own.row.query_batches)
-    pair = next((d for d in compared if (d.method, d.against, d.metric, d.against_batches) == asked), None)
-    if pair is None:
+    asked = (own.row.method, TAU.name, own.row.query_batches)
+    pairs = {d.method: d for d in compared if (d.against, d.metric, d.against_batches) == asked}
+    tested = [a for a in others if a.row.method in pairs]
+    if not tested:
         return f"{text}; whether that is more than chance was not tested."
+    if best.row.method not in pairs:
+        best = max(tested, key=lambda a: a.mean or 0.0)
+        text += f"; of the references that it was tested against, {method_label(best)}, τ {figure(best)}, is the best"
+    pair = pairs[best.row.method]
     gap = f"by {-pair.interval.value:+.3f} [{-pair.interval.high:+.3f}, {-pair.interval.low:+.3f}]"
     words = {
         "worse": "**it earns its keep**",  # the reference is worse

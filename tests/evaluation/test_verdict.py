@@ -51,3 +51,11 @@ def test_parts_that_see_no_gradients_are_references_and_parts_that_do_are_ours()
 def test_who_is_judged_can_be_named(judged):
     other = predictions("nap2 (pca encoder)", [0.5, 0.5], encoder="pca")
     assert ("pca" in verdict(aggregates(NAP2, other, WEAK), 200, judged=judged)) == (judged is None)
+
+
+def test_where_the_best_was_not_tested_the_best_of_the_tested_decides():
+    compared = differences([WEAK, SLIGHTLY_WORSE], NAP2, EXAM, [200], rounds=200)
+    text = verdict(aggregates(NAP2, WEAK, SLIGHTLY_WORSE, FAR_BETTER), 200, compared)
+    assert "best reference is oracle" in text
+    assert "does not reach it; of the references that it was tested against, graph, τ" in text
+    assert text.endswith("**so it has not shown that it earns its keep**.")
