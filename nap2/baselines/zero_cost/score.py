@@ -34,8 +34,8 @@ def score_network(
 
     Raises:
         UnknownNameError: a name that is not in `PROXIES`.
-        NetworkError: not a module, an empty batch, labels that do not match the images one to one, or tensors on the
-            device `meta`, which hold no values.
+        NetworkError: not a module, an empty batch, labels that do not match the images one to one, complex tensors, or
+            tensors that hold no values (on the device `meta`, or of a lazy layer that no batch has run through).
     """
     chosen = _chosen(proxies)
     bench = make_workbench(network, inputs, targets, seed)
