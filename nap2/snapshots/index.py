@@ -175,17 +175,18 @@ def _in_order(rows: dict[str, IndexRow]) -> list[IndexRow]:
 def _write(path: Path | None, rows: dict[str, IndexRow]) -> None:
     if path is None:
         return
-    text = io.StringIO(newline="")
+    content = io.BytesIO()
+    text = io.TextIOWrapper(content, encoding="utf-8", newline="")
     names = [field.name for field in fields(IndexRow) if field.name != "counts"]
     writer = csv.DictWriter(text, [*names, *COUNTS], lineterminator="\n")
     writer.writeheader()
     for row in _in_order(rows):
         writer.writerow({name: getattr(row, name) for name in names} | dict(zip(COUNTS, row.counts, strict=True)))
-    content = text.getvalue().encode()
+    text.flush()
     try:
-        if path.exists() and path.read_bytes() == content:
+        if path.exists() and path.read_bytes() == content.getbuffer():
             return
-        write_atomically(path, content)
+        write_atomically(path, content.getvalue())
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return  # somebody else's store: what was found is still returned

@@ -40,10 +40,12 @@ def wait_for_end(job, meanwhile=lambda: None):
     wait_until(is_over)
 
 
-def return_to_service(node):
-    """What an administrator does: Slurm drains a node to which a job comes back before its former run is gone."""
+def return_to_service(node, job):
+    """What an administrator does when a job came back too early, for which Slurm drains the node and holds the job."""
     if "drain" in call("sinfo", "-h", "-n", node, "-o", "%T"):
         call("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+    if "held" in call("squeue", "-h", "-j", job, "-o", "%r", check=False):
+        call("scontrol", "release", job, check=False)
 
 
 def state(job):

@@ -56,7 +56,7 @@ def test_the_tasks_of_a_dead_node_are_run_again(checkout):
         wait_until(lambda: "RUNNING" not in queued(job))
     finally:
         call("scontrol", "update", f"nodename={node}", "state=resume", check=False)  # or it is back by itself
-    wait_for_end(job, meanwhile=lambda: return_to_service(node))
+    wait_for_end(job, meanwhile=lambda: return_to_service(node, job))
     name, restarts = state(f"{job}_0")
     assert (name, restarts > 0) == ("COMPLETED", True), logs()
     assert_complete(checkout, 4)
