@@ -17,7 +17,7 @@ from nap2.snapshots.reader import SnapshotReader
 
 COMPLETE, CORRUPT, REFUSED, FAILED = "complete", "corrupt", "refused", "failed"
 
-SAVE_EVERY = 500
+SAVE_EVERY = 100
 """Verified candidates after which what was found is saved: a whole search space takes long, and may be interrupted."""
 
 
