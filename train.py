@@ -46,8 +46,21 @@ def _run(arguments: list[str]) -> int:
         return _sweep(arguments)
     from nap2.stages.compose import compose_config
 
+    _refuse_unused_launcher(arguments)
     tree, config = compose_config(arguments)
     return run_stage(tree, config)
+
+
+def _refuse_unused_launcher(arguments: list[str]) -> None:
+    """A launcher sends the jobs of a sweep; without one the stage would run on this machine, unnoticed."""
+    from nap2.errors import ConfigError
+
+    for argument in arguments:
+        if argument.startswith("launcher=") and argument != "launcher=local":
+            raise ConfigError(
+                f"{argument} only sends the jobs of a sweep: add --multirun, or leave it out to run here; "
+                "slurm/submit.py sends single stages."
+            )
 
 
 def run_stage(tree: object, config: object) -> int:

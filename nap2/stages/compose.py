@@ -55,6 +55,10 @@ def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list
         except HydraException as error:
             raise ConfigError(f"{text!r} cannot be read as key=value; quote it for the shell.") from error
         key = override.key_or_group
+        if override.is_sweep_override():
+            raise ConfigError(
+                f"{text} gives several values, one run each: add --multirun (no --cfg); a list is written {key}=[…]."
+            )
         if key in groups:
             choices.append(text)
             known = sorted(path.stem for path in (conf / key).glob("*.yaml"))

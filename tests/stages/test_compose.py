@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import train
 from nap2.config import Config
 from nap2.errors import ConfigError, Nap2Error, UnknownNameError
 from nap2.stages import STAGES
@@ -59,6 +60,7 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "snapshot.num_snapshots=24"], r"use 1 to 23"),
         (["stage=cae", "split.train_sizes=[]"], r"train_sizes=\[\] needs sizes"),
         (["stage=cae", "split.train_sizes=[1,0]"], r"at least 2 architectures \(0: the whole pool\)"),
+        (["stage=cae", "split.seed=1,2"], r"split.seed=1,2 gives several values, one run each: add --multirun"),
         (["stage=cae", "also=stores/other"], r"also is a list; write also=\[…\]"),
         (["stage=cae", "split.folds=1"], r"split.folds=1 is no cross-validation"),
         (["stage=cae", "space.skeleton.num_classes=7"], r"clashes with dataset.num_classes=10"),
@@ -89,3 +91,8 @@ def test_the_command_exits_with_2_and_writes_nothing(tmp_path: Path) -> None:
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_launcher_without_a_sweep_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["stage=cae", "experiment=digits", "launcher=slurm"]) == 2
+    assert capsys.readouterr().err.startswith("error: launcher=slurm only sends the jobs of a sweep: add --multirun")
