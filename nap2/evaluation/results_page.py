@@ -16,7 +16,8 @@ from nap2.evaluation.difference_log import read_differences
 from nap2.evaluation.published import PublishedFigure, load_published
 from nap2.evaluation.rows import ResultRow, read_rows
 from nap2.evaluation.tables import Table, to_markdown
-from nap2.evaluation.views import budget_table, difference_table, figure, method_label, published_table
+from nap2.evaluation.tables_by_size import tables_by_size
+from nap2.evaluation.views import difference_table, figure, method_label, published_table
 
 DIFFERENCES = "differences.jsonl"
 HEAD = """# Results
@@ -36,7 +37,7 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
             parts.append(to_markdown(growth_table(read)))
             continue
         found = aggregate(one_of_each(read))
-        parts += [to_markdown(table) for table in _tables(found)]
+        parts += [to_markdown(table) for table in tables_by_size(found)]
         if (section / DIFFERENCES).exists():
             size = max(one.row.train_size for one in found)
             parts.append(to_markdown(difference_table(read_differences(section / DIFFERENCES, size))))
@@ -95,13 +96,6 @@ def growth_table(read: dict[str, list[ResultRow]]) -> Table:
 
 def _without_size(found: Aggregate) -> Aggregate:
     return replace(found, row=replace(found.row, train_size=0))
-
-
-def _tables(found: Sequence[Aggregate]) -> list[Table]:
-    """Kendall τ at every train size, Spearman ρ at the largest."""
-    sizes = sorted({one.row.train_size for one in found} - {0})
-    tables = [budget_table([one for one in found if one.row.train_size in (0, size)]) for size in sizes]
-    return [*tables, budget_table([one for one in found if one.row.train_size in (0, sizes[-1])], "spearman_rho")]
 
 
 if __name__ == "__main__":

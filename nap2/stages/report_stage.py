@@ -7,7 +7,8 @@ from nap2.errors import EvaluationError, counted
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.rows import read_rows
 from nap2.evaluation.tables import to_markdown
-from nap2.evaluation.views import budget_table, cost_table, published_table
+from nap2.evaluation.tables_by_size import tables_by_size
+from nap2.evaluation.views import cost_table, published_table
 from nap2.stages.console import say
 from nap2.stages.published_figures import published_figures
 
@@ -38,9 +39,4 @@ def _tables(found: list[Aggregate]) -> list[str]:
     """Methods by budget where a budget was spent, by cost elsewhere; one of each per train size."""
     if not any(one.row.query_batches for one in found):
         return [to_markdown(cost_table(found))]
-    sizes = sorted({one.row.train_size for one in found} - {0})
-    tables = []
-    for size in sizes:
-        chosen = [one for one in found if one.row.train_size in (0, size)]
-        tables += [to_markdown(budget_table(chosen, metric)) for metric in ("kendall_tau", "spearman_rho")]
-    return tables
+    return [to_markdown(table) for table in tables_by_size(found)]
