@@ -44,10 +44,13 @@ def rate(root: Path, ids: list[str], cache: Path) -> dict[str, float]:
     return rates
 
 
-def peak_mb() -> float:
-    """Most memory this program held; `getrusage` would count what its parent held when it forked."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+def peak_kb(pid: int | str = "self") -> int:
+    """Most memory a process held, 0 if it has ended; `getrusage` would count what its parent held when it forked."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def _module(root: Path, ids: list[str], cache: Path | None, cache_gb: float = 8.0) -> FeatureMapDataModule:
@@ -64,7 +67,7 @@ def main(work: str, root: str, count: str, cache: str) -> None:
     torch.set_num_threads(1)
     ids = list(SnapshotStore.open(root).complete())[: int(count)]
     figures = {"walk": walk, "rate": rate}[work](Path(root), ids, Path(cache))
-    print(json.dumps({**figures, "peak_mb": peak_mb()}))
+    print(json.dumps({**figures, "peak_mb": peak_kb() / 1024}))
 
 
 if __name__ == "__main__":
