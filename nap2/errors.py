@@ -13,6 +13,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def described(error: Exception) -> str:
+    """An error of somebody else's code in one line, its kind first."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(".")
+
+
 class UnknownNameError(Nap2Error, LookupError):
     """A name that is not in a registry; suggests the nearest one, and ends with `advice` where there is some."""
 

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from nap2.errors import described
 from nap2.seeding import forked_random_state, seed_from
 
 Batch = Sequence[Tensor]
@@ -19,6 +20,9 @@ def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[
 
     A loader draws its order from torch's random state or from its own generator while it is read; both start anew here,
     and what the network draws in between changes nothing.
+
+    Raises:
+        BatchesError: if the loader gives nothing, or fails.
     """
     generators = _generators(loader)
     with forked_random_state(seed_from("rank", seed)):
@@ -32,10 +36,13 @@ def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[
         while given < num_batches:
             with forked_random_state():
                 torch.set_rng_state(state)
-                batch = next(batches, None)
-                if batch is None:
-                    batches = iter(loader)
+                try:
                     batch = next(batches, None)
+                    if batch is None:
+                        batches = iter(loader)
+                        batch = next(batches, None)
+                except Exception as error:  # a foreign loader may fail in any way
+                    raise BatchesError(f"The loader failed at batch {given + 1}: {described(error)}") from error
                 state = torch.get_rng_state()
             if batch is None:
                 raise BatchesError("The loader gives no batch; pass one that yields (inputs, targets).")

@@ -1,13 +1,15 @@
 """Mini-batches from what a command line names: `module:attribute`, a `.safetensors` or an `.npz` file."""
 
-from collections.abc import Iterable, Mapping
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from nap2.errors import ConfigError, DataFileError
 from nap2.inference.batches import Batch
@@ -23,22 +25,35 @@ def batches_from(source: str, batch_size: int) -> Iterable[Batch]:
         source: `module:attribute`: a loader, a list of batches, a torch `Dataset`, or what returns one of these when
             called; or a file with `images` `[N, …]` and `labels` `[N]`. Images of uint8 are `[N, H, W]` or
             `[N, H, W, 1 or 3]` and are standardised per channel; floating-point ones are inputs as they stand.
-        batch_size: of files and datasets; they are shuffled.
+        batch_size: of files and datasets; they are shuffled, but for a dataset that has an order of its own.
 
     Raises:
         ConfigError, UnknownNameError: if an attribute cannot be had or gives no batches.
         DataFileError: if a file is missing, unreadable, or holds something else.
     """
     if Path(source).suffix in SUFFIXES or ":" not in source:
-        return DataLoader(_dataset(Path(source)), batch_size, shuffle=True)
+        return _loader(_dataset(Path(source)), source, batch_size)
     found = import_object(source)
     if not isinstance(found, (Iterable, Dataset)):
         found = made(found, source, seed=0)
     if isinstance(found, Dataset):
-        return DataLoader(found, batch_size, shuffle=True)
+        return _loader(found, source, batch_size)
     if not isinstance(found, Iterable) or isinstance(found, (str, Mapping, nn.Module)):
         raise ConfigError(f"{source!r} gives a {type(found).__name__}; name a loader, a Dataset, or a list of batches.")
     return found
+
+
+def _loader(dataset: Dataset[Any], source: str, batch_size: int) -> DataLoader[Any]:
+    """Batches of a dataset, in a random order where it lets one choose.
+
+    Raises:
+        DataFileError: if it says that it is empty.
+    """
+    if isinstance(dataset, IterableDataset):
+        return DataLoader(dataset, batch_size)
+    if not isinstance(dataset, Sized) or not len(dataset):
+        raise DataFileError(f"{source} holds no image, or does not say how many (no __len__); give one that does.")
+    return DataLoader(dataset, batch_size, shuffle=True)
 
 
 def _dataset(path: Path) -> TensorDataset:
@@ -50,11 +65,13 @@ def _dataset(path: Path) -> TensorDataset:
     if absent := [name for name in ("images", "labels") if name not in arrays]:
         raise DataFileError(f"{path} holds {', '.join(arrays) or 'nothing'}, but no {' and no '.join(absent)}.")
     images, labels = arrays["images"], arrays["labels"]
-    if len(images) != len(labels) or labels.dim() != 1 or labels.is_floating_point():
+    if not images.dim() or labels.shape != images.shape[:1] or labels.is_floating_point():
         raise DataFileError(
             f"{path} has images {list(images.shape)} and labels {list(labels.shape)} of {labels.dtype}; it needs one "
             "whole number for each image."
         )
+    if not len(labels):
+        raise DataFileError(f"{path} holds no image; write it again.")
     return TensorDataset(_inputs(images, path), labels.long())
 
 
@@ -91,7 +108,8 @@ def _npz(path: Path) -> dict[str, Tensor]:
         raise DataFileError(f"{path} needs numpy to be read; install it, or save a .safetensors file.") from error
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, Any] = {name: file[name] for name in file.files if name in ("images", "labels")}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
-        raise DataFileError(f"{path} cannot be read as .npz ({error}); write it again with numpy.savez.") from error
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+            return {name: torch.from_numpy(file[name]) for name in file.files if name in ("images", "labels")}
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+        raise DataFileError(
+            f"{path} cannot be read as .npz of numbers ({error}); write it again with numpy.savez."
+        ) from error

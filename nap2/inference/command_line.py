@@ -3,7 +3,7 @@
 NAP2 predicts how well a neural network will do once fully trained, after watching the first mini-batches of its
 training. Train nothing to the end: name your models, your data and a predictor, and read off which is best.
 
-  python -m nap2 list                       the predictors on this machine, and where they were looked for
+  python -m nap2 list                       the predictors on this machine, and where they are
   python -m nap2 rank NAME --models my_models:small my_models:wide --data my_data:loader
   python -m nap2 rank --help                every option, with examples
 
@@ -16,15 +16,17 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from nap2.errors import Nap2Error, counted
+from nap2.checkpoint import load_spec
+from nap2.errors import CheckpointError, ConfigError, Nap2Error, counted, described
 from nap2.inference.batches_from import batches_from
 from nap2.inference.importing import models_from
 from nap2.inference.lookup import known_checkpoints, places
-from nap2.inference.predictor import Predictor
+from nap2.inference.predictor import KIND, Predictor
 from nap2.inference.ranking import Ranking
 from nap2.inference.table import ranking_table
 from nap2.training.recipe import RECIPES, recipe_named
@@ -77,8 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     rank.add_argument("checkpoint", help="name of a released predictor (see `list`), or a checkpoint folder")
     rank.add_argument("--models", nargs="+", required=True, metavar="MODEL", help="see above")
     rank.add_argument("--data", required=True, help="see above")
-    rank.add_argument("--query-batches", type=int, metavar="N", help="mini-batches per model (100, or near it)")
-    rank.add_argument("--batch-size", type=int, metavar="N", help="of files and Datasets (the recipe's)")
+    rank.add_argument(
+        "--query-batches", type=positive_int, metavar="N", help="mini-batches per model (100, or near it)"
+    )
+    rank.add_argument("--batch-size", type=positive_int, metavar="N", help="of files and Datasets (the recipe's)")
     rank.add_argument("--recipe", help=f"how to train: {', '.join(RECIPES)} (as the predictor's own networks were)")
     rank.add_argument("--modality", help="read `both`, or `gradients` alone where the predictor can (the first it has)")
     rank.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
@@ -90,13 +94,21 @@ def _parser() -> argparse.ArgumentParser:
 def _list() -> int:
     found = list(known_checkpoints())
     for folder in found:
-        spec = json.loads((folder / "spec.json").read_text())
-        setting, heads = spec.get("setting", {}), spec.get("heads", [{}])
-        what = f"{setting.get('space', '?')} on {setting.get('dataset', '?')}, {counted(len(heads), 'head')}"
-        print(f"{folder.name}  {what}, reads {_span(spec)} mini-batches  {folder}")
+        print(_line(folder))
     if not found:
         print(f"No predictor in {' or '.join(map(str, places()))}; copy its folder there, or set $NAP2_CHECKPOINTS.")
     return 0
+
+
+def _line(folder: Path) -> str:
+    """What a folder holds, or why it cannot be used: one that is damaged does not hide the others."""
+    try:
+        spec = load_spec(folder, KIND)
+    except CheckpointError as error:
+        return f"{folder.name}  cannot be used: {error}"
+    setting, heads = spec.get("setting", {}), spec.get("heads", [{}])
+    what = f"{setting.get('space', '?')} on {setting.get('dataset', '?')}, {counted(len(heads), 'head')}"
+    return f"{folder.name}  {what}, reads {_span(spec)} mini-batches  {folder}"
 
 
 def _span(spec: dict[str, Any]) -> str:
@@ -109,7 +121,8 @@ def _rank(options: argparse.Namespace) -> int:
     predictor = Predictor.from_pretrained(options.checkpoint)
     recipe = recipe_named(options.recipe, predictor.own_recipe)
     query_batches = options.query_batches or predictor.query_near(100)
-    models = {name: model.to(options.device) for name, model in models_from(options.models, options.seed).items()}
+    device = _device(options.device)
+    models = {name: model.to(device) for name, model in models_from(options.models, options.seed).items()}
     loader = batches_from(options.data, options.batch_size or recipe.batch_size)
     ranking = predictor.rank(
         models,
@@ -125,6 +138,26 @@ def _rank(options: argparse.Namespace) -> int:
     else:
         print(ranking_table(ranking))
     return 1 if any(place.failure for place in ranking) else 0
+
+
+def _device(name: str) -> torch.device:
+    """The device, if this machine has it.
+
+    Raises:
+        ConfigError: if it has not, or torch knows none of this name.
+    """
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device fails in its own way
+        raise ConfigError(f"--device {name} cannot be used here ({described(error)}); use cpu.") from error
+
+
+def positive_int(text: str) -> int:
+    """A whole number from 1 on; named as argparse names it to a user who typed something else."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too small; use a whole number from 1 on")
+    return number
 
 
 class Progress:

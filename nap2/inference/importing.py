@@ -8,7 +8,7 @@ from importlib import import_module
 import torch
 from torch import nn
 
-from nap2.errors import ConfigError, UnknownNameError
+from nap2.errors import ConfigError, UnknownNameError, described
 from nap2.seeding import forked_random_state
 
 
@@ -26,11 +26,12 @@ def import_object(path: str) -> object:
     try:
         found: object = import_module(module_name)
     except Exception as error:  # a foreign module may fail in any way
-        raise ConfigError(f"{path!r} cannot be imported: {_one_line(error)}.") from error
+        raise ConfigError(f"{path!r} cannot be imported: {described(error)}.") from error
     for name in attribute.split("."):
         if not hasattr(found, name):
-            known = [known for known in vars(found) if not known.startswith("_")]
-            raise UnknownNameError(f"attribute of {module_name}", name, known)
+            known = [known for known in getattr(found, "__dict__", ()) if not known.startswith("_")]
+            advice = "A dictionary is named as a whole." if isinstance(found, Mapping) else ""
+            raise UnknownNameError(f"attribute of {module_name}", name, known, advice)
         found = getattr(found, name)
     return found
 
@@ -91,9 +92,5 @@ def made(found: object, path: str, seed: int) -> object:
         try:
             made: object = found()
         except Exception as error:  # a foreign function may fail in any way
-            raise ConfigError(f"{path!r} cannot be called without arguments: {_one_line(error)}.") from error
+            raise ConfigError(f"{path!r} cannot be called without arguments: {described(error)}.") from error
     return made
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(".")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parameter import is_lazy
 
-from nap2.errors import NetworkError
+from nap2.errors import NetworkError, described
 from nap2.inference.batches import Batch, BatchesError, SameBatches, num_batches_of, replayed
 from nap2.inference.prediction import Prediction
 from nap2.seeding import deterministic_arithmetic, forked_random_state
@@ -135,7 +135,7 @@ def _query(
     except BatchesError as error:
         raise NetworkError(str(error)) from error
     except Exception as error:  # noqa: BLE001  # a foreign network may fail in any way, and keeps its place in the list
-        seconds, failure = time.perf_counter() - started, f"{type(error).__name__}: {_one_line(error)}"
+        seconds, failure = time.perf_counter() - started, described(error)
     finally:
         batches.close()
     return Outcome(name, prediction, failure, num_steps, seconds)
@@ -209,7 +209,3 @@ def _logits(output: object, targets: Tensor) -> Tensor:
             f"{output.shape[1] - 1}."
         )
     return output
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -36,6 +36,14 @@ def bath(): return nn.Linear(2, 2)
 batches = [(torch.randn(4, 1, 4, 4), torch.tensor([0, 1, 2, 0]))] * 3
 def loader(): return batches
 def data(): return torch.utils.data.TensorDataset(torch.randn(12, 1, 4, 4), torch.arange(12) % 3)
+def nothing(): return torch.utils.data.TensorDataset(torch.empty(0, 1, 4, 4), torch.empty(0).long())
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self): return iter(data())
+
+class Torn(torch.utils.data.Dataset):
+    def __len__(self): return 12
+    def __getitem__(self, index): raise OSError(f"photo {index} is torn")
 """
 
 
@@ -160,6 +168,10 @@ def test_a_model_that_fails_keeps_its_place_and_shows_in_the_exit_code(
         (["tiny", "--models", "own_models:small", "--data", "own_models:loader", "--recipe", "sgd"], "No recipe"),
         (["tiny", "--models", "own_models:small", "--data", "own_models:data", "--query-batches", "99"], "2 to 6"),
         (["tiny", "--models", "own_models:small", "--data", "own_models:loader", "--modality", "weights"], "modality"),
+        (["tiny", "--models", "own_models:ALL.small", "--data", "own_models:loader"], "dictionary is named as a whole"),
+        (["tiny", "--models", "own_models:small", "--data", "own_models:nothing"], "holds no image"),
+        (["tiny", "--models", "own_models:small", "--data", "own_models:Torn"], "failed at batch 1: OSError"),
+        (["tiny", "--models", "own_models:small", "--data", "own_models:loader", "--device", "gpu"], "gpu cannot be"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_one_line(
@@ -170,6 +182,42 @@ def test_what_does_not_fit_is_refused_in_one_line(
     assert message in printed.err
     assert printed.err.startswith("error: ")
     assert (printed.out, printed.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("option", ["--query-batches", "--batch-size"])
+@pytest.mark.parametrize("value", ["0", "-4"])
+def test_a_number_of_nothing_is_refused_and_not_taken_for_the_default(
+    option: str, value: str, released: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["rank", released, "--models", "own_models:small", "--data", "own_models:data", option, value])
+    assert ended.value.code == 2
+    assert f"argument {option}: {value} is too small" in capsys.readouterr().err
+
+
+def test_a_dataset_with_an_order_of_its_own_is_read_in_it(
+    here: Path, released: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--models", "own_models:small", "--data", "own_models:Stream", "--batch-size", "4", "--device", "cpu"]
+    assert main(["rank", released, *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[1] == "small"
+
+
+def test_a_damaged_folder_does_not_hide_the_predictors_beside_it(
+    released: str,
+    checkpoints: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/spec.json").write_text("{")
+    monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path)
+    assert main(["list"]) == 0
+    good, broken = capsys.readouterr().out.splitlines()
+    assert good.startswith("tiny  nasbench201 on digits")
+    assert broken.startswith("broken  cannot be used: ")
+    assert broken.endswith("copy the checkpoint again.")
 
 
 def test_models_come_from_modules_classes_functions_and_mappings(here: Path) -> None:
@@ -233,6 +281,8 @@ def test_floating_point_inputs_are_taken_as_they_are(tmp_path: Path) -> None:
         ({"images": IMAGES, "labels": torch.randn(10)}, "needs one whole number for each image"),
         ({"images": IMAGES.long(), "labels": torch.arange(10)}, "of torch.int64; give uint8"),
         ({"images": IMAGES[..., :2], "labels": torch.arange(10)}, r"give uint8 \[N, H, W\] or \[N, H, W, 1 or 3\]"),
+        ({"images": torch.tensor(3.0), "labels": torch.arange(10)}, r"images \[\] and labels \[10\]"),
+        ({"images": IMAGES[:0], "labels": torch.arange(0)}, "holds no image"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, tensors: dict, message: str) -> None:
@@ -246,6 +296,15 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(DataFileError, match=r"cannot be read as .*write it again"):
             batches_from(str(tmp_path / name), 4)
+    np = pytest.importorskip("numpy")
+    np.savez(tmp_path / "whole.npz", images=IMAGES.numpy(), labels=np.arange(10))
+    content = (tmp_path / "whole.npz").read_bytes()
+    np.savez(tmp_path / "words.npz", images=IMAGES.numpy(), labels=np.array(["cat"] * 10))
+    (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+    (tmp_path / "flipped.npz").write_bytes(content[:300] + b"\xff" * 40 + content[340:])
+    for name in ("words", "cut", "flipped"):
+        with pytest.raises(DataFileError, match=rf"{name}.npz cannot be read as .npz of numbers .*write it again"):
+            batches_from(str(tmp_path / f"{name}.npz"), 4)
     with pytest.raises(DataFileError, match=r"x.csv is neither .safetensors nor .npz, nor of the form"):
         batches_from(str(tmp_path / "x.csv"), 4)
 
