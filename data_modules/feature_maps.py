@@ -33,7 +33,7 @@ class FeatureMapDataModule(LightningDataModule):
     Nothing is fitted. Training order is random and a pure function of (seed, epoch); validation order is fixed.
 
     Args:
-        store_roots: a snapshot store or a released set, or several to read as one.
+        store_roots: a snapshot store or a released set, or several to read as one, of any datasets.
         ids_by_split: candidate ids of `train` and `val`.
         modality: `weights` or `gradients`.
         batch_size: maps of a batch.
@@ -76,7 +76,7 @@ class FeatureMapDataModule(LightningDataModule):
         """
         if self.maps is not None:
             return
-        store = open_joint(self.store_roots)
+        store = open_joint(self.store_roots, same_setting=False)
         self.lengths = _lengths(store, self.ids_by_split, self.num_snapshots)
         self.maps = MapReader(store, self.modality, self.lengths, self.block + self.batch_size, self._cache(store))
 

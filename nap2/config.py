@@ -194,6 +194,7 @@ class Config:
     name: str = MISSING
     store: str = MISSING
     also: list[str] = field(default_factory=list)
+    union: list[str] = field(default_factory=list)
     space: SpaceConfig = field(default_factory=SpaceConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     recipe: dict[str, Any] = field(default_factory=dict)

@@ -56,7 +56,7 @@ def card(
     parts = [
         f"# {facts.name}",
         f"Predicts the final accuracy of a network from its first {_budgets(spec)} mini-batches, as a fraction. "
-        f"Fitted on {setting['space']} candidates trained on {setting['dataset']}.",
+        f"Fitted on {setting['space']} candidates trained on {_datasets(spec)}.",
         f'```python\nimport nap2\n\npredictor = nap2.Predictor.from_pretrained("{facts.name}")\n```',
         "## What it was fitted on",
         _fitted_on(spec, facts),
@@ -87,7 +87,7 @@ def index_table(specs: Mapping[str, Mapping[str, Any]]) -> str:
     lines = ["| name | space | images | mini-batches | fitted on | revision |", "|---|---|---|---|---:|---:|"]
     for name, spec in sorted(specs.items()):
         setting = spec["setting"]
-        cells = (f"[{name}]({name}/card.md)", setting["space"], setting["dataset"], _budgets(spec))
+        cells = (f"[{name}]({name}/card.md)", setting["space"], _datasets(spec), _budgets(spec))
         lines.append(f"| {' | '.join(cells)} | {spec['train_size']} | {spec.get('revision', 1)} |")
     return "\n".join(lines)
 
@@ -102,6 +102,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
     stand_in = f", a stand-in for {name}, whose accuracies it learns" if (name := spec.get("stand_in_for")) else ""
     lines = [
         f"- images: {setting['dataset']}{stand_in}",
+        *_union(spec),
         f"- recipe: {setting['recipe']['name']}, skeleton {_plain(setting['skeleton'])}",
         f"- candidates with snapshots: {facts.num_candidates}, of which {facts.num_labelled} have a known accuracy; "
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
@@ -111,6 +112,21 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
     ]
     return "\n".join(lines)
+
+
+def _datasets(spec: Mapping[str, Any]) -> str:
+    return " and ".join((spec["setting"]["dataset"], *spec.get("union", ())))
+
+
+def _union(spec: Mapping[str, Any]) -> list[str]:
+    """Which other datasets were learned, and that predictions stay on the scale of the first."""
+    if not spec.get("union"):
+        return []
+    counts = ", ".join(f"{name} ({count} labelled candidates)" for name, count in spec["union"].items())
+    return [
+        f"- learned beside it, of the same architectures: {counts}; their labels were moved and stretched to mean and "
+        f"deviation of those on {spec['setting']['dataset']}, on whose scale every prediction is"
+    ]
 
 
 def _stopping(spec: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Several stores and released sets of one setting, read as one."""
+"""Several stores and released sets, read as one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,15 +17,17 @@ class JointSnapshots:
     Where two hold as many, the first named one answers: name a store before the set that was rounded from it.
 
     Args:
-        members: what is read, at least one, all of one setting.
+        members: what is read, at least one.
+        same_setting: whether they have to be of one setting. Ids are of a candidate and its setting, so that those of
+            several settings cannot be confused.
 
     Raises:
-        StoreError: if their settings differ.
+        StoreError: if their settings differ and must not.
     """
 
-    def __init__(self, members: Sequence[SnapshotReader]) -> None:
+    def __init__(self, members: Sequence[SnapshotReader], same_setting: bool = True) -> None:
         self.members = tuple(members)
-        for other in self.members[1:]:
+        for other in self.members[1:] if same_setting else ():
             if differences := self.setting.differences(other.setting):
                 raise StoreError(
                     f"{self.root} and {other.root} cannot be read as one, their settings differ "
@@ -40,7 +42,7 @@ class JointSnapshots:
 
     @property
     def setting(self) -> Setting:
-        """What all candidates share."""
+        """What all candidates share, or those of the first member."""
         return self.members[0].setting
 
     @property
@@ -91,15 +93,15 @@ class JointSnapshots:
         return self._holders.get(candidate_id, self.members[0])  # which says that there is none
 
 
-def open_joint(roots: Sequence[Path | str]) -> SnapshotReader:
+def open_joint(roots: Sequence[Path | str], same_setting: bool = True) -> SnapshotReader:
     """Open stores and released sets as one; a single one as itself.
 
     Raises:
-        StoreError: if one of them is neither, is named twice, or is of another setting.
+        StoreError: if one of them is neither, is named twice, or is of another setting where `same_setting`.
         StoreVersionError: if another schema wrote it.
     """
     places = [Path(root).absolute() for root in roots]
     if twice := next((root for root in places if places.count(root) > 1), None):
-        raise StoreError(f"{twice} is named twice; name each store and set once in store and also.")
+        raise StoreError(f"{twice} is named twice; name each store and set once.")
     members = [open_snapshots(root) for root in roots]
-    return members[0] if len(members) == 1 else JointSnapshots(members)
+    return members[0] if len(members) == 1 else JointSnapshots(members, same_setting)

@@ -35,7 +35,7 @@ def assemble(
         config: of the run.
         pool: whose trials' heads go in: joint ones, and those of a single modality that were trained.
         size: training candidates of a head.
-        store: the candidates' snapshots, for the scope and for the check of the stored precision.
+        store: snapshots of candidates and companions, for the scope and for the check of the stored precision.
         encoders: checkpoint of each modality's encoder.
         spec: what else the spec is to say.
     """
@@ -49,10 +49,11 @@ def assemble(
             if (path / "spec.json").is_file():
                 tensors[f"{modality}{trial}"] = load_checkpoint(path, "predictor-head")[1]["predictor"]
                 heads.append({"component": f"{modality}{trial}", "modality": modality})
-    known = _trajectories(config, pool, store, split.train_of(size))
+    learned = split.train_of(size)
+    known = _trajectories(config, store, _ids(pool, learned))
     whole = Predictor.assemble(tensors, {**spec, "heads": heads, "scope": scope_of(known)})
-    compared = split.test or (*split.train_of(size), *split.val)
-    whole.spec["precision"] = precision(whole, list(_trajectories(config, pool, store, compared)))
+    compared = [(arch, pool.ids[arch]) for arch in split.test or (*learned, *split.val)]
+    whole.spec["precision"] = precision(whole, list(_trajectories(config, store, compared)))
     whole.save(folder.checkpoint, card(config, size, whole.spec), bits=whole.spec["precision"]["bits"])
     counts = ", ".join(f"{len(nets)} of {modality}" for modality, nets in whole.heads.items())
     say(f"checkpoint: {folder.checkpoint} (heads: {counts})")
@@ -95,11 +96,17 @@ def card(config: Config, size: int, spec: Mapping[str, Any]) -> str:
     )
 
 
-def _trajectories(config: Config, pool: Pool, store: SnapshotReader, arch_strs: Iterable[str]) -> Iterable[Trajectory]:
+def _ids(pool: Pool, arch_strs: Sequence[str]) -> list[tuple[str, str]]:
+    """Arch string and id of these candidates, then of those of the same architectures on each companion."""
+    own = [(arch, pool.ids[arch]) for arch in arch_strs]
+    return own + [(arch, one.ids[arch]) for one in pool.companions for arch in arch_strs if arch in one.ids]
+
+
+def _trajectories(config: Config, store: SnapshotReader, candidates: Iterable[tuple[str, str]]) -> Iterable[Trajectory]:
     """Stored trajectories as the predictor sees them, with the number of layers where 65 were too few to tell."""
     space = space_of(config)
-    for arch in arch_strs:
-        found = store.read(pool.ids[arch]).trajectory
+    for arch, candidate_id in candidates:
+        found = store.read(candidate_id).trajectory
         found = found.first(min(len(found), config.snapshot.num_snapshots))
         if len(found.units) == MAX_LAYERS:
             with torch.device("meta"):

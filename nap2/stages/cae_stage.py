@@ -26,7 +26,9 @@ from nap2.stages.parts import built
 from nap2.stages.provenance import versions
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
-from nap2.stages.splits import Pool, load_pools, open_store, store_roots
+from nap2.stages.splits import Pool, load_pools
+from nap2.stages.stored import open_store, store_roots
+from nap2.stages.union import open_with_union
 
 MOST_MAPS = 1500  # what a principal component analysis holds at once: 0.9 GB in float64
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -36,8 +38,8 @@ def run(config: Config) -> int:
     """Train what is missing of the two autoencoders."""
     check_device(config.trainer.device)
     fit_encoder = fitting_of(config)
-    store = open_store(config)
-    pools = load_pools(config, store)
+    pools = load_pools(config, open_store(config))
+    store = open_with_union(config)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
@@ -56,10 +58,10 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     folder, what = pool.folder.encoder_of(modality), title_of(config, pool, modality)
     options: dict[str, Any] = config.model["cae"]
     split = pool.splits[0]
-    ids = {"train": [pool.ids[a] for a in split.pool], "val": [pool.ids[a] for a in split.val]}
+    ids = {"train": pool.training_ids, "val": [pool.ids[a] for a in split.val]}
     data = built(
         config.data["feature_maps"],
-        store_roots=store_roots(config),
+        store_roots=[*store_roots(config), *config.union],
         ids_by_split=ids,
         modality=modality,
         batch_size=options["batch_size"],
@@ -96,7 +98,7 @@ def fit_pca(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     started = time.monotonic()
     encoder = LinearEncoder.from_pca(pool_maps(config, store, pool, modality))
     release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
-    say(f"{title_of(config, pool, modality)}: {encoder.size} directions of {len(pool.splits[0].pool)} candidates")
+    say(f"{title_of(config, pool, modality)}: {encoder.size} directions of {len(pool.training_ids)} candidates")
 
 
 def fit_random(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
@@ -105,7 +107,7 @@ def fit_random(config: Config, store: SnapshotReader, pool: Pool, modality: str)
     with forked_random_state(seed_from("random encoder", modality, config.seed)):
         encoder = random_encoder(pool_maps(config, store, pool, modality))
     release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
-    say(f"{title_of(config, pool, modality)}: drawn, normalised on {len(pool.splits[0].pool)} candidates")
+    say(f"{title_of(config, pool, modality)}: drawn, normalised on {len(pool.training_ids)} candidates")
 
 
 Fitting = Callable[[Config, SnapshotReader, Pool, str], None]
@@ -126,11 +128,11 @@ def fitting_of(config: Config) -> Fitting:
 
 def pool_maps(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> Tensor:
     """Log-normalised maps `[B, 12, 65, 100]` of the training pool, at most `MOST_MAPS`, spread over the pool."""
-    names, most = pool.splits[0].pool, config.snapshot.num_snapshots
-    stride = -(-len(names) * most // MOST_MAPS)
+    ids, most = pool.training_ids, config.snapshot.num_snapshots
+    stride = -(-len(ids) * most // MOST_MAPS)
     maps = []
-    for arch in names[::stride]:
-        trajectory = store.read(pool.ids[arch]).trajectory
+    for candidate_id in ids[::stride]:
+        trajectory = store.read(candidate_id).trajectory
         maps.append(encoder_input(trajectory.values[:most, MODALITIES.index(modality)], trajectory.units))
     return torch.cat(maps)
 

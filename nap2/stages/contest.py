@@ -29,6 +29,7 @@ class Contest:
         tested: arch strings of the target that judge, in the order of all predictions.
         accuracy: label by arch string, in the target.
         results: folder of rows, tables and plots.
+        union: other datasets that NAP2 learned beside that of `source`.
         released: the predictor that is tested instead of those of `pools`.
     """
 
@@ -43,6 +44,7 @@ class Contest:
     tested: list[str]
     accuracy: Mapping[str, float]
     results: Path
+    union: tuple[str, ...] = ()
     released: Predictor | None = None
 
 
@@ -71,4 +73,5 @@ def contest_within(config: Config, store: SnapshotReader) -> Contest:
         tested=tested,
         accuracy=pools[0].accuracy,
         results=RunFolder.of(config).results,
+        union=tuple(one.dataset for one in pools[0].companions),
     )

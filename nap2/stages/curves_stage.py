@@ -9,7 +9,7 @@ from nap2.config import Config
 from nap2.errors import counted
 from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.stages.console import say, track
-from nap2.stages.splits import index_rows, labels_of, open_store
+from nap2.stages.stored import index_rows, labels_of, open_store
 
 mpl.use("Agg")
 

@@ -17,7 +17,9 @@ from nap2.stages.cae_stage import require_trained
 from nap2.stages.console import say, track
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
-from nap2.stages.splits import index_rows, load_pools, open_store
+from nap2.stages.splits import load_pools
+from nap2.stages.stored import index_rows, open_store
+from nap2.stages.union import open_with_union
 
 BATCH = 16  # candidates encoded at once
 
@@ -25,11 +27,12 @@ BATCH = 16  # candidates encoded at once
 def run(config: Config) -> int:
     """Encode what has no embedding yet."""
     device = check_device(config.trainer.device)
-    store = open_store(config)
-    ids = sorted(row.id for row in index_rows(config, store))
-    for pool in load_pools(config, store):
+    own = open_store(config)
+    pools, everything = load_pools(config, own), open_with_union(config)
+    ids = {row.id for row in index_rows(config, own)}.union(*(one.ids.values() for one in pools[0].companions))
+    for pool in pools:
         encoders = load_encoders(pool.folder, device)
-        embed(store, ids, pool.folder.embeddings, encoders, config.snapshot.num_snapshots, pool.fold_name)
+        embed(everything, sorted(ids), pool.folder.embeddings, encoders, config.snapshot.num_snapshots, pool.fold_name)
     return 0
 
 

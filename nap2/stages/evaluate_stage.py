@@ -37,7 +37,8 @@ from nap2.stages.fusion_contenders import fused_predictions, read_all
 from nap2.stages.proxy_contenders import proxy_predictions
 from nap2.stages.released_contender import released_predictions
 from nap2.stages.sources import source_of
-from nap2.stages.splits import Pool, open_store, protocol_of
+from nap2.stages.splits import Pool, protocol_of
+from nap2.stages.stored import open_store
 from nap2.stages.transfer import contest_with_checkpoint, contest_with_run
 
 
@@ -91,14 +92,14 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
     budgets, curves = budgets_of(config), curves_of(contest.target_store, contest.target_ids, tested)
     seconds = query_seconds(curves, budgets)
 
-    def joined(method: Callable[[Pool], Predictions]) -> Predictions:
+    def joined(method: Callable[[Pool], Predictions], *beside: str) -> Predictions:
         found = pooled([(pool.test, method(pool)) for pool in pools], tested)
-        return replace(found, source=contest.source)
+        return replace(found, source="+".join((contest.source, *beside)))
 
     if contest.released is not None:
         methods = [released_predictions(contest, contest.released, budgets, seconds)]
     else:
-        methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds))]
+        methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds), *contest.union)]
     if "fusion" in config.model and pools:
         readings = read_all(config, contest)
         variants = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]

@@ -7,7 +7,7 @@ from nap2.errors import StoreError
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.joint import open_joint
 from nap2.stages.console import say, track
-from nap2.stages.splits import store_roots
+from nap2.stages.stored import store_roots
 
 
 def run(config: Config) -> int:

@@ -1,5 +1,6 @@
 """stage=predictor: fit one BiGRU per trial and train size on the embeddings of its training candidates."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,9 @@ from nap2.stages.parts import built
 from nap2.stages.provenance import commit, versions
 from nap2.stages.snapshot_stage import check_device
 from nap2.stages.sources import record_config
-from nap2.stages.splits import Pool, load_pools, open_store, train_sizes
+from nap2.stages.splits import Pool, load_pools, train_sizes
+from nap2.stages.stored import open_store
+from nap2.stages.union import open_with_union
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,7 @@ class Embedded:
 def run(config: Config) -> int:
     """Train every predictor that is missing, then assemble the checkpoint that users load."""
     check_device(config.trainer.device)
-    store = open_store(config)
-    pools = load_pools(config, store)
+    pools = load_pools(config, open_store(config))
     sizes = train_sizes(config, pools)
     for pool in pools:
         embeddings = EmbeddingStore.open(pool.folder.embeddings)
@@ -52,15 +54,27 @@ def run(config: Config) -> int:
     if config.split.folds:
         say("each fold has its own; the predictor to publish is fitted on all: split.folds=0 split.test_size=0")
     else:
-        release(config, pools[0], max(sizes), store)
+        release(config, pools[0], max(sizes), open_with_union(config))
     return 0
 
 
 def embedded(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> Embedded:
     """What a predictor sees of some architectures, and their labels."""
-    trajectory, lengths = embeddings.read([pool.ids[arch] for arch in arch_strs])
-    accuracy = torch.tensor([pool.accuracy[arch] for arch in arch_strs], dtype=torch.float32)
-    return Embedded(arch_strs, trajectory, lengths, accuracy)
+    return _read(embeddings, arch_strs, pool.ids, pool.accuracy)
+
+
+def embedded_elsewhere(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> list[Embedded]:
+    """The same on each companion, where they were trained there, with labels on the scale of the pool's own."""
+    found = []
+    for one in pool.companions:
+        labels = one.labels_on_scale_of(pool.accuracy, arch_strs)
+        found.append(_read(embeddings, list(labels), one.ids, labels))
+    return found
+
+
+def union_of(pool: Pool, arch_strs: Sequence[str]) -> dict[str, int]:
+    """How many of these architectures each companion adds a labelled candidate of, by its dataset."""
+    return {one.dataset: sum(arch in one.accuracy for arch in arch_strs) for one in pool.companions}
 
 
 def modality_columns(size: int) -> dict[str, slice]:
@@ -79,14 +93,16 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         return
     options: dict[str, Any] = config.model["predictor"]
     train, val = list(split.train_of(size)), list(split.val)
-    seen = embedded(pool, embeddings, [*train, *val])
-    trajectory = seen.trajectory[..., modality_columns(seen.trajectory.shape[2])[modality]]
+    parts = [embedded(pool, embeddings, [*train, *val]), *embedded_elsewhere(pool, embeddings, train)]
+    trajectory = torch.cat([part.trajectory for part in parts])
+    trajectory = trajectory[..., modality_columns(trajectory.shape[2])[modality]]
+    num_own, num_all = len(parts[0].arch_strs), len(trajectory)
     data = built(
         config.data["embeddings"],
         trajectory=trajectory,
-        lengths=seen.lengths,
-        accuracy=seen.accuracy,
-        split={"train": list(range(size)), "val": list(range(size, size + len(val)))},
+        lengths=torch.cat([part.lengths for part in parts]),
+        accuracy=torch.cat([part.accuracy for part in parts]),
+        split={"train": [*range(size), *range(num_own, num_all)], "val": list(range(size, num_own))},
         batch_size=options["batch_size"],
         seed=seed_from("embeddings", config.seed, split.trial),
         prefix_sharing=options["prefix_sharing"],
@@ -113,6 +129,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         "every": config.snapshot.every,
         "setting": pool_setting(config),
         "cae_pool": pool_name(config, pool),
+        "union": union_of(pool, train),
         "val_loss": result.best_val_loss,
         "seconds": result.seconds,
         "commit": commit(),
@@ -121,6 +138,14 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     card = f"# BiGRU predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
     save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
     say(f"{what}: validation L1 {result.best_val_loss:.4g} after {duration(result.seconds)}")
+
+
+def _read(
+    embeddings: EmbeddingStore, arch_strs: list[str], ids: Mapping[str, str], labels: Mapping[str, float]
+) -> Embedded:
+    trajectory, lengths = embeddings.read([ids[arch] for arch in arch_strs])
+    accuracy = torch.tensor([labels[arch] for arch in arch_strs], dtype=torch.float32)
+    return Embedded(arch_strs, trajectory, lengths, accuracy)
 
 
 def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:
@@ -138,6 +163,7 @@ def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> Non
         "labels": config.labels,
         "stand_in_for": config.dataset.stand_in_for,
         "cae_pool": pool_name(config, pool),
+        "union": union_of(pool, pool.splits[0].train_of(size)),
         "commit": commit(),
         "versions": versions(),
     }

@@ -17,7 +17,7 @@ from nap2.stages.proxy_report import write_report
 from nap2.stages.proxy_scores import ScoringJob, score_all
 from nap2.stages.score_file import Task, read_scores
 from nap2.stages.snapshot_stage import check_device, trainer_parts
-from nap2.stages.splits import index_rows, labels_of, store_roots
+from nap2.stages.stored import index_rows, labels_of, store_roots
 from nap2.truth import TruthTable
 
 STORE = "store"

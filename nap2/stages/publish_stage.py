@@ -17,7 +17,9 @@ from nap2.stages.console import say
 from nap2.stages.contenders import method_name
 from nap2.stages.published_figures import published_figures
 from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import Pool, index_rows, labels_of, load_pools, open_store, train_sizes
+from nap2.stages.splits import Pool, load_pools, train_sizes
+from nap2.stages.stored import index_rows, labels_of, open_store
+from nap2.stages.union import companions_of
 
 MOST_REVISIONS = 3
 """First release and two replacements: whoever cites a predictor must be able to rely on it."""
@@ -127,8 +129,10 @@ def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
         "num_snapshots": config.snapshot.num_snapshots,
         "labels": config.labels,
         "stand_in_for": config.dataset.stand_in_for,
+        "union": sorted(one.dataset for one in companions_of(config)),
     }
-    if other := [name for name, value in asked.items() if spec.get(name) != value]:
+    found = {**spec, "union": sorted(spec.get("union", ()))}
+    if other := [name for name, value in asked.items() if found.get(name) != value]:
         raise CheckpointError(
             f"{folder} was fitted with another {' and '.join(other)} than this config; publish it with its own."
         )

@@ -22,13 +22,14 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
-        """The folder of this config's split and encoder; folds, and a split without a test set, have their own."""
+        """The folder of this config's split and encoder; folds, no test set, and a union have their own."""
         options = config.split
         name = options.flavour
         if options.folds:
             name += f"-{options.folds}fold" + ("-redrawn" if options.redraw else "")
         elif not options.test_size:
             name += "-whole"
+        name = "+".join((name, *(Path(root).name for root in config.union)))
         return cls(Path(config.paths.runs) / name, config.model.get("encoder", "cae"))
 
     def fold(self, fold: int, trial: int | None = None) -> "RunFolder":

@@ -1,19 +1,18 @@
-"""The labels of stored candidates, and the splits that are drawn once and then kept."""
+"""The splits of stored candidates, drawn once and then kept."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nap2.config import Config
-from nap2.errors import EvaluationError, StoreError
+from nap2.errors import EvaluationError
 from nap2.evaluation.folds import make_folds
 from nap2.evaluation.splits import ClassOf, Split, check_split, make_splits
-from nap2.snapshots.index import IndexRow, refresh_index
-from nap2.snapshots.joint import open_joint
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.candidates import setting_of, space_of
+from nap2.stages.candidates import space_of
 from nap2.stages.console import say
 from nap2.stages.run_folder import RunFolder
+from nap2.stages.stored import index_rows, labels_of
+from nap2.stages.union import Companion, companions_of
 
 
 @dataclass(frozen=True)
@@ -25,17 +24,25 @@ class Pool:
         accuracy: label (fraction) by arch string; candidates without one are not split.
         splits: one per trial.
         folder: where what is fitted on this pool lies.
+        companions: the same architectures on other datasets, which learn beside them and are never tested.
     """
 
     ids: dict[str, str]
     accuracy: dict[str, float]
     splits: list[Split]
     folder: RunFolder
+    companions: tuple[Companion, ...] = ()
 
     @property
     def test(self) -> list[str]:
         """Arch strings that judge what is fitted on this pool."""
         return list(self.splits[0].test)
+
+    @property
+    def training_ids(self) -> list[str]:
+        """Ids of the training pool: its architectures on the store's own dataset, then on each companion's."""
+        pool = self.splits[0].pool
+        return [self.ids[arch] for arch in pool] + [i for one in self.companions for i in one.ids_of(pool)]
 
     @property
     def fold_name(self) -> str:
@@ -48,61 +55,13 @@ class Pool:
         return train_size or len(self.splits[0].pool)
 
 
-def store_roots(config: Config) -> list[Path]:
-    """What is read as one: the config's store, and what stands in `also`."""
-    return [Path(config.paths.store), *map(Path, config.also)]
-
-
-def open_store(config: Config) -> SnapshotReader:
-    """The config's store, with what is read beside it, if it exists, fits the config, and holds anything.
-
-    Raises:
-        StoreError: in one line, otherwise.
-    """
-    store = open_joint(store_roots(config))
-    differences = store.setting.differences(setting_of(config))
-    if differences:
-        raise StoreError(
-            f"{store.root} holds another setting than this config ({'; '.join(differences[:3])}); "
-            "change the config, or paths.store."
-        )
-    if not store.complete():
-        raise StoreError(f"{store.root} holds no complete candidate; run stage=snapshot first.")
-    return store
-
-
-def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
-    """Complete, intact candidates with enough snapshots, one seed (the recipe's) each."""
-    seed, wanted = int(config.recipe.get("seed", 0)), config.snapshot.num_snapshots
-    rows = [row for row in refresh_index(store).rows if row.status == "complete" and row.seed == seed]
-    enough = [row for row in rows if row.snapshots >= wanted]
-    if not enough:
-        longest = max((row.snapshots for row in rows), default=0)
-        raise StoreError(
-            f"{store.root} holds no candidate with {wanted} snapshots (longest: {longest}); "
-            "lower snapshot.num_snapshots or train further."
-        )
-    return enough
-
-
-def labels_of(config: Config, rows: list[IndexRow]) -> dict[str, float]:
-    """Final accuracy (fraction) by arch string, where it is known."""
-    if config.labels == "measured":
-        return {row.arch_str: row.final_accuracy for row in rows if row.final_accuracy is not None}
-    from nap2.truth import TruthTable
-
-    dataset = config.dataset.stand_in_for or config.dataset.name
-    table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
-    found = {row.arch_str: table.accuracy(dataset, row.arch_str) for row in rows}
-    return {arch: accuracy for arch, accuracy in found.items() if accuracy is not None}
-
-
 def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
     """Candidates, labels, and the saved splits, or new ones, saved: one pool, or one per fold of a cross-validation.
 
     Raises:
         EvaluationError: if there are fewer labelled candidates than the split needs, or the saved split is another.
     """
+    companions = companions_of(config)
     rows = index_rows(config, store)
     accuracy = labels_of(config, rows)
     if not accuracy:
@@ -112,7 +71,7 @@ def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
         )
     ids = {row.arch_str: row.id for row in rows}
     groups = _saved(config, accuracy) or _drawn(config, accuracy)
-    return [Pool(ids, accuracy, splits, _folder_of(config, splits[0])) for splits in groups]
+    return [Pool(ids, accuracy, splits, _folder_of(config, splits[0]), companions) for splits in groups]
 
 
 def train_sizes(config: Config, pools: list[Pool]) -> list[int]:

@@ -17,7 +17,8 @@ from nap2.stages.contest import Contest
 from nap2.stages.embed_stage import embed, load_encoders
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
-from nap2.stages.splits import Pool, index_rows, labels_of, load_pools, open_store, protocol_of
+from nap2.stages.splits import Pool, load_pools, protocol_of
+from nap2.stages.stored import index_rows, labels_of, open_store
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         tested=tested,
         accuracy=target.accuracy,
         results=RunFolder.of(config).results / f"from-{place.replace('/', '-')}",
+        union=tuple(one.dataset for one in fit_pools[0].companions),
     )
 
 

@@ -1,0 +1,65 @@
+"""What the config's store holds: its candidates, and what is known of their final accuracy."""
+
+from pathlib import Path
+
+from nap2.config import Config
+from nap2.errors import StoreError
+from nap2.snapshots.index import IndexRow, refresh_index
+from nap2.snapshots.joint import open_joint
+from nap2.snapshots.reader import SnapshotReader
+from nap2.stages.candidates import setting_of
+
+
+def store_roots(config: Config) -> list[Path]:
+    """What is read as one: the config's store, and what stands in `also`."""
+    return [Path(config.paths.store), *map(Path, config.also)]
+
+
+def open_store(config: Config) -> SnapshotReader:
+    """The config's store, with what is read beside it, if it exists, fits the config, and holds anything.
+
+    Raises:
+        StoreError: in one line, otherwise.
+    """
+    store = open_joint(store_roots(config))
+    differences = store.setting.differences(setting_of(config))
+    if differences:
+        raise StoreError(
+            f"{store.root} holds another setting than this config ({'; '.join(differences[:3])}); "
+            "change the config, or paths.store."
+        )
+    if not store.complete():
+        raise StoreError(f"{store.root} holds no complete candidate; run stage=snapshot first.")
+    return store
+
+
+def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
+    """Complete, intact candidates with enough snapshots, one seed (the recipe's) each."""
+    seed, wanted = int(store.setting.recipe.get("seed", 0)), config.snapshot.num_snapshots
+    rows = [row for row in refresh_index(store).rows if row.status == "complete" and row.seed == seed]
+    enough = [row for row in rows if row.snapshots >= wanted]
+    if not enough:
+        longest = max((row.snapshots for row in rows), default=0)
+        raise StoreError(
+            f"{store.root} holds no candidate with {wanted} snapshots (longest: {longest}); "
+            "lower snapshot.num_snapshots or train further."
+        )
+    return enough
+
+
+def labels_of(config: Config, rows: list[IndexRow], dataset: str | None = None) -> dict[str, float]:
+    """Final accuracy (fraction) by arch string, where it is known.
+
+    Args:
+        config: whose table of accuracies is asked.
+        rows: the candidates.
+        dataset: whose accuracies; None for the config's own.
+    """
+    if config.labels == "measured":
+        return {row.arch_str: row.final_accuracy for row in rows if row.final_accuracy is not None}
+    from nap2.truth import TruthTable
+
+    dataset = dataset or config.dataset.stand_in_for or config.dataset.name
+    table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
+    found = {row.arch_str: table.accuracy(dataset, row.arch_str) for row in rows}
+    return {arch: accuracy for arch, accuracy in found.items() if accuracy is not None}
