@@ -71,10 +71,12 @@ def run_stage(tree: object, config: object) -> int:
     from nap2.stages import STAGES
     from nap2.stages.console import logged_run
     from nap2.stages.environment import check_torchvision
+    from nap2.stages.heap import keep_freed_memory
 
     assert isinstance(config, Config)
     assert isinstance(tree, DictConfig)
     check_torchvision()
+    keep_freed_memory()
     warnings.filterwarnings("ignore", module="lightning")
     with logged_run(tree, config):
         result = import_module(STAGES[config.stage].module).run(config)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from nap2.stages.heap import keep_freed_memory
+
 
 def main() -> None:
     """Run `benchmarks/bench_<topic>.py` and write the rows."""
@@ -16,6 +18,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as every process of the pipeline; the references have it too
     topic = importlib.import_module(f"benchmarks.bench_{arguments.topic}")
     rows = [measurement.as_dict() for measurement in topic.measurements(arguments.quick)]
     arguments.file.write_text(json.dumps(rows))

@@ -19,6 +19,7 @@ from nap2.evaluation.rows import append_lines
 from nap2.seeding import forked_random_state
 from nap2.spaces import SPACES
 from nap2.stages.console import track
+from nap2.stages.heap import keep_freed_memory
 from nap2.stages.parts import built
 from nap2.stages.score_file import Task
 
@@ -78,6 +79,7 @@ _worker: dict[str, Any] = {}
 
 def _start(job: ScoringJob) -> None:
     """Once per worker process: one thread, the images, nothing else that lasts."""
+    keep_freed_memory()
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _worker["job"] = job

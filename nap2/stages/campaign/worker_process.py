@@ -12,10 +12,12 @@ from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.worker import run_worker
 from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED, REFUSAL, WorkerJob
 from nap2.stages.console import say
+from nap2.stages.heap import keep_freed_memory
 
 
 def main() -> int:
     """Work until nothing is left to do; returns the exit code."""
+    keep_freed_memory()
     descriptor = sys.stdin.fileno()
     job = WorkerJob.receive(descriptor)
     with StopFlag.on_signals(requeue=False) as stop:

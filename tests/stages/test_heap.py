@@ -1,0 +1,50 @@
+"""Memory that a step frees is there for the next one."""
+
+import subprocess
+import sys
+
+import pytest
+
+STEPS = """
+import resource, sys
+import torch
+from nap2.stages.heap import keep_freed_memory
+
+if sys.argv[1] == "kept" and not keep_freed_memory():
+    sys.exit(77)
+
+def step():
+    kept_for_backward = [torch.ones(2**20) for _ in range(16)]  # 4 MB each
+    return sum(float(one.sum()) for one in kept_for_backward)
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+found = [step() for _ in range(3)]
+before = faults()
+found += [step() for _ in range(20)]
+assert set(found) == {2.0**24}
+print(faults() - before)
+"""
+
+
+def faults(how: str) -> int:
+    """Pages that the system had to give out in twenty equal steps."""
+    done = subprocess.run([sys.executable, "-c", STEPS, how], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("the C library is not glibc")
+    assert done.returncode == 0
+    return int(done.stdout)
+
+
+def test_equal_steps_need_no_new_memory() -> None:
+    default, kept = faults("default"), faults("kept")
+    assert default > 10_000  # 20 steps × 64 MB in pages of 4 kB would be 320,000
+    assert kept < default / 20
+
+
+def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nap2.stages import heap
+
+    monkeypatch.setattr(heap.ctypes, "CDLL", lambda name: object())
+    assert heap.keep_freed_memory() is False
