@@ -8,7 +8,7 @@ from nap2.evaluation.aggregate import Aggregate
 from nap2.evaluation.differences import Difference
 from nap2.evaluation.published import PublishedFigure
 from nap2.evaluation.tables import Table, to_markdown
-from nap2.evaluation.verdict import EXTENSION, verdict
+from nap2.evaluation.verdict import verdict
 from nap2.evaluation.views import budget_table, difference_table, published_table
 
 
@@ -21,7 +21,7 @@ class CardFacts:
         num_candidates: stored candidates, labelled or not.
         num_labelled: of them with a known accuracy.
         pool: how rows name what the encoders were fitted on.
-        method: how rows name this predictor.
+        methods: how rows name what the verdict is on: this predictor, and NAP2+ on the same encoders.
         protocol: how the figures were measured, Markdown.
         terms: what the licences of the images mean for the weights.
     """
@@ -30,7 +30,7 @@ class CardFacts:
     num_candidates: int
     num_labelled: int
     pool: str
-    method: str
+    methods: tuple[str, ...]
     protocol: str
     terms: str
 
@@ -62,7 +62,7 @@ def card(
         _fitted_on(spec, facts),
         "## How well it ranks",
         facts.protocol,
-        verdict(found, budget, compared, (facts.method, EXTENSION)),
+        verdict(found, budget, compared, facts.methods),
         *(to_markdown(table).strip() for table in _tables(found, compared)),
     ]
     if published:

@@ -7,8 +7,7 @@ from nap2.evaluation.differences import Difference
 from nap2.evaluation.metrics import TAU
 from nap2.evaluation.views import figure, method_label
 
-EXTENSION = "nap2_plus"  # its rows have this name with every encoder
-METHODS_OF_OURS = ("nap2", EXTENSION)
+METHODS_OF_OURS = ("nap2", "nap2_plus")
 """First words of the names that rows give to our methods; an encoder may follow in brackets."""
 
 

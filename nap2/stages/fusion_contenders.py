@@ -82,7 +82,7 @@ def fused_predictions(
     by_trial = [_trial(train, test, pool, split, size, budgets) for split in pool.splits]  # [trials][variant][Q, A]
     return [
         Predictions(
-            method=_method(config, name),
+            method=variant_name(config, name),
             values=np.stack([values[name] for values in by_trial]),
             query_batches=budgets.batches,
             snapshots=budgets.snapshots,
@@ -174,7 +174,8 @@ def _inner_folds(config: Config, train: Sequence[str], accuracy: Floats, count: 
     return [np.array([row[arch] for arch in fold], dtype=np.int64) for fold in folds if fold]
 
 
-def _method(config: Config, name: str) -> str:
+def variant_name(config: Config, name: str) -> str:
+    """How rows name a variant of `PARTS`: with the encoder where it reads one, as those of NAP2 do."""
     encoder = config.model["encoder"]
     return name if encoder == "cae" or "dynamics" not in PARTS[name] else f"{name} ({encoder} encoder)"
 

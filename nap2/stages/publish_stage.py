@@ -15,6 +15,7 @@ from nap2.evaluation.rows import read_rows
 from nap2.stages.cae_stage import pool_setting
 from nap2.stages.console import say
 from nap2.stages.contenders import method_name
+from nap2.stages.fusion_contenders import NAME, variant_name
 from nap2.stages.published_figures import published_figures
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool, load_pools, train_sizes
@@ -80,10 +81,15 @@ def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
         num_candidates=len(rows),
         num_labelled=len(labels_of(config, rows)),
         pool=str(spec["cae_pool"]),
-        method=method_name(config),
+        methods=judged_methods(config),
         protocol=_protocol(config, spec),
         terms=TERMS,
     )
+
+
+def judged_methods(config: Config) -> tuple[str, str]:
+    """How rows name what a card's verdict is on: NAP2 and NAP2+ on the encoder that is published."""
+    return method_name(config), variant_name(config, NAME)
 
 
 def shipped_config(config: Config) -> Config:

@@ -23,7 +23,7 @@ SPEC = {
         "recipe": {"name": "nasbench201", "optimizer": "sgd", "batch_size": 256, "lr": 0.1},
     },
 }
-FACTS = CardFacts("some-name", 80, 64, "pool/functional", "nap2", "Ten trials.", "Terms.")
+FACTS = CardFacts("some-name", 80, 64, "pool/functional", ("nap2",), "Ten trials.", "Terms.")
 
 
 def test_the_verdict_names_the_best_reference_that_costs_no_more_and_says_who_wins():
@@ -89,7 +89,10 @@ def test_the_index_lists_every_predictor_by_name():
 
 def test_the_extension_is_judged_with_every_encoder():
     own = predictions("nap2 (pca encoder)", [0.2, 0.1], encoder="pca")
-    extension = predictions("nap2_plus", [0.2, 0.1], encoder="pca")
-    text = card(SPEC, dataclasses.replace(FACTS, method=own.method), aggregates(own, extension, WEAK))
-    assert "nap2_plus, τ" in text
+    extension = predictions("nap2_plus (pca encoder)", [0.2, 0.1], encoder="pca")
+    other = predictions("nap2_plus", [0.2, 0.1], encoder="cae")
+    facts = dataclasses.replace(FACTS, methods=(own.method, extension.method))
+    text = card(SPEC, facts, aggregates(own, extension, other, WEAK))
+    assert "nap2_plus (pca encoder), τ" in text
     assert "nap2 (pca encoder), τ" in text
+    assert "nap2_plus, τ" not in text

@@ -17,7 +17,8 @@ from nap2.stages.candidates import draw
 from nap2.stages.compose import compose_config
 from nap2.stages.contenders import Budgets, graph_predictions
 from nap2.stages.contest import Contest
-from nap2.stages.fusion_contenders import PARTS, Early, Readings, _method, fused_predictions
+from nap2.stages.fusion_contenders import PARTS, Early, Readings, fused_predictions, variant_name
+from nap2.stages.publish_stage import judged_methods
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool
 
@@ -92,5 +93,7 @@ def test_labels_of_test_and_validation_candidates_change_nothing(tmp_path: Path)
 def test_a_random_or_pca_encoder_is_named() -> None:
     config = config_of()
     named = replace(config, model={**config.model, "encoder": "pca"})
-    assert _method(named, "nap2_plus") == "nap2_plus (pca encoder)"
-    assert _method(named, "nap2_plus: curve alone") == "nap2_plus: curve alone"
+    assert variant_name(named, "nap2_plus") == "nap2_plus (pca encoder)"
+    assert variant_name(named, "nap2_plus: curve alone") == "nap2_plus: curve alone"
+    assert judged_methods(named) == ("nap2 (pca encoder)", "nap2_plus (pca encoder)")
+    assert judged_methods(config) == ("nap2", "nap2_plus")
