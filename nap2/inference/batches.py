@@ -79,7 +79,12 @@ class SameBatches:
 
 
 def num_batches_of(loader: Iterable[Batch]) -> int:
-    """Mini-batches of one epoch; 0 where the loader does not say."""
+    """Mini-batches of one epoch; 0 where the loader does not say.
+
+    A loader of a part of a run, as `data_modules` has them, has another length and says `batches_per_epoch`.
+    """
+    if isinstance(per_epoch := getattr(loader, "batches_per_epoch", None), int):
+        return per_epoch
     try:
         return len(loader)  # type: ignore[arg-type]  # what has no length raises
     except TypeError:
