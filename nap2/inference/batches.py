@@ -58,6 +58,7 @@ class SameBatches:
 
     def __init__(self) -> None:
         self.marks: list[tuple[str, ...]] = []
+        self.batch_size: int | None = None  # of the first one; None until it was shown
 
     def checked(self, batches: Iterator[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
         """The same batches as pairs (inputs, targets).
@@ -68,6 +69,7 @@ class SameBatches:
         for place, (inputs, targets) in enumerate(map(_pair, batches)):
             sums = (inputs.sum(dtype=torch.float64), targets.sum(dtype=torch.float64))
             mark = (str(inputs.shape), *(repr(float(total)) for total in sums))
+            self.batch_size = self.batch_size or len(inputs)
             if place == len(self.marks):
                 self.marks.append(mark)
             if mark != self.marks[place]:

@@ -27,8 +27,8 @@ from nap2.inference.components import (
 from nap2.inference.lookup import find_checkpoint
 from nap2.inference.prediction import Prediction
 from nap2.inference.ranking import OnBatch, Query, Ranking, rank_models
-from nap2.inference.refusals import check_fits
-from nap2.inference.scope import Remark, recipe_remarks, remarks
+from nap2.inference.refusals import check_budget, check_fits
+from nap2.inference.scope import Remark, batch_remarks, recipe_remarks, remarks
 from nap2.models.encode import encode_trajectories
 from nap2.models.encoders import AnyEncoder
 from nap2.seeding import deterministic_arithmetic
@@ -180,7 +180,7 @@ class Predictor:
             models: by name, each giving logits `[B, classes]`; they are left untouched. A `DataParallel`,
                 `DistributedDataParallel` or compiled wrapper is looked through: its copy is trained without it.
             loader: gives (inputs, class indices); read once per model, each sees the same batches in the same order.
-            query_batches: from `every` to `every * K`.
+            query_batches: `every` times 1 to K; `query_near` finds the nearest.
             recipe: a `Recipe` or the name of one in `nap2.training.recipe.RECIPES`; None means the one that the
                 predictor's own training candidates were trained with, which is the one to use.
             seed: of the loader's order and of any randomness in training.
@@ -196,19 +196,18 @@ class Predictor:
             UnknownNameError: if there is no such recipe or modality.
             NetworkError: if the loader is empty, or gives other batches the second time.
         """
-        most = self.every * self.num_snapshots
-        if not self.every <= query_batches <= most:
-            readable = f"{self.every} to {most}" if self.num_snapshots > 1 else f"{most}"
-            raise CheckpointError(
-                f"Asked to rank after {query_batches} mini-batches, but this predictor reads {readable}; "
-                f"use query_batches={min(max(query_batches, self.every), most)}."
-            )
+        check_budget(query_batches, self.every, self.num_snapshots)
         modality = self._known(modality)
         own, used = self.own_recipe, recipe_named(recipe, self.own_recipe)
         query = Query(loader, query_batches, used, self.every, seed, on_batch)
-        doubts = recipe_remarks(used, own, modality, "gradients" in self.heads) if own else []
-        predict = partial(self.predict_with_spread, modality=modality)
-        return rank_models(predict, models, query, [remark.text for remark in doubts])
+
+        def doubts(batch_size: int) -> list[str]:
+            if own is None:
+                return []
+            found = recipe_remarks(used, own, modality, "gradients" in self.heads) + batch_remarks(batch_size, own)
+            return [remark.text for remark in found]
+
+        return rank_models(partial(self.predict_with_spread, modality=modality), models, query, doubts)
 
     def query_near(self, num_batches: int) -> int:
         """The number of mini-batches nearest to this one that ends with a snapshot, within what it reads."""

@@ -85,17 +85,18 @@ def rank_models(
     predict: Callable[[Trajectory], Prediction],
     models: Mapping[str, nn.Module],
     query: Query,
-    common_warnings: Sequence[str] = (),
+    doubts: Callable[[int], Sequence[str]] = lambda batch_size: (),
 ) -> list[Ranking]:
-    """See `Predictor.rank`; `common_warnings` go to every network."""
+    """See `Predictor.rank`; `doubts` says, from the inputs of a mini-batch, what every network is to be warned of."""
     if isinstance(query.loader, Iterator):  # it can be read only once
         batches = [batch for batch, _ in zip(query.loader, range(query.query_batches), strict=False)]
         query = Query(batches, query.query_batches, query.recipe, query.every, query.seed, query.on_batch)
     query.recipe.build_optimizer([nn.Parameter(torch.zeros(1))])  # torch loads much with the first: no network's time
     seen = SameBatches()
     outcomes = [_query(predict, name, model, query, seen) for name, model in models.items()]
+    common_warnings = () if seen.batch_size is None else tuple(doubts(seen.batch_size))
     best_first = sorted(outcomes, key=lambda o: -1.0 if o.prediction is None else o.prediction.accuracy, reverse=True)
-    return [_placed(place, outcome, tuple(common_warnings)) for place, outcome in enumerate(best_first, 1)]
+    return [_placed(place, outcome, common_warnings) for place, outcome in enumerate(best_first, 1)]
 
 
 def _placed(place: int, outcome: Outcome, common_warnings: tuple[str, ...]) -> Ranking:

@@ -1,4 +1,4 @@
-"""Trajectories that a predictor cannot read, refused in one line each."""
+"""Trajectories and budgets that a predictor cannot read, refused in one line each."""
 
 from nap2.errors import CheckpointError
 from nap2.snapshots.trajectory import Trajectory
@@ -19,4 +19,19 @@ def check_fits(trajectory: Trajectory, every: int, num_snapshots: int) -> None:
         raise CheckpointError(
             f"This predictor reads 1 to {num_snapshots} snapshots, the trajectory holds {len(trajectory)}; "
             f"pass trajectory.first({num_snapshots}) or record at least one."
+        )
+
+
+def check_budget(query_batches: int, every: int, num_snapshots: int) -> None:
+    """Refuse a number of mini-batches that does not end with a snapshot: what comes after the last one is not read.
+
+    Raises:
+        CheckpointError: if it is not `every` times 1 to `num_snapshots`.
+    """
+    count, rest = divmod(query_batches, every)
+    if rest or not 1 <= count <= num_snapshots:
+        steps = f"{every} to {every * num_snapshots} in steps of {every}" if num_snapshots > 1 else f"{every}"
+        raise CheckpointError(
+            f"Asked to rank after {query_batches} mini-batches, but this predictor reads {steps}; "
+            f"use query_batches={every * min(max(count, 1), num_snapshots)}."
         )

@@ -126,6 +126,17 @@ def recipe_remarks(used: Recipe, own: Recipe, modality: str, has_gradients_alone
     return [Remark("recipe", text + offer)]
 
 
+def batch_remarks(batch_size: int, own: Recipe) -> list[Remark]:
+    """Where mini-batches are of another size than the training candidates' own: the fewer inputs, the more noise."""
+    if own.batch_size / TOLERANCE <= batch_size <= own.batch_size * TOLERANCE:
+        return []
+    text = (
+        f"its mini-batches hold {counted(batch_size, 'input')}, those of the networks that the predictor was trained "
+        f"on {own.batch_size}"
+    )
+    return [Remark("batch_size", text)]
+
+
 def _facts(trajectory: Trajectory) -> dict[str, int | None]:
     units = trajectory.units.tolist()
     num_layers = trajectory.num_layers

@@ -15,6 +15,7 @@ from nap2.errors import ConfigError, counted
 from nap2.inference import Predictor, Ranking
 from nap2.inference.importing import models_from
 from nap2.inference.ranking import OnBatch
+from nap2.inference.refusals import check_budget
 from nap2.inference.table import ranking_table
 from nap2.seeding import forked_random_state
 from nap2.stages.candidates import draw, space_of
@@ -33,11 +34,7 @@ def run(config: Config) -> int:
     options, recipe = config.rank, Recipe.from_dict(config.recipe)
     predictor = Predictor.from_pretrained(options.checkpoint or RunFolder.of(config).checkpoint)
     query_batches = options.query_batches or predictor.query_near(100)
-    if query_batches % predictor.every:
-        raise ConfigError(
-            f"rank.query_batches={query_batches} is no multiple of the predictor's interval of "
-            f"{predictor.every} mini-batches; use e.g. {predictor.every}."
-        )
+    check_budget(query_batches, predictor.every, predictor.num_snapshots)
     models = {name: model.to(device) for name, model in models_of(config, recipe.seed).items()}
     parts = trainer_parts(config)
     data = built(

@@ -205,9 +205,17 @@ def test_the_recipe_may_be_ones_own_or_the_predictors(ranker: Predictor) -> None
     named = one(predictor, model, data, recipe="digits")
     for recipe in (DIGITS, None):
         assert one(predictor, model, data, recipe=recipe).predicted_accuracy == named.predicted_accuracy
-    assert one(predictor, model, data, recipe=None).warnings == ()
     with pytest.raises(ConfigError, match="names no recipe; give one of nasbench201"):
         one(ranker, model, data, recipe=None)
+
+
+def test_mini_batches_of_another_size_than_the_training_runs_are_pointed_out() -> None:
+    predictor = random_predictor(every=2, num_snapshots=3, setting={"recipe": DIGITS.as_dict()})
+    data = torch.randn(128, 5), torch.arange(128) % 3
+    found = {size: one(predictor, deep(3), [tuple(part[:size] for part in data)]) for size in (31, 32, 64, 128)}
+    (text,) = found[31].warnings
+    assert text == "its mini-batches hold 31 inputs, those of the networks that the predictor was trained on 64"
+    assert [found[size].warnings for size in (32, 64, 128)] == [()] * 3
 
 
 def test_a_ranking_prints_its_spread() -> None:

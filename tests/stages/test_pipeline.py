@@ -147,7 +147,7 @@ def files_beside_splits_and_logs(folder: Path) -> list[Path]:
         (["stage=proxies", *TINY, "proxies.names=[snp]"], "Did you mean 'snip'?"),
         (["stage=rank", *TINY, "rank.models=[nothing_here:net]"], "cannot be imported: ModuleNotFoundError"),
         (["stage=rank", *TINY, "rank.models=[a:b]", "rank.arch_strs=[x]"], "both set; rank one kind at a time"),
-        (["stage=rank", *TINY, "rank.query_batches=7"], "use e.g. 5"),
+        (["stage=rank", *TINY, "rank.query_batches=7"], "use query_batches=5"),
         (["stage=snapshot", *TINY, "trainer=gpu"], "sees no GPU here"),
         (["stage=snapshot", *TINY, "trainer.device=cuda:1"], "for one GPU of several set CUDA_VISIBLE_DEVICES=1"),
         (["stage=snapshot", *TINY, "trainer.device=gpu"], "trainer.device=gpu is none of cpu, cuda"),
