@@ -52,12 +52,19 @@ def test_many_are_predicted_as_each_alone(predictor: Predictor) -> None:
     assert predictor.predict_many([]) == []
 
 
+def broken_trajectory() -> nap2.Trajectory:
+    trajectory = random_trajectory(1)
+    trajectory.values[0, 1, 3] = torch.nan
+    return trajectory
+
+
 @pytest.mark.parametrize(
     ("trajectory", "message"),
     [
         (random_trajectory(2, every=10), "reads a snapshot every 100 steps.*one every 10; record it with every=100"),
         (random_trajectory(6), r"reads 1 to 5 snapshots, the trajectory holds 6; pass trajectory.first\(5\)"),
         (random_trajectory(0), "reads 1 to 5 snapshots, the trajectory holds 0"),
+        (broken_trajectory(), "holds values that are not finite; record it again"),
     ],
 )
 def test_a_trajectory_that_does_not_fit_is_refused_in_one_line(predictor: Predictor, trajectory, message) -> None:

@@ -232,8 +232,6 @@ class Predictor:
         """Float32 `[A, H]` on the CPU: what each head says of each trajectory."""
         if not trajectories:
             return torch.zeros(0, len(self.heads[modality]))
-        for trajectory in trajectories:
-            check_fits(trajectory, self.every, self.num_snapshots)
         embeddings = self._embed(trajectories)
         lengths = torch.tensor([len(embedding) for embedding in embeddings])
         padded = nn.utils.rnn.pad_sequence(embeddings, batch_first=True)[..., self._columns[modality]].to(self.device)

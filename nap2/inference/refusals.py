@@ -5,10 +5,11 @@ from nap2.snapshots.trajectory import Trajectory
 
 
 def check_fits(trajectory: Trajectory, every: int, num_snapshots: int) -> None:
-    """Refuse a trajectory of another interval or length.
+    """Refuse a trajectory of another interval or length, or without a number in every place.
 
     Raises:
-        CheckpointError: if it has not one snapshot every `every` steps, or not 1 to `num_snapshots` of them.
+        CheckpointError: if it has not one snapshot every `every` steps, or not 1 to `num_snapshots` of them, or a value
+            that is not finite (which no recorder makes).
     """
     if trajectory.every != every:
         raise CheckpointError(
@@ -19,6 +20,10 @@ def check_fits(trajectory: Trajectory, every: int, num_snapshots: int) -> None:
         raise CheckpointError(
             f"This predictor reads 1 to {num_snapshots} snapshots, the trajectory holds {len(trajectory)}; "
             f"pass trajectory.first({num_snapshots}) or record at least one."
+        )
+    if not trajectory.values.isfinite().all():
+        raise CheckpointError(
+            "The trajectory holds values that are not finite; record it again, or copy its file again."
         )
 
 

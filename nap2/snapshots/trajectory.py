@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nap2.errors import StoreError
+from nap2.errors import StoreError, described
 from nap2.schema import COUNTS, MODALITIES
 from nap2.snapshots.layout import num_entries
 
@@ -41,7 +41,8 @@ class Trajectory:
             )
         if tuple(self.counts.shape) != (*expected[:2], len(COUNTS)):
             raise StoreError(
-                f"Trajectory counts have shape {tuple(self.counts.shape)}, expected {expected[:2]} + (5,)."
+                f"Trajectory counts have shape {tuple(self.counts.shape)}, expected {(*expected[:2], len(COUNTS))}; "
+                "record it again."
             )
 
     def __len__(self) -> int:
@@ -84,8 +85,8 @@ class Trajectory:
                 if metadata.get("format") != "nap2-trajectory":
                     raise StoreError(f"{path} is a safetensors file, but no trajectory.")
                 tensors = {name: file.get_tensor(name) for name in ("values", "units", "counts")}
-        except SafetensorError as error:
-            raise StoreError(f"{path} cannot be read as a trajectory ({error}); record it again.") from error
-        num_layers = int(metadata["num_layers"]) if "num_layers" in metadata else None
-        names = tuple(json.loads(metadata["layer_names"]))
-        return cls(every=int(metadata["every"]), layer_names=names, num_layers=num_layers, **tensors)
+            every, names = int(metadata["every"]), tuple(json.loads(metadata["layer_names"]))
+            num_layers = int(metadata["num_layers"]) if "num_layers" in metadata else None
+        except (SafetensorError, LookupError, ValueError, TypeError) as error:
+            raise StoreError(f"{path} cannot be read as a trajectory ({described(error)}); record it again.") from error
+        return cls(every=every, layer_names=names, num_layers=num_layers, **tensors)

@@ -63,6 +63,17 @@ def test_a_missing_or_foreign_file_is_refused_by_name(tmp_path):
         Trajectory.load(tmp_path / "noise.safetensors")
 
 
+@pytest.mark.parametrize(
+    "metadata", [{}, {"every": "7"}, {"every": "x", "layer_names": "[]"}, {"layer_names": "[", "every": "7"}]
+)
+def test_a_file_that_does_not_say_how_it_was_taken_is_refused(tmp_path, metadata):
+    whole = some_trajectory()
+    tensors = {"values": whole.values, "units": whole.units, "counts": whole.counts}
+    save_file(tensors, str(tmp_path / "run.safetensors"), metadata={"format": "nap2-trajectory", **metadata})
+    with pytest.raises(StoreError, match=r"run\.safetensors cannot be read as a trajectory"):
+        Trajectory.load(tmp_path / "run.safetensors")
+
+
 def test_a_truncated_file_is_refused(tmp_path):
     path = tmp_path / "run.safetensors"
     some_trajectory().save(path)
