@@ -2,9 +2,9 @@
 
 from nap2.config import Config
 from nap2.errors import ConfigError, UnknownNameError
+from nap2.evaluation.splits import FLAVOURS
 from nap2.schema import MAX_SNAPSHOTS, MODALITIES
 
-FLAVOURS = ("paper", "isomorphic", "functional")
 LABELS = ("truth", "measured")
 
 

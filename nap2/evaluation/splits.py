@@ -102,8 +102,6 @@ def make_splits(
     num_test: int = NUM_TEST,
     num_trials: int = NUM_TRIALS,
     seed: int = SPLIT_SEED,
-    barred: Collection[str] = (),
-    barred_by: ClassOf = str,
 ) -> list[Split]:
     """Draw one split per trial, each part proportional over the deciles of accuracy.
 
@@ -118,11 +116,9 @@ def make_splits(
         class_of: the class key of an arch string; required unless the flavour is `paper`.
         num_train: the largest train size; None: the whole pool.
         num_val: validation candidates.
-        num_test: test candidates; 0 for the source of a transfer, which is tested elsewhere.
+        num_test: test candidates; 0 for what is tested elsewhere, or shipped.
         num_trials: orders of the training candidates.
         seed: of the choice of validation and test candidates, and of the trials' orders.
-        barred: the target's test candidates under transfer: none of their classes enters train or validation.
-        barred_by: the class that is meant by that: the functional one, whatever the flavour.
 
     Raises:
         EvaluationError: fewer candidates than the sizes need, in one line.
@@ -132,7 +128,6 @@ def make_splits(
     strata = strata_of(accuracies)
     test = stratified_order(sorted(accuracies), strata, ("test", space, dataset, seed))[:num_test]
     open_to_fit = without_classes(sorted(accuracies), {keys[arch] for arch in test}, keys.__getitem__)
-    open_to_fit = without_classes(open_to_fit, {barred_by(arch) for arch in barred}, barred_by)
     rest = stratified_order(open_to_fit, strata, ("val", space, dataset, seed))
     val = rest[:num_val]
     pool = sorted(without_classes(rest, {keys[arch] for arch in val}, keys.__getitem__))
@@ -145,9 +140,7 @@ def make_splits(
     ]
 
 
-def check_split(
-    split: Split, class_of: ClassOf | None = None, barred: Collection[str] = (), barred_by: ClassOf = str
-) -> None:
+def check_split(split: Split, class_of: ClassOf | None = None) -> None:
     """Refuse a split whose parts overlap, or share a class where its flavour forbids it.
 
     Raises:
@@ -163,9 +156,6 @@ def check_split(
         raise EvaluationError(f"The pool of {_title(split)} lacks some of its training candidates.")
     _refuse_shared(split, key, split.test, (*split.pool, *split.val), "test and train or validation")
     _refuse_shared(split, key, split.val, split.pool, "validation and train")
-    _refuse_shared(
-        split, class_of or str, barred, (*split.pool, *split.val), "the target's test and the source's train"
-    )
 
 
 def _refuse_shared(split: Split, key: ClassOf, left: Collection[str], right: Collection[str], sides: str) -> None:

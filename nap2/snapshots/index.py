@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
 
-from nap2.errors import CorruptSnapshotError, StoreError
+from nap2.errors import CorruptSnapshotError, StoreError, counted
 from nap2.schema import COUNTS
 from nap2.snapshots.disk import explained, write_atomically
 from nap2.snapshots.joint import JointSnapshots
@@ -163,7 +163,7 @@ def _verified(store: SnapshotReader, candidate_id: str, longest: int, stamp: str
 def _add_failures(store: SnapshotReader, rows: dict[str, IndexRow]) -> None:
     for candidate_id, failure in store.failures().items():
         if candidate_id not in rows:
-            reason = f"{failure.reason} ({failure.tries} tries)"
+            reason = f"{failure.reason} ({counted(failure.tries, 'try', 'tries')})"
             dataset = store.setting.dataset
             rows[candidate_id] = IndexRow(candidate_id, FAILED, reason, failure.arch_str, failure.seed, dataset)
 

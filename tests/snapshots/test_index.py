@@ -36,7 +36,7 @@ def test_every_candidate_has_one_row(store):
     assert row.counts == tuple(fakes.trajectory(1, 3).counts.sum((0, 1)).tolist())
     assert row.bytes == sum(p.stat().st_size for p in store.folder(row.id).rglob("*") if p.is_file())
     failed = next(row for row in summary.rows if row.status == "failed")
-    assert (failed.seed, failed.snapshots, failed.reason) == (9, 0, "loss is nan (1 tries)")
+    assert (failed.seed, failed.snapshots, failed.reason) == (9, 0, "loss is nan (1 try)")
 
 
 def test_the_file_holds_what_was_found_under_names_of_its_own(store):
