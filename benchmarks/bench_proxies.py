@@ -25,7 +25,7 @@ def measurements(quick: bool) -> list[Measurement]:
     skeleton = {"cells_per_stage": 1} if quick else {}
     arch_strs = random.Random(0).sample(SPACE.arch_strings(), 1 if quick else 2)
     rows = [all_proxies("heaviest cell", [HEAVIEST], **skeleton), all_proxies("random cells", arch_strs, **skeleton)]
-    return rows + [in_forwards(name, goal, 3 if quick else 7, **skeleton) for name, goal in IN_FORWARDS.items()]
+    return rows + [in_forwards(name, goal, 3 if quick else 15, **skeleton) for name, goal in IN_FORWARDS.items()]
 
 
 def all_proxies(what: str, arch_strs: list[str], **skeleton: int) -> Measurement:

@@ -136,9 +136,8 @@ class _BatchRun:
         for observer in self.observers.values():
             observer.in_loss = True
         curved = Pass.CURVATURE in self.wanted
-        again = (
-            curved or Pass.INPUT_GRADIENT in self.wanted
-        )  # a graph that is freed on the way costs less memory traffic
+        # A graph that is freed on the way costs less memory traffic.
+        again = curved or Pass.INPUT_GRADIENT in self.wanted
         gradients = self._timed(
             "loss", lambda: grad(loss, weights, retain_graph=again, create_graph=curved, allow_unused=True)
         )
