@@ -64,6 +64,7 @@ def broken_trajectory() -> nap2.Trajectory:
         (random_trajectory(2, every=10), "reads a snapshot every 100 steps.*one every 10; record it with every=100"),
         (random_trajectory(6), r"reads 1 to 5 snapshots, the trajectory holds 6; pass trajectory.first\(5\)"),
         (random_trajectory(0), "reads 1 to 5 snapshots, the trajectory holds 0"),
+        (nn.Sequential(), "reads a Trajectory, not a Sequential; pass recorder.trajectory()"),
         (broken_trajectory(), "holds values that are not finite; record it again"),
     ],
 )
@@ -257,6 +258,14 @@ def test_failures_come_last_with_their_reason(ranker: Predictor) -> None:
     assert ranking[2].failure == "RuntimeError: no forward here"
     assert ranking[3].failure.startswith("NetworkError: ")
     assert [str(r).split()[0] for r in ranking] == ["1", "2", "3", "4"]
+
+
+def test_what_is_no_network_keeps_its_place_and_what_has_no_names_is_refused(ranker: Predictor) -> None:
+    found = ranker.rank({"class": nn.Identity, "good": ready(small_net(2))}, loader(), 2)
+    assert [place.name for place in found] == ["good", "class"]
+    assert found[1].failure.startswith("NetworkError: a type is no torch module")
+    with pytest.raises(NetworkError, match=r"pass a dictionary \{name: model\}, not a list"):
+        ranker.rank([small_net(2)], loader(), 2)
 
 
 def test_an_iterator_is_read_once_and_shown_to_all(ranker: Predictor) -> None:

@@ -88,6 +88,10 @@ def rank_models(
     doubts: Callable[[int], Sequence[str]] = lambda batch_size: (),
 ) -> list[Ranking]:
     """See `Predictor.rank`; `doubts` says, from the inputs of a mini-batch, what every network is to be warned of."""
+    if not hasattr(models, "items"):
+        raise NetworkError(
+            f"Models are ranked by name: pass a dictionary {{name: model}}, not a {type(models).__name__}."
+        )
     if isinstance(query.loader, Iterator):  # it can be read only once
         batches = [batch for batch, _ in zip(query.loader, range(query.query_batches), strict=False)]
         query = Query(batches, query.query_batches, query.recipe, query.every, query.seed, query.on_batch)
@@ -122,7 +126,7 @@ def _query(
     try:
         with forked_random_state(query.seed), deterministic_arithmetic():
             shown = seen.checked(batches)
-            network, shown = _ready(_copied(unwrapped(model)), shown)
+            network, shown = _ready(_copied(_bare(model)), shown)
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)
             for num_steps, loss in enumerate(_train(network, shown, recorder, query), 1):
                 if query.on_batch is not None:
@@ -140,6 +144,17 @@ def _query(
     finally:
         batches.close()
     return Outcome(name, prediction, failure, num_steps, seconds)
+
+
+def _bare(model: object) -> nn.Module:
+    """The network without what it is wrapped in.
+
+    Raises:
+        NetworkError: if it is none.
+    """
+    if not isinstance(model, nn.Module):
+        raise NetworkError(f"a {type(model).__name__} is no torch module; call what makes one before ranking.")
+    return unwrapped(model)
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -4,13 +4,18 @@ from nap2.errors import CheckpointError
 from nap2.snapshots.trajectory import Trajectory
 
 
-def check_fits(trajectory: Trajectory, every: int, num_snapshots: int) -> None:
-    """Refuse a trajectory of another interval or length, or without a number in every place.
+def check_fits(trajectory: object, every: int, num_snapshots: int) -> None:
+    """Refuse what is no trajectory, one of another interval or length, or without a number in every place.
 
     Raises:
         CheckpointError: if it has not one snapshot every `every` steps, or not 1 to `num_snapshots` of them, or a value
             that is not finite (which no recorder makes).
     """
+    if not isinstance(trajectory, Trajectory):
+        raise CheckpointError(
+            f"A predictor reads a Trajectory, not a {type(trajectory).__name__}; pass recorder.trajectory(), or what "
+            "Trajectory.load returns."
+        )
     if trajectory.every != every:
         raise CheckpointError(
             f"This predictor reads a snapshot every {every} steps, the trajectory has one every "

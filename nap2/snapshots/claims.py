@@ -177,7 +177,7 @@ def _take(folder: Path, locked: bool) -> Claim | None:
 
 def _is_alive(folder: Path, owner: Owner, locked: bool) -> bool:
     here = owner.machine == _machine()
-    if here and (locked or not _process_exists(owner.pid)):
+    if here and (locked or not process_exists(owner.pid)):
         return False
     try:
         os.utime(folder / "claim.lock")  # the server's clock, not ours
@@ -194,7 +194,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _process_exists(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
+    """Whether a process of this machine has this number; another one may have it by now."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

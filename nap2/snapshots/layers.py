@@ -38,6 +38,8 @@ def recorded_layers(model: nn.Module) -> list[RecordedLayer]:
     Raises:
         NetworkError: if there is none, or one of them holds no trainable weight that could be read.
     """
+    if not hasattr(model, "named_modules"):
+        raise NetworkError(f"A {type(model).__name__} is no torch module, so there is nothing to record in it.")
     found = _layers(model)
     if not found:
         known = ", ".join(kind.__name__ for kind in RECORDED_TYPES)

@@ -11,16 +11,17 @@ class Schedule:
     """Every how many optimizer steps, and how often.
 
     Raises:
-        NetworkError: if either is below 1.
+        NetworkError: if either is no whole number from 1 on.
     """
 
     every: int = DEFAULT_EVERY
     limit: int = MAX_SNAPSHOTS
 
     def __post_init__(self) -> None:
-        if self.every < 1 or self.limit < 1:
+        if not (_is_count(self.every) and _is_count(self.limit)):
             raise NetworkError(
-                f"A recorder needs every >= 1 and limit >= 1, not every={self.every}, limit={self.limit}."
+                f"A recorder needs whole numbers every >= 1 and limit >= 1, not every={self.every!r}, "
+                f"limit={self.limit!r}."
             )
 
     def is_due(self, step: int) -> bool:
@@ -30,3 +31,7 @@ class Schedule:
     def num_due(self, step: int) -> int:
         """Snapshots that have been taken once this step is done."""
         return min(step // self.every, self.limit)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1

@@ -202,10 +202,16 @@ def test_the_schedule_says_what_the_recorder_does():
     assert [schedule.num_due(step) for step in (0, 2, 3, 5, 6, 99)] == [0, 0, 1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("arguments", [{"every": 0}, {"limit": 0}, {"every": -3}])
-def test_an_interval_or_limit_below_one_is_refused(arguments):
+@pytest.mark.parametrize("arguments", [{"every": 0}, {"limit": 0}, {"every": -3}, {"every": 2.5}, {"limit": None}])
+def test_an_interval_or_limit_that_counts_nothing_is_refused(arguments):
     with pytest.raises(NetworkError, match="every >= 1 and limit >= 1"):
         SnapshotRecorder(small_cnn(), **arguments)
+
+
+def test_what_is_no_network_is_refused():
+    for wrong in (small_cnn, "net", None):
+        with pytest.raises(NetworkError, match="is no torch module"):
+            SnapshotRecorder(wrong)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

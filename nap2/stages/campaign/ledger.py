@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nap2.errors import CorruptSnapshotError
 from nap2.snapshots.candidate_folder import read_attributes
-from nap2.snapshots.claims import STALE_AFTER_S, read_owner
+from nap2.snapshots.claims import STALE_AFTER_S, process_exists, read_owner
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 
@@ -120,18 +120,8 @@ class Ledger:
         if owner is None:
             return False
         if owner.host == socket.gethostname():
-            return _process_exists(owner.pid)
+            return process_exists(owner.pid)
         try:
             return time.time() - os.stat(folder / "owner.json").st_mtime < STALE_AFTER_S
         except FileNotFoundError:
             return False
-
-
-def _process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
