@@ -16,16 +16,20 @@ from nap2.stages.console import say
 from nap2.stages.proxy_report import write_report
 from nap2.stages.proxy_scores import ScoringJob, score_all
 from nap2.stages.score_file import Task, read_scores
+from nap2.stages.score_table import write_score_table
 from nap2.stages.snapshot_stage import check_device, trainer_parts
 from nap2.stages.stored import index_rows, labels_of, store_roots
 from nap2.truth import TruthTable
+
+FEWEST = 3
+"""Networks of known accuracy that a rank correlation needs."""
 
 STORE = "store"
 """`proxies.candidates` of this name: those of the store."""
 
 
 def run(config: Config) -> int:
-    """Score what is missing; then rows, table and plot over the networks whose accuracy is known."""
+    """Score what is missing; then all scores, and rows, table and plot over the networks whose accuracy is known."""
     check_device(config.trainer.device)
     options = config.proxies
     for name in options.names or ():
@@ -42,8 +46,15 @@ def run(config: Config) -> int:
         f"{counted(options.batches, 'batch', 'batches')}, into {path}: "
         f"{len(tasks) - len(missing)} scored before, {len(missing)} to do"
     )
+    known = sum(name in accuracy for name in architectures)
+    if known < FEWEST:
+        say(f"{known} of them have a known accuracy, {FEWEST} are needed to judge a proxy: they are scored only")
     score_all(_job(config), missing, path, config.workers)
-    write_report(config, read_scores(path, tasks, names), accuracy, folder)
+    scores = read_scores(path, tasks, names)
+    write_score_table(scores, folder / "scores.csv")
+    say(f"scores, higher is better: {folder / 'scores.csv'}")
+    if known >= FEWEST:
+        write_report(config, scores, accuracy, folder)
     return 0
 
 
@@ -53,10 +64,11 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
     With measured labels these are the store's candidates; with published ones a list, or a seeded draw from the space.
     `proxies.candidates=store` is all labelled candidates of the store, for a table beside predictors. The draw holds
     only networks whose accuracy is known, unless `proxies.known_only` is false: a longer draw begins with the shorter
-    one.
+    one. With `proxies.known_only` false no accuracy has to be known, nor a table of them to exist.
 
     Raises:
         EvaluationError: fewer than 3 of them have a known accuracy, so that nothing could be ranked.
+        DataFileError: there is no table of accuracies.
     """
     options, space = config.proxies, space_of(config)
     of_store = options.candidates == STORE
@@ -73,9 +85,10 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
             names = [name for name in names if name in accuracy]
         names = names[: options.num_candidates]
     known = sum(name in accuracy for name in names)
-    if known < 3:
+    if known < FEWEST and options.known_only:
         raise EvaluationError(
-            f"{known} of {counted(len(names), 'network')} with a known accuracy: choose at least 3 that have one."
+            f"{known} of {counted(len(names), 'network')} with a known accuracy: choose at least {FEWEST} that have "
+            "one, or score without judging (proxies.known_only=false)."
         )
     return names, accuracy
 
@@ -87,7 +100,10 @@ def scores_file(config: Config) -> str:
 
 
 def _published(config: Config, names: list[str]) -> dict[str, float]:
-    table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
+    path = Path(config.paths.truth) / f"{config.space.name}.h5"
+    if not config.proxies.known_only and not path.exists():
+        return {}
+    table = TruthTable.open(path)
     values = table.accuracies(config.dataset.stand_in_for or config.dataset.name, names)
     return {name: float(value) for name, value in zip(names, values, strict=True) if np.isfinite(value)}
 

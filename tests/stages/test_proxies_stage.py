@@ -25,6 +25,7 @@ from nap2.stages.compose import compose_config
 from nap2.stages.proxies_stage import candidates_with_labels
 from nap2.stages.proxy_report import sample_and_rest, write_report
 from nap2.stages.score_file import Scores, Task
+from nap2.stages.score_table import write_score_table
 
 SPACE = SPACES["nasbench201"]
 CELLS = random.Random(0).sample(SPACE.arch_strings(), 40)
@@ -74,6 +75,52 @@ def test_too_few_known_networks_are_refused_before_any_work(here: Path) -> None:
         EvaluationError, match=r"2 of \d+ networks with a known accuracy: choose at least 3 that have one"
     ):
         candidates_with_labels(config("proxies.candidates=list.csv", "proxies.num_candidates=null"))
+    names, accuracy = candidates_with_labels(
+        config("proxies.candidates=list.csv", "proxies.num_candidates=null", "proxies.known_only=false")
+    )
+    assert names == [*unknown, *CELLS[:2]]
+    assert set(accuracy) == set(CELLS[:2])
+
+
+def test_without_a_table_of_accuracies_networks_are_scored_and_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = [
+        "stage=proxies",
+        *SMALL,
+        "space.skeleton.cells_per_stage=1",
+        "proxies.names=[params,te_nas_regions]",
+        "proxies.num_candidates=4",
+        "proxies.batch_size=4",
+    ]
+    assert train.main(asked) == 2
+    assert "There is no truth table" in capsys.readouterr().err
+    assert train.main([*asked, "proxies.known_only=false"]) == 0
+    assert "0 of them have a known accuracy, 3 are needed to judge a proxy" in capsys.readouterr().out
+    folder = tmp_path / "runs/digits/proxies"
+    with (folder / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    skeleton = compose_config(asked)[1].space.skeleton
+    expected = [float(SPACE.num_parameters(row["arch_str"], **skeleton)) for row in rows]
+    assert [float(row["params"]) for row in rows] == expected
+    assert len(rows) == 4
+    assert not (folder / "rows.jsonl").exists()
+
+
+def test_the_table_of_scores_turns_what_is_better_up_and_leaves_failures_empty(tmp_path: Path) -> None:
+    tasks = tuple(Task(name, seed, 0) for name in "ab" for seed in (0, 1))
+    values = np.array([[1.0, 5.0], [2.0, 6.0], [np.nan, 7.0], [4.0, 8.0]])
+    some = np.ones((4, 2))
+    reasons = np.array([[0, 0], [0, 0], [1, 0], [0, 0]], np.int32)
+    write_score_table(Scores(tasks, ("snip", "te_nas"), values, some, some, reasons, ["", "why"]), tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text().split() == [
+        "arch_str,seed,batch,snip,te_nas",
+        "a,0,0,1.0,-5.0",
+        "a,1,0,2.0,-6.0",
+        "b,0,0,,-7.0",
+        "b,1,0,4.0,-8.0",
+    ]
 
 
 def test_the_report_counts_failures_and_judges_what_is_fitted_on_the_other_half(here: Path) -> None:
