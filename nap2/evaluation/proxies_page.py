@@ -27,9 +27,10 @@ python train.py stage=proxies experiment=nb201_cifar10 snapshot.one_per_class=fa
 
 Each network becomes one line of `<runs>/proxies/scores-*.jsonl` as soon as it is scored, so the same command goes on
 where it was interrupted. More networks (`proxies.num_candidates`), proxies (`proxies.names`), seeds (`proxies.seeds`),
-batches (`proxies.batches`) add what is missing and nothing else; `workers` says how many processes share the work. In the
-end `scores.csv` beside it holds every score, turned so that higher is better. With `proxies.known_only=false` no accuracy
-has to be known: networks are scored, and judged only if three of them have one. From Python, `nap2.baselines.score_network(network, images, labels)` scores any module that returns logits.
+batches (`proxies.batches`) add what is missing and nothing else; `workers` says how many processes share the work. In
+the end `scores.csv` beside it holds every score, turned so that higher is better. With `proxies.known_only=false` no
+accuracy has to be known: networks are scored, and judged only if three of them have one. From Python,
+`nap2.baselines.score_network(network, images, labels)` scores any module that returns logits.
 
 ## How well they rank
 
