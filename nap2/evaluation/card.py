@@ -6,6 +6,7 @@ from typing import Any
 
 from nap2.evaluation.aggregate import Aggregate
 from nap2.evaluation.differences import Difference
+from nap2.evaluation.further_test import FurtherTest, section
 from nap2.evaluation.published import PublishedFigure
 from nap2.evaluation.tables import Table, to_markdown
 from nap2.evaluation.verdict import verdict
@@ -41,6 +42,7 @@ def card(
     found: Sequence[Aggregate],
     compared: Sequence[Difference] = (),
     published: Sequence[PublishedFigure] = (),
+    further: Sequence[FurtherTest] = (),
 ) -> str:
     """Markdown of the whole card.
 
@@ -50,6 +52,7 @@ def card(
         found: every aggregate of its evaluation.
         compared: the paired differences of the same evaluation.
         published: the paper's figures; those of the same method, datasets and snapshots are set beside ours.
+        further: tests with fewer labels and on other datasets.
     """
     setting = spec["setting"]
     budget = spec["every"] * spec["num_snapshots"]
@@ -64,6 +67,8 @@ def card(
         facts.protocol,
         verdict(found, budget, compared, facts.methods),
         *(to_markdown(table).strip() for table in _tables(found, compared)),
+        *(["## With fewer labels, and elsewhere"] if further else []),
+        *(section(test, budget, facts.methods) for test in further),
     ]
     if published:
         beside = published_table(found, published)

@@ -1,5 +1,6 @@
 """Two methods on the same test candidates: a difference smaller than its interval is called none."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,9 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or `none`: a difference whose interval holds 0 is none."""
+        """`better`, `worse`, or `none`: a difference whose interval holds 0 is none; `undefined`: no such number."""
+        if not math.isfinite(self.interval.value):
+            return "undefined"
         if not self.interval.excludes_zero:
             return "none"
         return "better" if self.interval.value > 0 else "worse"

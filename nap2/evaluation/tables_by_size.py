@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nap2.evaluation.aggregate import Aggregate
+from nap2.evaluation.further_test import of_size, sizes_of
 from nap2.evaluation.tables import Table
 from nap2.evaluation.views import budget_table
 
 
 def tables_by_size(found: Sequence[Aggregate], metrics: Sequence[str] = ("kendall_tau", "spearman_rho")) -> list[Table]:
     """Methods by budget at each train size, those that are fitted on nothing (size 0) in every one."""
-    sizes = sorted({one.row.train_size for one in found} - {0})
+    sizes = sizes_of(found)
     tables = []
     for size in sizes:
-        chosen = [one for one in found if one.row.train_size in (0, size)]
-        for table in (budget_table(chosen, metric) for metric in metrics):
+        for table in (budget_table(of_size(found, size), metric) for metric in metrics):
             several = f", {size} training candidates" if len(sizes) > 1 else ""
             tables.append(replace(table, title=table.title + several))
     return tables

@@ -45,7 +45,8 @@ def _sentence(own: Aggregate, best: Aggregate, others: Sequence[Aggregate], comp
     is_ahead = (own.mean or 0.0) > (best.mean or 0.0)
     text = f"{method_label(own)}, τ {figure(own)}, {'is ahead of' if is_ahead else 'does not reach'} it"
     asked = (own.row.method, TAU.name, own.row.query_batches)
-    pairs = {d.method: d for d in compared if (d.against, d.metric, d.against_batches) == asked}
+    held = [d for d in compared if (d.against, d.metric, d.against_batches) == asked]
+    pairs = {d.method: d for d in held if d.verdict != "undefined"}
     tested = [a for a in others if a.row.method in pairs]
     if not tested:
         return f"{text}; whether that is more than chance was not tested."

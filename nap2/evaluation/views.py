@@ -55,8 +55,7 @@ def difference_table(differences: Sequence[Difference]) -> Table:
             found.against,
             str(found.query_batches),
             str(found.against_batches),
-            f"{found.interval.value:+.3f}",
-            f"[{found.interval.low:+.3f}, {found.interval.high:+.3f}]",
+            *(("–", "–") if found.verdict == "undefined" else _gap_and_interval(found)),
             found.verdict,
         )
         for found in differences
@@ -68,6 +67,11 @@ def difference_table(differences: Sequence[Difference]) -> Table:
         rows=rows,
         notes=("A difference whose bootstrap interval holds 0 is called none.",),
     )
+
+
+def _gap_and_interval(found: Difference) -> tuple[str, str]:
+    one = found.interval
+    return f"{one.value:+.3f}", f"[{one.low:+.3f}, {one.high:+.3f}]"
 
 
 def cost_table(aggregates: Iterable[Aggregate], metrics: Sequence[str] = ("kendall_tau", "spearman_rho")) -> Table:

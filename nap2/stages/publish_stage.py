@@ -1,5 +1,6 @@
 """stage=publish: put a trained predictor under a name into the folder of released checkpoints, with its card."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 from nap2.checkpoint import load_checkpoint, load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.errors import CheckpointError, EvaluationError
-from nap2.evaluation.aggregate import aggregate
+from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.card import CardFacts, card, index_table
 from nap2.evaluation.card_protocol import FoldFacts, fold_protocol, holdout_protocol
 from nap2.evaluation.difference_log import read_differences
+from nap2.evaluation.further_test import FurtherTest, of_size, sizes_of
 from nap2.evaluation.rows import read_rows
 from nap2.stages.cae_stage import pool_setting
 from nap2.stages.console import say
@@ -56,8 +58,8 @@ def run(config: Config) -> int:
         )
     published = published_figures(config)
     found = aggregate(read_rows(results / "rows.jsonl"))
-    compared = read_differences(results / "differences.jsonl", max(a.row.train_size for a in found))
-    text = card(spec, _facts(config, spec), found, compared, published)
+    compared = read_differences(results / "differences.jsonl", max(sizes_of(found)))
+    text = card(spec, _facts(config, spec), found, compared, published, further_tests(config, found))
     spec = {key: value for key, value in spec.items() if key not in ("components", "format_version")}
     save_checkpoint(target, tensors, {**spec, "name": config.publish.name, "revision": revision}, text)
     write_index(Path(config.paths.checkpoints))
@@ -90,6 +92,38 @@ def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
 def judged_methods(config: Config) -> tuple[str, str]:
     """How rows name what a card's verdict is on: NAP2 and NAP2+ on the encoder that is published."""
     return method_name(config), variant_name(config, NAME)
+
+
+def further_tests(config: Config, found: Sequence[Aggregate]) -> list[FurtherTest]:
+    """The evaluation's smaller train sizes, and every transfer of the same predictors that lies in a run beside it."""
+    results = RunFolder.of(config).results
+    fewer = [
+        FurtherTest(
+            title=f"With {size} labels",
+            about="The same test candidates; encoders as above, heads and references fitted on fewer.",
+            found=of_size(found, size),
+            compared=read_differences(results / "differences.jsonl", size),
+        )
+        for size in reversed(sizes_of(found)[:-1])
+    ]
+    return [*fewer, *(_transfer(folder) for folder in transfers(config))]
+
+
+def transfers(config: Config) -> list[Path]:
+    """Result folders of other runs that tested the predictors of this run and split."""
+    source = f"from-{config.name}-{RunFolder.of(config).root.name}"
+    return sorted(path.parent for path in Path(config.paths.runs).parent.glob(f"*/*/results/{source}/rows.jsonl"))
+
+
+def _transfer(results: Path) -> FurtherTest:
+    found = aggregate(read_rows(results / "rows.jsonl"))
+    size, row = max(sizes_of(found)), found[0].row
+    return FurtherTest(
+        title=f"On {row.target}{'†' if row.stand_in else ''}",
+        about="The predictors above as they are, each candidate by one that was fitted on no cell of its class.",
+        found=of_size(found, size),
+        compared=read_differences(results / "differences.jsonl", size),
+    )
 
 
 def shipped_config(config: Config) -> Config:

@@ -4,6 +4,7 @@ from fakes_evaluation import EXAM, NAP2, PARAMS, RHO, TAU, WEAK, aggregates, pre
 
 from nap2.evaluation.card import NO_MATCH, CardFacts, card, index_table
 from nap2.evaluation.differences import differences
+from nap2.evaluation.further_test import FurtherTest
 from nap2.evaluation.published import PublishedFigure
 from nap2.evaluation.verdict import verdict
 
@@ -96,3 +97,30 @@ def test_the_extension_is_judged_with_every_encoder():
     assert "nap2_plus (pca encoder), τ" in text
     assert "nap2 (pca encoder), τ" in text
     assert "nap2_plus, τ" not in text
+
+
+def test_fewer_labels_and_other_datasets_have_verdicts_and_tables_of_their_own():
+    few = predictions("nap2", [0.9, 0.8], source="cifar10", train_size=50)
+    graph = predictions("graph", [0.01], trials=1, query_batches=(0,), snapshots=(0,))
+    exam = dataclasses.replace(EXAM, target="imagenet16-120", stand_in=True)
+    further = (
+        FurtherTest("With 50 labels", "Fitted on fewer.", aggregates(few, graph), differences([graph], few, EXAM)),
+        FurtherTest("On imagenet16-120†", "As they are.", aggregates(NAP2, PARAMS, exam=exam)),
+    )
+    text = card(SPEC, FACTS, aggregates(NAP2, PARAMS), (), (), further)
+    main, fewer, elsewhere = text.split("\n### ")
+    assert fewer.startswith("With 50 labels\n\nFitted on fewer.\n\nAfter 200 mini-batches the best reference is graph")
+    assert "nap2 (cifar10, 50)" in fewer
+    assert "it does not earn its keep" in fewer
+    assert "nap2 (cifar10, 50)" not in main + elsewhere
+    assert elsewhere.startswith("On imagenet16-120†\n\nAs they are.")
+    assert "whether that is more than chance was not tested" in elsewhere
+    assert "With fewer labels" not in card(SPEC, FACTS, aggregates(NAP2))
+
+
+def test_a_union_is_named_with_its_counts_and_its_scale():
+    text = card({**SPEC, "union": {"svhn": 40}}, FACTS, aggregates(NAP2))
+    assert "trained on cifar10 and svhn" in text
+    assert "svhn (40 labelled candidates)" in text
+    assert "cifar10, on whose scale every prediction is" in text
+    assert "learned beside" not in card({**SPEC, "union": {}}, FACTS, aggregates(NAP2))

@@ -166,3 +166,9 @@ def test_the_shipped_figures_of_the_paper_can_be_read_and_hold_its_headline():
             and f.condition == "Ordered (default)"
         )
         assert found == tau
+
+
+def test_an_undefined_difference_is_no_number_and_no_tie():
+    constant = replace(predictions("constant", [0.0, 0.0]), values=np.ones((3, 2, 40)))
+    (found,) = differences([constant], NAP2, EXAM, [200], rounds=20)
+    assert difference_table([found]).rows[0][4:] == ("–", "–", "undefined")
