@@ -15,11 +15,18 @@ from rich.progress import TaskID
 
 from nap2.seeding import make_deterministic
 from nap2.stages.console import LINE_EVERY_S, console, duration, progress_bar, say
+from nap2.training.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit ended with; the module passed in holds the best weights."""
+    """What a fit ended with; the module passed in holds the best weights.
+
+    Attributes:
+        epochs: how many were completed.
+        best_val_loss: of the weights that were kept.
+        seconds: spent on it, in the processes before an interruption too.
+    """
 
     epochs: int
     best_val_loss: float
@@ -47,7 +54,8 @@ def fit(
     checkpoint = ModelCheckpoint(
         folder, filename="best", monitor=monitor, save_last=True, enable_version_counter=False, save_weights_only=False
     )
-    callbacks: list[Callback] = [checkpoint, _FitProgress(what, epochs, monitor)]
+    progress = _FitProgress(what, epochs, monitor)
+    callbacks: list[Callback] = [progress, checkpoint]
     if patience is not None:
         callbacks.append(EarlyStopping(monitor, patience=patience))
     trainer = Trainer(
@@ -62,14 +70,13 @@ def fit(
         log_every_n_steps=10**9,
         gradient_clip_val=gradient_clip,
     )
-    started = time.monotonic()
     last = folder / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
     best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     module.load_state_dict(best["state_dict"])
     score = checkpoint.best_model_score
     loss = float(score) if score is not None else float("nan")
-    return FitResult(trainer.current_epoch, loss, time.monotonic() - started)
+    return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
 
 
 def forget(folder: Path) -> None:
@@ -87,7 +94,10 @@ def quiet_lightning() -> None:
 
 
 class _FitProgress(Callback):
-    """A bar over the epochs on a terminal; a line with the losses and an ETA at most every 30 s elsewhere."""
+    """A bar over the epochs on a terminal; a line with the losses and an ETA at most every 30 s elsewhere.
+
+    It counts the seconds of the fit, and keeps them in the checkpoint: a resumed fit has taken all of them.
+    """
 
     def __init__(self, what: str, epochs: int, monitor: str) -> None:
         self.what, self.epochs, self.monitor = what, epochs, monitor
@@ -95,6 +105,17 @@ class _FitProgress(Callback):
         self.task: TaskID | None = None
         self.started = self.last = 0.0
         self.first_epoch = 0
+        self.watch = Stopwatch()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.watch.start()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.watch.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.watch = Stopwatch(state_dict["seconds"])
+        self.watch.start()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = self.last = time.monotonic()

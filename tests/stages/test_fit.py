@@ -1,0 +1,50 @@
+"""What a fit says of itself after an interruption."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from nap2.stages.fit import fit
+
+HOUR_S = 3600.0
+
+
+class Line(LightningModule):
+    def __init__(self, hours_per_epoch: float, clock: dict[str, float], dies_in_epoch: int = 99) -> None:
+        super().__init__()
+        self.net, self.clock = nn.Linear(1, 1), clock
+        self.hours_per_epoch, self.dies_in_epoch = hours_per_epoch, dies_in_epoch
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        if self.current_epoch == self.dies_in_epoch:
+            raise KeyError("killed")
+        self.clock["now"] += self.hours_per_epoch * HOUR_S
+        return self.net(batch).square().mean()
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.log("val/loss", self.net(batch).square().mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Points(LightningDataModule):
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(torch.ones(4, 1), 4)
+
+    val_dataloader = train_dataloader
+
+
+def test_the_seconds_of_a_fit_are_those_of_all_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 0.0}
+    monkeypatch.setattr("nap2.training.stopwatch.time.perf_counter", lambda: clock["now"])
+    options = {"what": "a line", "epochs": 3, "patience": None, "device": "cpu"}
+    with pytest.raises(KeyError, match="killed"):
+        fit(Line(2.0, clock, dies_in_epoch=2), Points(), tmp_path, **options)
+    clock["now"] += 100 * HOUR_S  # nobody was at work
+    result = fit(Line(1.0, clock), Points(), tmp_path, **options)
+    assert (result.epochs, result.seconds / HOUR_S) == (3, 5.0)
