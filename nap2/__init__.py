@@ -20,10 +20,15 @@ _HOME = {
     "Trajectory": "nap2.snapshots.trajectory",
 }
 
+_PUBLIC_PACKAGES = ("baselines", "feature_maps", "spaces", "training")
+"""What `nap2.training.RecorderCallback` and the like reach after `import nap2` alone."""
+
 __all__ = ["Predictor", "Ranking", "SnapshotRecorder", "Trajectory", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PUBLIC_PACKAGES:
+        return import_module(f"nap2.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'nap2' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -110,6 +110,24 @@ def test_components_that_do_not_fit_are_refused(folder: Path) -> None:
         Predictor.assemble(tensors, {**spec, "every": None})
 
 
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [
+        ("training", "RecorderCallback"),
+        ("feature_maps", "feature_map"),
+        ("spaces", "SPACES"),
+        ("baselines", "score_network"),
+    ],
+)
+def test_the_public_packages_are_reached_from_nap2_itself(
+    package: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(nap2, package, raising=False)  # as before anything else has imported it
+    assert hasattr(getattr(nap2, package), name)
+    with pytest.raises(AttributeError, match="has no attribute 'trainings'"):
+        nap2.trainings  # noqa: B018  # looked up
+
+
 TORCH_ALONE = """
 import sys, warnings
 warnings.simplefilter("ignore")
