@@ -21,7 +21,8 @@ def score_network(
     backward passes are shared between proxies, but no value depends on which others are asked for.
 
     Args:
-        network: any module that returns logits `[B, classes]`; half precision is scored in float32.
+        network: any module that returns logits `[B, classes]`; half precision is scored in float32, and a network that
+            was compiled or wrapped in `DataParallel` without that.
         inputs: `[B, ...]`, one mini-batch as in training; moved to the network's device.
         targets: integers `[B]`.
         proxies: names in `PROXIES`; all of them by default.

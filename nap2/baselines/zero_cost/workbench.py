@@ -17,6 +17,7 @@ from nap2.baselines.zero_cost.copying import copy_network
 from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.errors import NetworkError, counted
 from nap2.seeding import deterministic_arithmetic, forked_random_state, seed_from
+from nap2.snapshots.layers import unwrapped
 
 Result = TypeVar("Result")
 
@@ -111,6 +112,8 @@ class Workbench:
 def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: int) -> Workbench:
     """Check a network and a batch as far as no network has to run for it.
 
+    What compiles a network or splits its batches is left out: hooks and second derivatives need the bare one.
+
     Raises:
         NetworkError: not a module, no images, another number of labels than images, tensors without values, or
             complex ones.
@@ -124,6 +127,7 @@ def make_workbench(network: nn.Module, inputs: Tensor, targets: Tensor, seed: in
         found = f"{targets.dtype} {list(targets.shape)}" if isinstance(targets, Tensor) else type(targets).__name__
         images = counted(len(inputs), "image")
         raise NetworkError(f"A batch of {images} needs integer labels of shape [{len(inputs)}], found {found}.")
+    network = unwrapped(network)
     parameters = list(network.parameters())
     if any(is_lazy(parameter) for parameter in parameters):
         raise NetworkError("The network has lazy layers without weights yet; run one batch through it, then score it.")

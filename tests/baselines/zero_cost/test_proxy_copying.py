@@ -124,3 +124,12 @@ def test_what_cannot_be_copied_fails_in_one_line():
     network.lock = threading.Lock()
     score = score_network(network, torch.zeros(2, 3, 6, 6), torch.tensor([0, 1]), ["snip"])["snip"]
     assert score.failure == "the network cannot be copied: TypeError: cannot pickle '_thread.lock' object"
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_a_wrapped_network_is_scored_as_the_bare_one(wrap):
+    network, batch = small_convnet(), (torch.randn(6, 3, 8, 8), torch.arange(6) % 3)
+    names = ("snip", "naswot", "grasp", "synflow")
+    found, expected = (score_network(one, *batch, names) for one in (wrap(network), network))
+    assert all(score.failure is None for score in expected.values())
+    assert {name: score.value for name, score in found.items()} == {n: s.value for n, s in expected.items()}
