@@ -60,8 +60,17 @@ def happen(what, step):
         raise ZeroDivisionError("division by\nzero")
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "lose the GPU" and step == 1:
+        raise gpu_error(
+            "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be reported late"
+        )
     if what == "full disk":
         raise OSError(28, "No space left on device")
+
+
+def gpu_error(text):
+    """What torch raises when a call on a GPU fails; its older releases have no class of their own for that."""
+    return getattr(torch, "AcceleratorError", RuntimeError)(text)
 
 
 def make_train(**options):

@@ -122,6 +122,15 @@ def test_a_candidate_that_kills_its_workers_is_recorded_and_the_rest_is_trained(
 
 
 @pytest.mark.slow
+def test_a_worker_that_loses_its_gpu_is_replaced_and_the_rest_is_trained(store, capsys):
+    asked = candidates(5)
+    summary = run(store, asked, disaster={"arch-1": "lose the GPU"})
+    assert (summary.done, summary.failed) == (4, 1)
+    assert store.failures()[asked[1].id].reason.startswith("the GPU was lost over it 3 times; ")
+    assert capsys.readouterr().out.count("lost its GPU; it is started again.") == 3
+
+
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced(store, tmp_path):
     campaign = spawn(store, count=10, step_s=0.1)
     os.kill(wait_for(lambda: owners(store))[0], signal.SIGKILL)

@@ -55,6 +55,13 @@ def test_term_does_not(scontrol, task):
     assert not scontrol.calls()
 
 
+def test_a_job_that_lost_its_gpu_returns_unless_somebody_ends_it(scontrol, task):
+    for by_signal in (None, signal.SIGTERM):
+        with StopFlag.on_signals() as stop:
+            stop.may_return, stop.by_signal = True, by_signal
+    assert scontrol.calls() == ["requeue 40_7"]
+
+
 def test_nothing_happens_outside_of_slurm_or_where_it_is_not_wanted(scontrol, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with StopFlag.on_signals():

@@ -8,11 +8,13 @@ import threading
 import time
 
 import pytest
-from fakes_campaign import STEPS, candidates, contents, curve, make_store, make_train, trajectory
+import torch
+from fakes_campaign import STEPS, candidates, contents, curve, gpu_error, make_store, make_train, trajectory
 
 from nap2.errors import CampaignError, ConfigError, Nap2Error, StoreError
 from nap2.stages.campaign import StopFlag, run_worker
 from nap2.stages.campaign import worker as worker_module
+from nap2.stages.campaign.lost_device import is_device_lost
 
 
 @pytest.fixture
@@ -117,11 +119,72 @@ def test_what_no_candidate_is_to_blame_for_stops_the_worker(store, error, messag
 
 def test_the_same_breakdown_again_and_again_is_not_the_candidates_fault(store):
     def train(candidate, writer, stop_requested):
-        raise RuntimeError("CUDA error")
+        raise RuntimeError("no such kernel")
 
-    with pytest.raises(CampaignError, match=r"20 candidates in a row failed, the last with 'RuntimeError: CUDA error'"):
+    with pytest.raises(CampaignError, match=r"20 candidates in a row failed, the last with 'RuntimeError: no such k"):
         run(store, candidates(25), train)
     assert len(store.failures()) == worker_module.MAX_FAILURES_IN_A_ROW
+
+
+def test_a_lost_gpu_ends_the_process_and_leaves_its_candidate_to_the_next_one(store, tmp_path):
+    """In the process that lost it every other candidate would fail too; in a fresh one that candidate comes last."""
+    asked, journal = candidates(4), tmp_path / "journal"
+    summary = run(store, asked, make_train(disaster={"arch-1": "lose the GPU"}, journal=str(journal)))
+    assert (summary.done, summary.failed, summary.exit_code) == (1, 0, 3)
+    assert summary.sentence() == (
+        "1 of 4 candidates are complete, 1 of them new. Stopped (the GPU fails every call of this process since "
+        f"{type(gpu_error('')).__name__}: CUDA error: an illegal memory access was encountered): "
+        "the same command goes on with the 3 missing."
+    )
+    assert run(store, asked, make_train(journal=str(journal))).exit_code == 0
+    assert journal_of(journal) == ["arch-0 0", "arch-1 0", "arch-2 0", "arch-3 0", "arch-1 1"]
+    assert not list(store.staging.iterdir())
+
+
+def test_a_candidate_over_which_the_gpu_is_lost_again_and_again_is_recorded(store):
+    asked, train = candidates(3), make_train(disaster={"arch-0": "lose the GPU"})
+    codes = [run(store, asked, train).exit_code for _ in range(4)]
+    assert codes == [3, 3, 1, 1]  # the second one trained the rest before it came to the culprit
+    reason = store.failures()[asked[0].id].reason
+    assert reason.startswith("the GPU was lost over it 3 times; ")
+    assert reason.endswith(": CUDA error: an illegal memory access was encountered")
+    assert not list(store.staging.iterdir())  # so a retry begins with no state and no setbacks
+    assert run(store, asked, retry_failed=True).exit_code == 0
+
+
+@pytest.mark.parametrize(("culprit", "returns"), [("arch-0", False), ("arch-1", True)])
+def test_a_job_that_lost_its_gpu_returns_only_if_it_got_anywhere(store, culprit, returns):
+    stop = StopFlag()
+    run(store, candidates(2), make_train(disaster={culprit: "lose the GPU"}), stop=stop)
+    assert (stop.lost_device, stop.may_return) == (True, returns)
+
+
+def test_a_network_that_does_not_fit_is_a_failure_and_the_rest_is_trained(store):
+    def train(candidate, writer, stop_requested):
+        if candidate.arch_str == "arch-1":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        make_train()(candidate, writer, stop_requested)
+
+    summary = run(store, candidates(3), train)
+    assert (summary.done, summary.failed, summary.exit_code) == (2, 1, 1)
+    assert "OutOfMemoryError: CUDA out of memory" in next(iter(store.failures().values())).reason
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost"),
+    [
+        (gpu_error("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), False),
+        (gpu_error("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), False),
+        (RuntimeError("shape '[2]' is invalid for input of size 3"), False),
+        (ValueError("CUDA error: said by somebody else"), False),
+    ],
+)
+def test_which_errors_leave_a_process_without_its_gpu(error, is_lost):
+    assert is_device_lost(error) is is_lost
 
 
 def test_a_candidate_at_work_elsewhere_is_left_to_its_worker(store):

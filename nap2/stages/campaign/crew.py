@@ -18,7 +18,7 @@ from nap2.errors import CampaignError
 from nap2.snapshots.claims import read_owner
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
-from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_REFUSED, REFUSAL, WorkerJob
+from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_LOST_DEVICE, EXIT_REFUSED, REFUSAL, WorkerJob
 
 DEATHS_PER_CANDIDATE = 3
 """A candidate over which so many workers died is recorded as failed: chance seldom strikes one candidate so often."""
@@ -112,7 +112,7 @@ class Crew:
 
     def _after_death(self, member: _Member, pid: int, code: int) -> None:
         self._idle_deaths += 1
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = _how(code)
         candidate = self._candidate_of(pid)
         over = "" if candidate is None else f" over candidate {candidate.id}"
         if self._idle_deaths >= max(MIN_IDLE_DEATHS, 3 * len(self.members)):
@@ -140,6 +140,12 @@ class Crew:
             reason = f"its worker process died {DEATHS_PER_CANDIDATE} times; the last one {how} (out of memory?)"
             self.store.record_failure(candidate, reason)
             self.note(f"{candidate.id} {candidate.arch_str} failed: {reason}")
+
+
+def _how(code: int) -> str:
+    if code == EXIT_LOST_DEVICE:
+        return "lost its GPU"
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def worker_environment(index: int) -> dict[str, str]:

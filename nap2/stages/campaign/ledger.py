@@ -11,6 +11,7 @@ from nap2.snapshots.candidate_folder import read_attributes
 from nap2.snapshots.claims import STALE_AFTER_S, process_exists, read_owner
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.writer import SETBACKS
 
 LOOKING_SHARE = 0.05
 """At most this share of the time goes into listing the store, however slow its file system is."""
@@ -94,12 +95,19 @@ class Ledger:
 
     def owned(self) -> set[str]:
         """Unsettled candidates that a process has claimed and not given back; it may be dead."""
+        return self._staged_with("owner.json")
+
+    def set_back(self) -> set[str]:
+        """Unsettled candidates over which a process lost its GPU."""
+        return self._staged_with(SETBACKS)
+
+    def _staged_with(self, file: str) -> set[str]:
         try:
             names = os.listdir(self.store.staging)
         except FileNotFoundError:
             return set()
         unsettled = self._ids.intersection(names) - self._done - self._failed
-        return {id for id in unsettled if (self.store.staging / id / "owner.json").exists()}
+        return {id for id in unsettled if (self.store.staging / id / file).exists()}
 
     def _is_enough(self, id: str, length: int) -> bool:
         if id not in self._ids or length < self.num_snapshots:

@@ -20,10 +20,14 @@ class StopFlag:
     Attributes:
         reason: who asked, in words; None while nobody has.
         by_signal: the signal that asked, if it was one.
+        lost_device: whether this process can do nothing more on its GPU; a fresh one may.
+        may_return: whether the Slurm job goes back into the queue although no signal asked for that.
     """
 
     reason: str | None = None
     by_signal: signal.Signals | None = None
+    lost_device: bool = False
+    may_return: bool = False
 
     def __call__(self) -> bool:
         """Whether to save and leave."""
@@ -41,12 +45,13 @@ class StopFlag:
         SIGUSR1 is what Slurm sends shortly before the time limit (`--signal=B:USR1@90`): when the block ends after it,
         the job goes back into the queue (unless `requeue` is False). After SIGTERM it does not: whoever sent
         it decides (a preempted job is requeued by Slurm itself, a cancelled one must stay away).
+        Without any signal it does if `may_return` was set.
         """
         flag = cls()
         before = {number: signal.signal(number, flag._receive) for number in SIGNALS}
         try:
             yield flag
-            if requeue and flag.by_signal is signal.SIGUSR1:
+            if requeue and (flag.by_signal is signal.SIGUSR1 or (flag.by_signal is None and flag.may_return)):
                 requeue_this_job()
         finally:
             for number, handler in before.items():

@@ -15,6 +15,7 @@ from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign.ledger import Ledger
+from nap2.stages.campaign.lost_device import free_memory, is_device_lost
 from nap2.stages.campaign.overview import Overview, shown_overview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
@@ -27,6 +28,9 @@ PATIENCE_S = STALE_AFTER_S + 2 * HEARTBEAT_S
 
 MAX_FAILURES_IN_A_ROW = 20
 """Unexpected exceptions of so many candidates in a row are the fault of the machine or the code, not theirs."""
+
+LOSSES_PER_CANDIDATE = 3
+"""A candidate over which the GPU was lost so often, each time in a fresh process, is recorded as failed."""
 
 _NOT_ITS_FAULT = (StoreError, ConfigError, UnknownNameError, DataFileError)
 _ENVIRONMENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
@@ -83,20 +87,22 @@ def run_worker(
         _Worker(ledger, train, stop, shown).walk(_order(ledger, first), patience_s)
     ledger.refresh()
     counts = ledger.counts()
+    stop.may_return = stop.lost_device and counts.done > found  # a GPU on which nothing succeeds is left to a person
     seconds = time.monotonic() - started
     return CampaignSummary(counts.total, counts.done, counts.failed, found, seconds, stop.reason)
 
 
 def _order(ledger: Ledger, first: int) -> list[Candidate]:
-    """From `first` on and around; candidates with an owner come last.
+    """From `first` on and around; candidates that have an owner, or were set back, come last.
 
     Such an owner is either alive, and then nothing is to be done, or it died over this candidate: if that was the
-    candidate's fault (out of memory, a crash of the interpreter), it must not keep the others from their turn.
+    candidate's fault (out of memory, a crash of the interpreter), it must not keep the others from their turn. Nor must
+    a candidate over which the GPU was lost.
     """
-    owned = ledger.owned()
+    last = ledger.owned() | ledger.set_back()
     start = first % max(1, len(ledger.candidates))
     around = [*ledger.candidates[start:], *ledger.candidates[:start]]
-    return sorted((c for c in around if not ledger.is_settled(c)), key=lambda candidate: candidate.id in owned)
+    return sorted((c for c in around if not ledger.is_settled(c)), key=lambda candidate: candidate.id in last)
 
 
 @dataclass
@@ -134,8 +140,14 @@ class _Worker:
             try:
                 self.train(candidate, writer, self.stop)
             except Exception as error:  # noqa: BLE001 - one candidate must not stop the rest
-                return self._after_exception(candidate, writer, error)
-        return self._after_return(candidate)
+                outcome = self._after_exception(candidate, writer, error)
+            else:
+                outcome = None
+        if outcome is None:
+            return self._after_return(candidate)
+        if not self.stop.lost_device:
+            free_memory()
+        return outcome
 
     def _after_return(self, candidate: Candidate) -> Outcome:
         self.ledger.refresh()
@@ -157,8 +169,11 @@ class _Worker:
                 f"Training stopped, for the machine refused: {error}; correct that and run it again."
             ) from error
         if not isinstance(error, Nap2Error):
-            self.failures_in_a_row += 1
             self.overview.note("".join(traceback.format_exception(error)).rstrip())
+        if is_device_lost(error):
+            return self._after_loss_of_device(candidate, writer, error)
+        if not isinstance(error, Nap2Error):
+            self.failures_in_a_row += 1
         reason = f"{type(error).__name__}: {error}"
         failure = self.ledger.store.record_failure(candidate, reason, getattr(error, "step", None))
         if isinstance(error, Nap2Error) or failure.tries > 1:
@@ -170,6 +185,18 @@ class _Worker:
                 f"correct that, then call with retry_failed=true."
             ) from error
         return Outcome.SETTLED
+
+    def _after_loss_of_device(self, candidate: Candidate, writer: CandidateWriter, error: Exception) -> Outcome:
+        """Leave the candidate to a fresh process, a few times at most: in this one all others would fail like it."""
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        losses = writer.add_setback()
+        if losses >= LOSSES_PER_CANDIDATE:
+            writer.discard_state()
+            failure = self.ledger.store.record_failure(candidate, f"the GPU was lost over it {losses} times; {reason}")
+            self.overview.note(f"{candidate.id} {candidate.arch_str} failed: {failure.reason}")
+        self.stop.lost_device = True
+        self.stop.set(f"the GPU fails every call of this process since {reason}")
+        return Outcome.STOPPED
 
     def _was_taken_over(self, candidate: Candidate) -> bool:
         """Whether this worker lost its claim: it was suspended for minutes, and another one went on in its place."""

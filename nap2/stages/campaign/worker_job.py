@@ -11,7 +11,7 @@ from typing import IO, Any
 from nap2.snapshots.manifest import Candidate
 from nap2.stages.campaign.worker import Train
 
-EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED = 0, 2, 3
+EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED, EXIT_LOST_DEVICE = 0, 2, 3, 4
 REFUSAL = "error: "
 """How the last line of a worker's log begins when it refused its work."""
 

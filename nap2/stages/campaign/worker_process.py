@@ -10,7 +10,7 @@ from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.overview import LogOverview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.worker import run_worker
-from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_REFUSED, EXIT_STOPPED, REFUSAL, WorkerJob
+from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_LOST_DEVICE, EXIT_REFUSED, EXIT_STOPPED, REFUSAL, WorkerJob
 from nap2.stages.console import say
 from nap2.stages.heap import keep_freed_memory
 
@@ -38,6 +38,9 @@ def main() -> int:
         except Nap2Error as error:
             say(f"{REFUSAL}{error}")
             return EXIT_REFUSED
+        if stop.lost_device:
+            say(f"This process ends, for {stop.reason}; another one goes on in its place.")
+            return EXIT_LOST_DEVICE
         return EXIT_STOPPED if stop() else EXIT_DONE
 
 
