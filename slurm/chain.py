@@ -8,23 +8,29 @@ FOLDER = Path("slurm")
 STAGES = ("snapshot", "index", "cae", "embed", "predictor", "evaluate")
 ON_GPU = {"snapshot", "cae", "embed", "predictor"}
 
+GB_A_WORKER = 4
+"""Of host memory: torch, the dataset as bytes, and on a CPU the activations of one network (batch 256) besides."""
+
 
 @dataclass(frozen=True)
 class Resources:
     """What a job asks the cluster for; see `python -m slurm.submit --help`."""
 
     partition: str | None = None
+    cpu_partition: str | None = None
     account: str | None = None
     gres: str | None = None
-    cpus: int = 2
-    mem: str = "8G"
+    cpus: int | None = None
+    mem: str | None = None
     time: str = "04:00:00"
     other: Sequence[str] = ()
 
-    def options(self, on_gpu: bool) -> list[str]:
+    def options(self, on_gpu: bool, workers: int = 1) -> list[str]:
         """Options of `sbatch`; a job that does not compute on a GPU does not ask for one."""
-        named = {"partition": self.partition, "account": self.account, "gres": self.gres if on_gpu else None}
-        named |= {"cpus-per-task": str(self.cpus), "mem": self.mem, "time": self.time}
+        partition = self.partition if on_gpu else self.cpu_partition or self.partition
+        named = {"partition": partition, "account": self.account, "gres": self.gres if on_gpu else None}
+        named |= {"cpus-per-task": str(self.cpus or max(2, workers))}
+        named |= {"mem": self.mem or f"{max(8, 2 + GB_A_WORKER * workers)}G", "time": self.time}
         return [f"--{name}={value}" for name, value in named.items() if value is not None] + list(self.other)
 
 
@@ -59,21 +65,23 @@ class Job:
         return [*head, str(FOLDER / self.script), *self.arguments]
 
 
-def chain(stages: Sequence[str], overrides: Sequence[str], tasks: int, at_most: int, resources: Resources) -> list[Job]:
+def chain(
+    stages: Sequence[str], overrides: Sequence[str], tasks: int, at_most: int, resources: Resources, workers: int = 1
+) -> list[Job]:
     """The jobs for some of the stages, in order; a stage waits for the last ones before it that are submitted too."""
     jobs: list[Job] = []
     before: tuple[str, ...] = ()
     for stage in (stage for stage in STAGES if stage in stages):
-        new = _jobs_of(stage, overrides, tasks, at_most, resources, before)
+        options = resources.options(stage in ON_GPU, workers if stage == "snapshot" else 1)
+        new = _jobs_of(stage, overrides, tasks, at_most, options, before)
         jobs += new
         before = tuple(job.name for job in new)
     return jobs
 
 
 def _jobs_of(
-    stage: str, overrides: Sequence[str], tasks: int, at_most: int, resources: Resources, before: tuple[str, ...]
+    stage: str, overrides: Sequence[str], tasks: int, at_most: int, options: list[str], before: tuple[str, ...]
 ) -> list[Job]:
-    options = resources.options(stage in ON_GPU)
     if stage not in ON_GPU:
         overrides = _without_gpu(overrides)
     if stage == "snapshot":

@@ -1,8 +1,11 @@
 """What an environment can have wrong before any of our code runs."""
 
+import re
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+
+import torch
 
 from nap2.errors import ConfigError
 
@@ -30,3 +33,18 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "(of unknown version)"
+
+
+def check_kernels() -> None:
+    """Refuse a GPU that is older than all that this build of torch has kernels for; every call on it would fail.
+
+    Raises:
+        ConfigError: saying what to install.
+    """
+    known = [int(digits) for digits in re.findall(r"(?:sm|compute)_(\d+)", " ".join(torch.cuda.get_arch_list()))]
+    major, minor = torch.cuda.get_device_capability()
+    if known and 10 * major + minor < min(known):
+        gpu = f"{torch.cuda.get_device_name()} (it is sm_{major}{minor}, the oldest torch knows is sm_{min(known)})"
+        raise ConfigError(
+            f"torch {torch.__version__} has no kernels for this {gpu}; install a build for an older CUDA, e.g. 12.6."
+        )

@@ -19,6 +19,7 @@ from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker, without_released
 from nap2.stages.candidates import candidates_of, setting_of
 from nap2.stages.console import say
+from nap2.stages.environment import check_kernels
 from nap2.stages.parts import built
 
 Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
@@ -106,6 +107,8 @@ def make_train(
     """Read the images once; the function returned trains one candidate on them."""
     from nap2.training.train_candidate import train_candidate
 
+    if device == "cuda":
+        check_kernels()
     if threads:
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ and device == "cpu":

@@ -57,7 +57,7 @@ def test_a_killed_task_fails_alone_and_submitting_it_again_completes_the_campaig
     assert contents(make_store("store")) == expected(checkout, 4)
 
 
-CHAIN = ("--tasks", "2", "--at-most", "2", "--cpus", "1", "--mem", "50M", "--time", "20")
+CHAIN = ("--tasks", "2", "--at-most", "2", "--cpus", "1", "--mem", "50M", "--time", "20", "labels=measured")
 
 
 @pytest.fixture
@@ -111,9 +111,12 @@ def test_a_stage_comes_back_at_its_time_limit_and_the_chain_waits_for_it(checkou
 
 def test_slurms_refusal_is_passed_on_in_one_line(checkout):
     result = subprocess.run(
-        [sys.executable, "-m", "slurm.submit", "--partition", "nowhere"], capture_output=True, text=True
+        [sys.executable, "-m", "slurm.submit", "--partition", "nowhere", "labels=measured"],
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 2
     assert result.stderr.startswith("error: Slurm refused snapshot: ")
     assert "invalid partition" in result.stderr
+    assert "scancel" not in result.stderr  # nothing was submitted before it
     assert result.stderr.count("\n") == 1

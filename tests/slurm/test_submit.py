@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 EXPECTED = """\
 # 4 parts of the campaign, at most 2 at a time
-sbatch --parsable --job-name=nap2-snapshot --array=0-3%2 --partition=gtx1080 --gres=gpu:1 --cpus-per-task=2 --mem=8G \
+sbatch --parsable --job-name=nap2-snapshot --array=0-3%2 --partition=gtx1080 --gres=gpu:1 --cpus-per-task=2 --mem=10G \
 --time=04:00:00 --qos=low slurm/snapshot.sbatch 4 experiment=digits trainer=gpu
 # verifies what is there; waits for the array's end, for one failed candidate must not stop the rest
 sbatch --parsable --job-name=nap2-index '--dependency=afterany:{snapshot}' --kill-on-invalid-dep=yes \
@@ -88,6 +89,74 @@ def test_the_commands_of_the_guide_are_accepted(capsys):
         assert capsys.readouterr().out.count("sbatch --parsable") == 7
 
 
+def test_values_may_follow_the_stages(capsys):
+    assert submit.main(["--stages", "snapshot", "experiment=digits", "--dry-run"]) == 0
+    assert "snapshot.sbatch 16 experiment=digits\n" in capsys.readouterr().out
+
+
+def test_cores_and_memory_of_a_task_follow_its_workers(capsys):
+    """Eight workers under the limits of one would be throttled, or killed for their memory."""
+    submit.main(["--stages", "snapshot", "index", "experiment=digits", "workers=8", "--dry-run"])
+    _, snapshot, _, index = capsys.readouterr().out.splitlines()
+    assert "--cpus-per-task=8 --mem=34G" in snapshot
+    assert "--cpus-per-task=2 --mem=8G" in index
+    submit.main(["--stages", "snapshot", "experiment=digits", "workers=8", "--cpus=4", "--mem=9G", "--dry-run"])
+    assert "--cpus-per-task=4 --mem=9G" in capsys.readouterr().out
+
+
+def test_jobs_without_a_gpu_may_go_to_another_partition(capsys):
+    values = ["experiment=digits", "trainer=gpu", "--gres", "gpu:1", "--partition", "gtx", "--cpu-partition", "main"]
+    submit.main([*values, "--dry-run"])
+    commands = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("sbatch")]
+    on_gpu = [("--gres=gpu:1" in words, "--partition=gtx" in words) for words in commands]
+    assert on_gpu.count((True, True)) == 5
+    assert on_gpu.count((False, False)) == 2
+
+
+def test_a_call_without_a_word_submits_nothing(capsys):
+    with pytest.raises(SystemExit) as refusal:
+        submit.main([])
+    assert refusal.value.code == 2
+    assert "nothing is submitted without a word" in capsys.readouterr().err
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """A stand-in that notes the Python it hands on, and refuses the third job."""
+    (tmp_path / "train.py").touch()
+    path = tmp_path / "sbatch"
+    path.write_text(
+        '#!/bin/sh\nif [ -f two ]; then echo "no more" >&2; exit 1; fi\n'
+        'if [ -f one ]; then touch two; fi\ntouch one\necho "$NAP2_PYTHON" > python\necho 7\n'
+    )
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("NAP2_PYTHON", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_chain_that_breaks_off_says_how_to_take_it_back(capsys, sbatch):
+    assert submit.main(["experiment=digits"]) == 2
+    assert capsys.readouterr().err == (
+        "error: Slurm refused cae-weights: no more. `scancel 7 7` takes back what was submitted before it.\n"
+    )
+
+
+def test_jobs_compute_with_the_python_that_submitted_them(capsys, sbatch):
+    submit.main(["experiment=digits", "--stages", "snapshot"])
+    assert Path("python").read_text().strip() == sys.executable
+
+
+def test_missing_labels_are_told_before_the_snapshots_are_trained(capsys, sbatch):
+    values = ["experiment=nb201_cifar10", "paths.truth=nowhere"]
+    assert submit.main(values) == 2
+    assert capsys.readouterr().err == (
+        "error: cae-weights needs published accuracies, but there is no nowhere/nasbench201.h5; import them with "
+        "stage=truth, or submit --stages snapshot index alone.\n"
+    )
+    assert submit.main([*values, "--stages", "snapshot", "index"]) == 0
+
+
 def test_a_machine_without_slurm_is_told_what_to_do(capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert submit.main(["experiment=digits"]) == 2
@@ -102,6 +171,15 @@ def test_the_scripts_carry_what_survival_depends_on(script):
     for line in ("--requeue", "--open-mode=append", "--signal=B:USR1@90"):
         assert f"#SBATCH {line}\n" in text
     subprocess.run(["bash", "-n", str(ROOT / "slurm" / script)], check=True)
+
+
+def test_a_node_without_the_python_says_so(tmp_path):
+    environment = {**os.environ, "NAP2_PYTHON": "/no/python", "SLURM_JOB_ID": "9"}
+    for script in ("snapshot.sbatch", "stage.sbatch"):
+        command = ["bash", str(ROOT / "slurm" / script), "1"]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert result.returncode == 2
+        assert "cannot run /no/python; name one that all nodes see: NAP2_PYTHON=/path/to/python" in result.stderr
 
 
 def test_an_array_task_trains_its_part_of_the_list():

@@ -187,6 +187,21 @@ def test_which_errors_leave_a_process_without_its_gpu(error, is_lost):
     assert is_device_lost(error) is is_lost
 
 
+def test_a_long_candidate_does_not_leave_its_log_silent(store, monkeypatch):
+    monkeypatch.setattr(worker_module, "LINE_EVERY_S", 0.0)
+    told = []
+
+    class Listener:
+        def update(self, counts, candidate):
+            told.append((counts.running, candidate))
+
+        def note(self, text):
+            raise AssertionError(text)
+
+    run(store, candidates(1), overview=Listener())
+    assert told[1 : 1 + STEPS] == [(1, None)] * STEPS  # once before each step, besides before and after it all
+
+
 def test_a_candidate_at_work_elsewhere_is_left_to_its_worker(store):
     asked = candidates(2)
     with store.claim(asked[0], STEPS) as writer:

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from nap2.errors import ConfigError
-from nap2.stages.environment import check_torchvision
+from nap2.stages.environment import check_kernels, check_torchvision
 
 
 @pytest.fixture
@@ -27,3 +28,19 @@ def test_a_broken_one_is_named(torchvision: Path) -> None:
 def test_a_fitting_one_is_left_alone(torchvision: Path) -> None:
     torchvision.write_text("fits = True")
     check_torchvision()
+
+
+@pytest.mark.parametrize(("capability", "is_old"), [((6, 1), True), ((7, 5), False), ((12, 0), False)])
+def test_a_gpu_older_than_every_kernel_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], is_old: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_90a", "sm_120", "compute_120"])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GTX 1080 Ti")
+    if not is_old:
+        return check_kernels()
+    with pytest.raises(
+        ConfigError, match=r"no kernels for this GTX 1080 Ti \(it is sm_61, the oldest .* sm_75\); install"
+    ):
+        check_kernels()
+    return None

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from nap2.errors import CampaignError, ConfigError, DataFileError, Nap2Error, StoreError, UnknownNameError
@@ -19,6 +19,7 @@ from nap2.stages.campaign.lost_device import free_memory, is_device_lost
 from nap2.stages.campaign.overview import Overview, shown_overview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
+from nap2.stages.console import LINE_EVERY_S
 
 Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
 """Trains one candidate and calls `writer.finish`; once the last argument says True, it saves its state and returns."""
@@ -112,6 +113,7 @@ class _Worker:
     stop: StopFlag
     overview: Overview
     failures_in_a_row: int = 0
+    looked: float = field(default_factory=time.monotonic)
 
     def walk(self, pending: Sequence[Candidate], patience_s: float) -> None:
         """Go over the pending candidates, then wait for those that others hold, for one of them may die."""
@@ -138,7 +140,7 @@ class _Worker:
                 return Outcome.HELD  # or complete since the last look, as the next one will show
             self.overview.update(self.ledger.counts(), candidate)
             try:
-                self.train(candidate, writer, self.stop)
+                self.train(candidate, writer, self.stop_requested)
             except Exception as error:  # noqa: BLE001 - one candidate must not stop the rest
                 outcome = self._after_exception(candidate, writer, error)
             else:
@@ -148,6 +150,14 @@ class _Worker:
         if not self.stop.lost_device:
             free_memory()
         return outcome
+
+    def stop_requested(self) -> bool:
+        """What training asks after every step; a candidate may take long, so the overview is kept fresh on the way."""
+        if time.monotonic() - self.looked >= LINE_EVERY_S:
+            self.ledger.refresh_if_cheap()
+            self.overview.update(self.ledger.counts(), None)
+            self.looked = time.monotonic()
+        return self.stop()
 
     def _after_return(self, candidate: Candidate) -> Outcome:
         self.ledger.refresh()
