@@ -3,7 +3,7 @@
 python train.py                                  lists the stages
 python train.py stage=snapshot experiment=digits
 python train.py stage=cae cae.modality=weights   any key of conf/ can be set
-python train.py --multirun stage=predictor split.seed=1,2,3 launcher=slurm
+python train.py --multirun stage=pipeline experiment=digits split.seed=1,2 'paths.runs=runs/seed${split.seed}'
 """
 
 import sys
@@ -95,6 +95,7 @@ def _show(overrides: list[str]) -> int:
 def _sweep(arguments: list[str]) -> int:
     """Hydra's own runner, for `--multirun` and its launchers; each job passes the same checks."""
     import hydra
+    from hydra.errors import CompactHydraException
     from omegaconf import DictConfig, OmegaConf
 
     from nap2.config import Config
@@ -104,8 +105,11 @@ def _sweep(arguments: list[str]) -> int:
     def job(tree: DictConfig) -> int:
         config = OmegaConf.to_object(tree)
         assert isinstance(config, Config)
-        check(config)
-        return run_stage(tree, config)
+        try:
+            check(config)
+            return run_stage(tree, config)
+        except Nap2Error as error:
+            raise CompactHydraException(f"error: {error}") from None  # which Hydra shows without its stack
 
     sys.argv = [sys.argv[0], *arguments]
     job()

@@ -96,3 +96,12 @@ def test_the_command_exits_with_2_and_writes_nothing(tmp_path: Path) -> None:
 def test_a_launcher_without_a_sweep_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main(["stage=cae", "experiment=digits", "launcher=slurm"]) == 2
     assert capsys.readouterr().err.startswith("error: launcher=slurm only sends the jobs of a sweep: add --multirun")
+
+
+@pytest.mark.slow
+def test_a_refusal_in_a_sweep_is_one_line_too(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(train.__file__)), "--multirun", "stage=cae", "split.trials=0,1"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "\nerror: split.trials=0 " in result.stderr
+    assert "Traceback" not in result.stderr

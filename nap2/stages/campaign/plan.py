@@ -141,7 +141,9 @@ def _published_pace(candidate: Candidate, num_snapshots: int) -> Estimate | None
     if not is_published or setting.skeleton.get("cells_per_stage") != 5:
         return None
     seconds = num_snapshots * setting.every / 100 * GTX_1080_TI_S_PER_100_STEPS
-    return Estimate(seconds, "published for a GTX 1080 Ti; train a few candidates first for a measured figure")
+    return Estimate(
+        seconds, "published for a GTX 1080 Ti, and many times that on a CPU; train a few first for a measured figure"
+    )
 
 
 def _hours(pace: Estimate | None, to_train: int, workers: int) -> str:
