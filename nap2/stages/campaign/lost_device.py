@@ -26,6 +26,6 @@ def is_device_lost(error: Exception) -> bool:
 
 def free_memory() -> None:
     """Give back what a failed network held on the GPU, so that the next one does not fail for want of it."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's stubs
         gc.collect()
         torch.cuda.empty_cache()

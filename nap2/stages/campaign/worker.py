@@ -139,12 +139,11 @@ class _Worker:
             if writer is None:
                 return Outcome.HELD  # or complete since the last look, as the next one will show
             self.overview.update(self.ledger.counts(), candidate)
+            outcome: Outcome | None = None
             try:
                 self.train(candidate, writer, self.stop_requested)
             except Exception as error:  # noqa: BLE001 - one candidate must not stop the rest
                 outcome = self._after_exception(candidate, writer, error)
-            else:
-                outcome = None
         if outcome is None:
             return self._after_return(candidate)
         if not self.stop.lost_device:
@@ -152,9 +151,8 @@ class _Worker:
         return outcome
 
     def stop_requested(self) -> bool:
-        """What training asks after every step; a candidate may take long, so the overview is kept fresh on the way."""
+        """What training asks after every step; a candidate may take long, and its log must not look dead meanwhile."""
         if time.monotonic() - self.looked >= LINE_EVERY_S:
-            self.ledger.refresh_if_cheap()
             self.overview.update(self.ledger.counts(), None)
             self.looked = time.monotonic()
         return self.stop()
