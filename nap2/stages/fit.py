@@ -13,9 +13,11 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from rich.progress import TaskID
 
-from nap2.seeding import make_deterministic
+from nap2.seeding import make_deterministic, seed_from
 from nap2.stages.console import LINE_EVERY_S, console, duration, progress_bar, say
 from nap2.training.stopwatch import Stopwatch
+
+SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,17 @@ def fit(
 ) -> FitResult:
     """Train until `epochs` or until `monitor` has not improved for `patience` epochs, going on from `folder/last.ckpt`.
 
-    `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are loaded into `module` at the end.
+    `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are loaded into `module` at the end. An
+    interruption costs the last `SAVE_EVERY_S` at most, and changes no weight: what a step draws depends on torch's seed
+    at the call and on the number of the step alone.
     """
     quiet_lightning()
     make_deterministic()
-    checkpoint = ModelCheckpoint(
-        folder, filename="best", monitor=monitor, save_last=True, enable_version_counter=False, save_weights_only=False
+    best_weights = ModelCheckpoint(
+        folder, filename="best", monitor=monitor, enable_version_counter=False, save_weights_only=True
     )
     progress = _FitProgress(what, epochs, monitor)
-    callbacks: list[Callback] = [progress, checkpoint]
+    callbacks: list[Callback] = [_StepSeed(), progress, best_weights, _ResumePoint(folder)]
     if patience is not None:
         callbacks.append(EarlyStopping(monitor, patience=patience))
     trainer = Trainer(
@@ -74,7 +78,7 @@ def fit(
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
     best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     module.load_state_dict(best["state_dict"])
-    score = checkpoint.best_model_score
+    score = best_weights.best_model_score
     loss = float(score) if score is not None else float("nan")
     return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
 
@@ -91,6 +95,32 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*litlogger.*|.*does not have many workers.*|.*Checkpoint directory.*")
+
+
+class _StepSeed(Callback):
+    """Dropout of step t is drawn from (torch's seed at the start, t), so that a resumed fit draws the same."""
+
+    def __init__(self) -> None:
+        self.seed = torch.initial_seed()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(seed_from("fit", self.seed, trainer.global_step))
+
+
+class _ResumePoint(ModelCheckpoint):
+    """`last.ckpt`, the whole state after an epoch, at most once every `SAVE_EVERY_S`.
+
+    That of an autoencoder is 220 MB, and a small pool has an epoch a second.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, filename="last", enable_version_counter=False)
+        self.saved = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if time.monotonic() - self.saved >= SAVE_EVERY_S:
+            super().on_train_epoch_end(trainer, pl_module)
+            self.saved = time.monotonic()
 
 
 class _FitProgress(Callback):

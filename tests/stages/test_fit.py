@@ -16,7 +16,7 @@ HOUR_S = 3600.0
 class Line(LightningModule):
     def __init__(self, hours_per_epoch: float, clock: dict[str, float], dies_in_epoch: int = 99) -> None:
         super().__init__()
-        self.net, self.clock = nn.Linear(1, 1), clock
+        self.net, self.clock = nn.Sequential(nn.Dropout(0.5), nn.Linear(1, 1)), clock
         self.hours_per_epoch, self.dies_in_epoch = hours_per_epoch, dies_in_epoch
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
@@ -42,9 +42,39 @@ class Points(LightningDataModule):
 def test_the_seconds_of_a_fit_are_those_of_all_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 0.0}
     monkeypatch.setattr("nap2.training.stopwatch.time.perf_counter", lambda: clock["now"])
+    monkeypatch.setattr("nap2.stages.fit.SAVE_EVERY_S", 0.0)
     options = {"what": "a line", "epochs": 3, "patience": None, "device": "cpu"}
     with pytest.raises(KeyError, match="killed"):
         fit(Line(2.0, clock, dies_in_epoch=2), Points(), tmp_path, **options)
     clock["now"] += 100 * HOUR_S  # nobody was at work
     result = fit(Line(1.0, clock), Points(), tmp_path, **options)
     assert (result.epochs, result.seconds / HOUR_S) == (3, 5.0)
+
+
+@pytest.mark.parametrize("save_every_s", [0.0, 3600.0])
+def test_an_interrupted_fit_ends_as_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_every_s
+) -> None:
+    monkeypatch.setattr("nap2.stages.fit.SAVE_EVERY_S", save_every_s)
+    options = {"what": "a line", "epochs": 5, "patience": None, "device": "cpu"}
+    modules = []
+    for name, dies_in_epoch in (("whole", 99), ("killed", 3), ("killed", 99)):
+        torch.manual_seed(0)
+        modules.append(Line(0.0, {"now": 0.0}, dies_in_epoch))
+        if dies_in_epoch == 3:
+            with pytest.raises(KeyError, match="killed"):
+                fit(modules[-1], Points(), tmp_path / name, **options)
+            assert (tmp_path / "killed/last.ckpt").exists() == (save_every_s == 0.0)
+        else:
+            assert fit(modules[-1], Points(), tmp_path / name, **options).epochs == 5
+    whole, killed = modules[0].net.state_dict(), modules[2].net.state_dict()
+    assert whole.keys() == killed.keys()
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+def test_the_best_weights_are_kept_without_the_state_of_the_optimizer(tmp_path: Path) -> None:
+    module = Line(0.0, {"now": 0.0})
+    fit(module, Points(), tmp_path, what="a line", epochs=2, patience=None, device="cpu")
+    content = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert set(content["state_dict"]) == {"net.1.weight", "net.1.bias"}
+    assert not content.get("optimizer_states")
