@@ -48,6 +48,7 @@ bench: $(READY)  ## measure every speed goal as a ratio in one run; writes docs/
 	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks
 
 bench-cuda: $(READY)  ## candidates per ten minutes on a GPU, and a snapshot's share; writes docs/performance.md
+	@$(RUN) -c 'import sys, torch; torch.cuda.is_available() or sys.exit(f"torch {torch.__version__} sees no GPU here; make bench measures what needs none.")'
 	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks collection
 
 docs: $(READY)  ## run the code of the guides and paste what it prints

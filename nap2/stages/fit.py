@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -66,6 +67,7 @@ def fit(
         max_epochs=epochs,
         accelerator="gpu" if device.startswith("cuda") else "cpu",
         devices=1,
+        plugins=[LightningEnvironment()],  # Slurm is the batch script's concern, whatever the job's number of tasks
         callbacks=callbacks,
         logger=CSVLogger(folder, name="", version=""),
         enable_progress_bar=False,

@@ -59,12 +59,18 @@ def run(config: Config) -> int:
             train = make_train(**parts)
             summary = run_here(train, stop=stop, retry_failed=config.retry_failed, to_the_end=options.to_the_end)
     else:
-        factory, logs = ("nap2.stages.snapshot_stage:make_train", parts), Path(config.paths.runs) / "logs"
+        factory, logs = ("nap2.stages.snapshot_stage:make_train", parts), worker_logs(config)
         summary = run_crew(
             factory, config.workers, logs, retry_failed=config.retry_failed, to_the_end=options.to_the_end
         )
     say(summary.sentence())
     return summary.exit_code
+
+
+def worker_logs(config: Config) -> Path:
+    """The folder of the workers' logs; tasks of an array get one each, for several nodes cannot append to one file."""
+    folder, (index, _, count) = Path(config.paths.runs) / "logs", config.snapshot.shard.partition("/")
+    return folder if count == "1" else folder / f"task-{index}"
 
 
 def check_device(name: str) -> torch.device:

@@ -10,6 +10,7 @@ from nap2.errors import ArchStringError, ConfigError
 from nap2.spaces import SPACES
 from nap2.stages.candidates import candidates_of, draw, read_arch_strs
 from nap2.stages.compose import compose_config
+from nap2.stages.snapshot_stage import worker_logs
 
 SPACE = SPACES["nasbench201"]
 CELL = SPACE.arch_strings()[0]
@@ -36,6 +37,12 @@ def test_second_seeds_repeat_the_first_candidates() -> None:
     found = candidates_of(config("snapshot.second_seed=5"))
     assert [c.arch_str for c in found[20:]] == [c.arch_str for c in found[:5]]
     assert {c.seed for c in found[20:]} == {found[0].seed + 1}
+
+
+def test_workers_of_each_array_task_have_logs_of_their_own() -> None:
+    """Tasks run on several nodes, which cannot append to one file of a shared file system."""
+    folders = [worker_logs(config(*values)).parts[-1] for values in ((), ("snapshot.shard=3/16",))]
+    assert folders == ["logs", "task-3"]
 
 
 @pytest.mark.parametrize(("shard", "message"), [("3", "no index/count"), ("4/4", "Shard 4 of 4 does not exist")])

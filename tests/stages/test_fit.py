@@ -78,3 +78,19 @@ def test_the_best_weights_are_kept_without_the_state_of_the_optimizer(tmp_path: 
     content = torch.load(tmp_path / "best.ckpt", weights_only=True)
     assert set(content["state_dict"]) == {"net.1.weight", "net.1.bias"}
     assert not content.get("optimizer_states")
+
+
+def test_the_number_of_tasks_of_a_slurm_job_is_not_its_concern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning finds the job by itself, would refuse it, and would put it back into the queue by its own rules."""
+    variables = {
+        "JOB_ID": "7",
+        "JOB_NAME": "nap2-cae",
+        "NTASKS": "4",
+        "PROCID": "0",
+        "LOCALID": "0",
+        "NODELIST": "here",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    options = {"what": "a line", "epochs": 1, "patience": None, "device": "cpu"}
+    assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, **options).epochs == 1
