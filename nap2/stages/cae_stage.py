@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nap2.checkpoint import save_checkpoint
+from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.errors import EvaluationError, UnknownNameError, counted
 from nap2.feature_maps import encoder_input
@@ -47,6 +47,7 @@ def run(config: Config) -> int:
         for modality in wanted:
             folder, what = pool.folder.encoder_of(modality) / "checkpoint", title_of(config, pool, modality)
             if (folder / "spec.json").is_file():
+                encoder_spec(config, pool, modality)
                 say(f"{what}: already at {folder}")
             else:
                 fit_encoder(config, store, pool, modality)
@@ -188,6 +189,38 @@ def pool_name(config: Config, pool: Pool) -> str:
     """How result rows name the candidates that the autoencoders were fitted on."""
     parts = (config.name, RunFolder.of(config).root.name, f"{len(pool.splits[0].pool)}×{config.snapshot.num_snapshots}")
     return "/".join(parts)
+
+
+def encoder_spec(config: Config, pool: Pool, modality: str) -> dict[str, Any]:
+    """What the checkpoint of a pool's encoder says of itself.
+
+    Raises:
+        EvaluationError: if it has not been trained, or was on another pool or number of snapshots than the config's.
+    """
+    checkpoint = require_trained(pool.folder, modality)
+    spec = load_spec(checkpoint)
+    check_pool(config, pool, str(spec["pool"]), checkpoint)
+    return spec
+
+
+def check_pool(config: Config, pool: Pool, fitted_on: str, checkpoint: Path) -> None:
+    """Refuse what an earlier call fitted on other maps: the same folder serves whatever is asked under its name.
+
+    Args:
+        config: of this call.
+        pool: of this call.
+        fitted_on: the `pool_name` that the checkpoint was saved with.
+        checkpoint: where it lies.
+
+    Raises:
+        EvaluationError: if the number of candidates or of snapshots differs.
+    """
+    found, asked = (name.rpartition("/")[2] for name in (fitted_on, pool_name(config, pool)))
+    if found != asked:
+        raise EvaluationError(
+            f"{checkpoint} was fitted on {found} maps (candidates × snapshots), this call asks for {asked}; fewer "
+            f"snapshots are shown by evaluate.budgets, otherwise set name= for a new run or delete {pool.folder.root}."
+        )
 
 
 def require_trained(folder: RunFolder, modality: str) -> Path:

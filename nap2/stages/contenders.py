@@ -9,7 +9,7 @@ import torch
 from nap2.baselines.graph_regression import GraphRegression
 from nap2.baselines.learning_curve import LEARNING_CURVES, rank_curves
 from nap2.baselines.learning_curve.scores import SOTL_E
-from nap2.checkpoint import load_checkpoint, load_into, load_spec
+from nap2.checkpoint import load_checkpoint, load_into
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.exam import Floats, Predictions
@@ -19,7 +19,7 @@ from nap2.seeding import seed_from
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.cae_stage import pool_name, require_trained
+from nap2.stages.cae_stage import check_pool, encoder_spec, pool_name
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
 from nap2.stages.splits import Pool
@@ -70,13 +70,14 @@ def nap2_predictions(config: Config, pool: Pool, budgets: Budgets, size: int, se
     for split in pool.splits:
         folder = pool.folder.predictor(size, split.trial) / "checkpoint"
         spec, tensors = load_checkpoint(folder, "predictor-head")
+        check_pool(config, pool, str(spec["cae_pool"]), folder)
         options = config.model["predictor"]
         net = BiGRUPredictor(trajectory.shape[2], hidden=options["hidden"], layers=options["layers"])
         load_into(net, tensors["predictor"], str(folder))
         net.eval()
         fit_seconds.append(spec["seconds"])
         values.append([net(trajectory, lengths.clamp(max=count)).numpy() for count in budgets.snapshots])
-    encoder_seconds = sum(load_spec(require_trained(pool.folder, m))["seconds"] for m in MODALITIES)
+    encoder_seconds = sum(encoder_spec(config, pool, m)["seconds"] for m in MODALITIES)
     return Predictions(
         method=method_name(config),
         values=np.asarray(values, dtype=np.float64),

@@ -13,7 +13,7 @@ from nap2.models.encoders import AnyEncoder, empty_encoder
 from nap2.schema import MODALITIES
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.cae_stage import require_trained
+from nap2.stages.cae_stage import encoder_spec, require_trained
 from nap2.stages.console import say, track
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
@@ -31,6 +31,8 @@ def run(config: Config) -> int:
     pools, everything = load_pools(config, own), open_with_union(config)
     ids = {row.id for row in index_rows(config, own)}.union(*(one.ids.values() for one in pools[0].companions))
     for pool in pools:
+        for modality in MODALITIES:
+            encoder_spec(config, pool, modality)
         encoders = load_encoders(pool.folder, device)
         embed(everything, sorted(ids), pool.folder.embeddings, encoders, config.snapshot.num_snapshots, pool.fold_name)
     return 0

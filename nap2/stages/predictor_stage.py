@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nap2.checkpoint import save_checkpoint
+from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.evaluation.splits import Split
 from nap2.inference.components import columns
@@ -18,7 +18,7 @@ from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.assemble import assemble
-from nap2.stages.cae_stage import pool_name, pool_setting, require_trained
+from nap2.stages.cae_stage import check_pool, pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
 from nap2.stages.fit import fit
 from nap2.stages.parts import built
@@ -89,6 +89,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     what = ", ".join(filter(None, (f"predictor on {size}, trial {split.trial}", alone, pool.fold_name)))
     folder = pool.folder.predictor(size, split.trial, modality)
     if (folder / "checkpoint" / "spec.json").is_file():
+        check_pool(config, pool, str(load_spec(folder / "checkpoint")["cae_pool"]), folder / "checkpoint")
         say(f"{what}: already at {folder / 'checkpoint'}")
         return
     options: dict[str, Any] = config.model["predictor"]
