@@ -8,9 +8,9 @@ from scipy.optimize import isotonic_regression
 
 from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import Aggregate
+from nap2.evaluation.as_text import method_label
 from nap2.evaluation.drawing import COLOURS, FAINT, canvas, finish_axes, save
 from nap2.evaluation.metrics import METRICS
-from nap2.evaluation.views import method_label
 
 
 def budget_plot(

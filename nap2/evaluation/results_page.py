@@ -12,12 +12,13 @@ from pathlib import Path
 
 from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import Aggregate, aggregate
+from nap2.evaluation.as_text import figure, method_label
 from nap2.evaluation.difference_log import read_differences
 from nap2.evaluation.published import PublishedFigure, load_published
 from nap2.evaluation.rows import ResultRow, read_rows
 from nap2.evaluation.tables import Table, to_markdown
 from nap2.evaluation.tables_by_size import tables_by_size
-from nap2.evaluation.views import difference_table, figure, method_label, published_table
+from nap2.evaluation.views import difference_table, published_table
 
 DIFFERENCES = "differences.jsonl"
 HEAD = """# Results

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from nap2.evaluation.aggregate import Aggregate
+from nap2.evaluation.as_text import figure, method_label
 from nap2.evaluation.differences import Difference
 from nap2.evaluation.metrics import TAU
-from nap2.evaluation.views import figure, method_label
 
 METHODS_OF_OURS = ("nap2", "nap2_plus")
 """First words of the names that rows give to our methods; an encoder may follow in brackets."""

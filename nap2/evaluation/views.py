@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from nap2.evaluation.aggregate import Aggregate
+from nap2.evaluation.as_text import bounds, error, figure, method_label, seconds
 from nap2.evaluation.differences import Difference
 from nap2.evaluation.metrics import METRICS
 from nap2.evaluation.published import PublishedFigure, matching
@@ -113,7 +114,7 @@ def published_table(aggregates: Iterable[Aggregate], published: Sequence[Publish
             printed = f"{other.mean:.3f}" + (f" ± {other.std:.3f}" if other.std is not None else "")
             route = f"{found.row.source or 'none'} → {found.row.target}"
             label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)
-            ours = (figure(found), _error(found))
+            ours = (figure(found), error(found))
             rows.append((method_label(found), route, label, batches, *ours, printed, _gap(found, other), other.place))
             shown.append(found)
     return Table(
@@ -151,35 +152,8 @@ def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
     return to_csv(header, rows)
 
 
-def method_label(found: Aggregate) -> str:
-    """A method's name with what it was fitted on, where it was fitted, and † where the images stand in."""
-    row = found.row
-    fitted = f" ({row.source}, {row.train_size})" if row.source and row.train_size else ""
-    return f"{row.method}{fitted}{' †' if row.stand_in else ''}"
-
-
-def figure(found: Aggregate | None) -> str:
-    """`mean ± std`, `undefined`, or a dash where nothing was measured."""
-    if found is None:
-        return "–"
-    if found.mean is None:
-        return "undefined"
-    return f"{found.mean:.3f}" + (f" ± {found.std:.3f}" if found.std is not None else "")
-
-
-def bounds(found: Aggregate | None) -> str:
-    """`[low, high]`, or nothing."""
-    if found is None or found.low is None or found.high is None:
-        return ""
-    return f"[{found.low:.3f}, {found.high:.3f}]"
-
-
 def _with_error(found: Aggregate | None) -> tuple[str, str]:
-    return f"{figure(found)} {bounds(found)}".strip(), _error(found)
-
-
-def _error(found: Aggregate | None) -> str:
-    return "–" if found is None or found.standard_error is None else f"{found.standard_error:.3f}"
+    return f"{figure(found)} {bounds(found)}".strip(), error(found)
 
 
 def _gap(found: Aggregate, other: PublishedFigure) -> str:
@@ -190,11 +164,6 @@ def _gap(found: Aggregate, other: PublishedFigure) -> str:
 
 def _own_notes(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{found.row.method}: {found.row.note}." for found in chosen if found.row.note))
-
-
-def seconds(value: float | None) -> str:
-    """Three significant digits, or a dash where nothing was measured."""
-    return "–" if value is None else f"{value:.3g}"
 
 
 def _mean(found: Aggregate | None) -> float:

@@ -82,6 +82,25 @@ def modality_columns(size: int) -> dict[str, slice]:
     return columns(size // 2, size - size // 2)
 
 
+def learning_data(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> Any:
+    """The data module of one predictor: the first `size` training candidates, with companions, and the validation."""
+    options: dict[str, Any] = config.model["predictor"]
+    train, val = list(split.train_of(size)), list(split.val)
+    parts = [embedded(pool, embeddings, [*train, *val]), *embedded_elsewhere(pool, embeddings, train)]
+    trajectory = torch.cat([part.trajectory for part in parts])
+    num_own, num_all = len(parts[0].arch_strs), len(trajectory)
+    return built(
+        config.data["embeddings"],
+        trajectory=trajectory[..., modality_columns(trajectory.shape[2])[config.predictor.modality]],
+        lengths=torch.cat([part.lengths for part in parts]),
+        accuracy=torch.cat([part.accuracy for part in parts]),
+        split={"train": [*range(size), *range(num_own, num_all)], "val": list(range(size, num_own))},
+        batch_size=options["batch_size"],
+        seed=seed_from("embeddings", config.seed, split.trial),
+        prefix_sharing=options["prefix_sharing"],
+    )
+
+
 def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> None:
     """Fit one predictor on the embeddings of `predictor.modality`, or say that it is there already."""
     modality = config.predictor.modality
@@ -93,24 +112,10 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         say(f"{what}: already at {folder / 'checkpoint'}")
         return
     options: dict[str, Any] = config.model["predictor"]
-    train, val = list(split.train_of(size)), list(split.val)
-    parts = [embedded(pool, embeddings, [*train, *val]), *embedded_elsewhere(pool, embeddings, train)]
-    trajectory = torch.cat([part.trajectory for part in parts])
-    trajectory = trajectory[..., modality_columns(trajectory.shape[2])[modality]]
-    num_own, num_all = len(parts[0].arch_strs), len(trajectory)
-    data = built(
-        config.data["embeddings"],
-        trajectory=trajectory,
-        lengths=torch.cat([part.lengths for part in parts]),
-        accuracy=torch.cat([part.accuracy for part in parts]),
-        split={"train": [*range(size), *range(num_own, num_all)], "val": list(range(size, num_own))},
-        batch_size=options["batch_size"],
-        seed=seed_from("embeddings", config.seed, split.trial),
-        prefix_sharing=options["prefix_sharing"],
-    )
+    data = learning_data(config, pool, split, size, embeddings)
     torch.manual_seed(seed_from("predictor", config.seed, size, split.trial))
     net = BiGRUPredictor(
-        trajectory.shape[2], hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"]
+        data.trajectory.shape[2], hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"]
     )
     result = fit(
         PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")}),
@@ -130,7 +135,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         "every": config.snapshot.every,
         "setting": pool_setting(config),
         "cae_pool": pool_name(config, pool),
-        "union": union_of(pool, train),
+        "union": union_of(pool, split.train_of(size)),
         "val_loss": result.best_val_loss,
         "seconds": result.seconds,
         "commit": commit(),
@@ -138,7 +143,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     }
     card = f"# BiGRU predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
     save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
-    say(f"{what}: validation L1 {result.best_val_loss:.4g} after {duration(result.seconds)}")
+    say(f"{what}: validation loss ({options['loss']}) {result.best_val_loss:.4g} after {duration(result.seconds)}")
 
 
 def _read(
