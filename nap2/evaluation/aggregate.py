@@ -41,8 +41,8 @@ def aggregate(rows: Iterable[ResultRow]) -> list[Aggregate]:
 
 
 def _aggregate(group: list[ResultRow]) -> Aggregate:
-    overall = next((row for row in group if row.trial is None), None)
-    trials = [row for row in group if row.trial is not None]
+    latest = {row.trial: row for row in sorted(group, key=lambda row: row.date)}  # a seed changed later is no new trial
+    overall, trials = latest.get(None), [row for trial, row in latest.items() if trial is not None]
     values = [row.value for row in trials if row.value is not None]
     if not trials and overall is not None and overall.value is not None:
         values = [overall.value]

@@ -66,7 +66,7 @@ def nap2_predictions(config: Config, pool: Pool, budgets: Budgets, size: int, se
     """The predictors of one train size, each trial on the same test candidates."""
     seen = EmbeddingStore.open(pool.folder.embeddings)
     trajectory, lengths = seen.read([pool.ids[arch] for arch in pool.test])
-    values, fit_seconds = [], []
+    values, fit_seconds, seeds = [], [], []
     for split in pool.splits:
         folder = pool.folder.predictor(size, split.trial) / "checkpoint"
         spec, tensors = load_checkpoint(folder, "predictor-head")
@@ -76,6 +76,8 @@ def nap2_predictions(config: Config, pool: Pool, budgets: Budgets, size: int, se
         load_into(net, tensors["predictor"], str(folder))
         net.eval()
         fit_seconds.append(spec["seconds"])
+        # Of the call that fitted it, which may have had another `seed`; heads of earlier versions do not say.
+        seeds.append(int(spec.get("seed", seed_from("predictor", config.seed, size, split.trial))))
         values.append([net(trajectory, lengths.clamp(max=count)).numpy() for count in budgets.snapshots])
     encoder_seconds = sum(encoder_spec(config, pool, m)["seconds"] for m in MODALITIES)
     return Predictions(
@@ -84,7 +86,7 @@ def nap2_predictions(config: Config, pool: Pool, budgets: Budgets, size: int, se
         query_batches=budgets.batches,
         snapshots=budgets.snapshots,
         trials=trials_of(pool),
-        seeds=tuple(seed_from("predictor", config.seed, size, split.trial) for split in pool.splits),
+        seeds=tuple(seeds),
         source=config.dataset.name,
         train_size=size,
         cae_pool=pool_name(config, pool),

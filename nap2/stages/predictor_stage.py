@@ -113,7 +113,8 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         return
     options: dict[str, Any] = config.model["predictor"]
     data = learning_data(config, pool, split, size, embeddings)
-    torch.manual_seed(seed_from("predictor", config.seed, size, split.trial))
+    seed = seed_from("predictor", config.seed, size, split.trial)
+    torch.manual_seed(seed)
     net = BiGRUPredictor(
         data.trajectory.shape[2], hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"]
     )
@@ -131,6 +132,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         "modality": modality,
         "train_size": size,
         "trial": split.trial,
+        "seed": seed,
         "num_snapshots": config.snapshot.num_snapshots,
         "every": config.snapshot.every,
         "setting": pool_setting(config),
