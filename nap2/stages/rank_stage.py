@@ -29,7 +29,10 @@ DEFAULT_COUNT = 10
 
 
 def run(config: Config) -> int:
-    """Rank `rank.models`, or `rank.arch_strs`, or ten random architectures, on the config's images."""
+    """Rank `rank.models`, or `rank.arch_strs`, or ten random architectures, on the config's images.
+
+    Returns 1 if one of them failed.
+    """
     device = check_device(config.trainer.device)
     options, recipe = config.rank, Recipe.from_dict(config.recipe)
     predictor = Predictor.from_pretrained(options.checkpoint or RunFolder.of(config).checkpoint)
@@ -56,7 +59,7 @@ def run(config: Config) -> int:
     path = Path(config.paths.runs) / "ranking.csv"
     write_csv(path, ranking)
     say(f"ranking: {path}")
-    return 0
+    return 1 if any(place.failure for place in ranking) else 0
 
 
 def models_of(config: Config, seed: int) -> dict[str, nn.Module]:

@@ -93,6 +93,7 @@ MODELS = """
 from torch import nn
 def narrow(): return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 10))
 ALL = {"narrow": narrow, "linear": nn.Sequential(nn.Flatten(), nn.Linear(192, 10))}
+torn = nn.Linear(2, 10)
 """
 
 
@@ -109,6 +110,8 @@ def test_importable_models_and_architectures_are_ranked(here: Path, capsys: pyte
             rows = list(csv.DictReader(file))
         assert sorted(row["name"] for row in rows) == names
         assert all(row["predicted_accuracy"] and row["spread"] and row["warnings"] for row in rows)
+    assert train.main(["stage=rank", *TINY, "rank.models=[ranked_models:torn]"]) == 1
+    assert "failed: torn: RuntimeError" in capsys.readouterr().out
     arch = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|none~2|"
     assert train.main(["stage=rank", *TINY, f"rank.arch_strs=['{arch}']"]) == 0
     assert arch in capsys.readouterr().out
