@@ -35,7 +35,9 @@ def campaign(values):
     from nap2.stages.campaign import StopFlag, run_worker
 
     index, count = map(int, values["snapshot.shard"].split("/"))
-    disaster = {values["fake.fail"]: "diverge"} if "fake.fail" in values else None
+    disaster = {values["fake.fail"]: "diverge"} if "fake.fail" in values else {}
+    if "fake.lose" in values:
+        disaster[values["fake.lose"]] = "lose the GPU"
     options = {"step_s": float(values.get("fake.step_s", 0)), "journal": "journal", "disaster": disaster}
     with StopFlag.on_signals() as stop:
         asked = shard(candidates(int(values["fake.candidates"])), index, count)

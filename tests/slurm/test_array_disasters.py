@@ -36,6 +36,16 @@ def test_a_task_that_meets_its_time_limit_returns_and_completes(checkout):
     assert_complete(checkout, 4)
 
 
+def test_a_task_that_loses_its_gpu_returns_while_it_gets_on(checkout):
+    """A candidate is completed in each of two runs; the third one completes none and records the culprit."""
+    job = submit_array("0", 1, "fake.candidates=3", "fake.lose=arch-1")
+    wait_for_end(job)
+    assert state(f"{job}_0") == ("FAILED", 2), logs()
+    store = make_store("store")
+    assert len(store.complete()) == 2
+    assert [failure.arch_str for failure in store.failures().values()] == ["arch-1"]
+
+
 def test_a_preempted_task_returns_by_slurms_own_hand(checkout):
     job = submit_array("0", 1, "fake.candidates=4", "fake.step_s=1")
     wait_for_state(4)
