@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from nap2.evaluation.aggregate import Aggregate
@@ -24,6 +25,7 @@ class CardFacts:
         pool: how rows name what the encoders were fitted on.
         methods: how rows name what the verdict is on: this predictor, and NAP2+ on the same encoders.
         protocol: how the figures were measured, Markdown.
+        stand_ins: of the union's datasets, those whose labels are another dataset's, with that one.
         terms: what the licences of the images mean for the weights.
     """
 
@@ -34,6 +36,7 @@ class CardFacts:
     methods: tuple[str, ...]
     protocol: str
     terms: str
+    stand_ins: Mapping[str, str] = MappingProxyType({})
 
 
 def card(
@@ -107,7 +110,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
     stand_in = f", a stand-in for {name}, whose accuracies it learns" if (name := spec.get("stand_in_for")) else ""
     lines = [
         f"- images: {setting['dataset']}{stand_in}",
-        *_union(spec),
+        *_union(spec, facts.stand_ins),
         f"- recipe: {setting['recipe']['name']}, skeleton {_plain(setting['skeleton'])}",
         f"- candidates with snapshots: {facts.num_candidates}, of which {facts.num_labelled} have a known accuracy; "
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
@@ -123,11 +126,15 @@ def _datasets(spec: Mapping[str, Any]) -> str:
     return " and ".join((spec["setting"]["dataset"], *spec.get("union", ())))
 
 
-def _union(spec: Mapping[str, Any]) -> list[str]:
+def _union(spec: Mapping[str, Any], stand_ins: Mapping[str, str]) -> list[str]:
     """Which other datasets were learned, and that predictions stay on the scale of the first."""
     if not spec.get("union"):
         return []
-    counts = ", ".join(f"{name} ({count} labelled candidates)" for name, count in spec["union"].items())
+    parts = []
+    for name, count in spec["union"].items():
+        stand_in = f", a stand-in for {stand_ins[name]}, whose accuracies it learns" if name in stand_ins else ""
+        parts.append(f"{name} ({count} labelled candidates{stand_in})")
+    counts = ", ".join(parts)
     return [
         f"- learned beside it, of the same architectures: {counts}; their labels were moved and stretched to mean and "
         f"deviation of those on {spec['setting']['dataset']}, on whose scale every prediction is"

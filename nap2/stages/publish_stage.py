@@ -22,7 +22,7 @@ from nap2.stages.published_figures import published_figures
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool, load_pools, train_sizes
 from nap2.stages.stored import index_rows, labels_of, open_store
-from nap2.stages.union import companions_of
+from nap2.stages.union import companions_of, labelled_as
 
 MOST_REVISIONS = 3
 """First release and two replacements: whoever cites a predictor must be able to rely on it."""
@@ -86,6 +86,7 @@ def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
         methods=judged_methods(config),
         protocol=_protocol(config, spec),
         terms=TERMS,
+        stand_ins={d: name for d in spec.get("union", ()) if (name := labelled_as(d)) != d},
     )
 
 

@@ -122,5 +122,8 @@ def test_a_union_is_named_with_its_counts_and_its_scale():
     text = card({**SPEC, "union": {"svhn": 40}}, FACTS, aggregates(NAP2))
     assert "trained on cifar10 and svhn" in text
     assert "svhn (40 labelled candidates)" in text
+    facts = dataclasses.replace(FACTS, stand_ins={"svhn": "digits"})
+    text = card({**SPEC, "union": {"svhn": 40}}, facts, aggregates(NAP2))
+    assert "svhn (40 labelled candidates, a stand-in for digits, whose accuracies it learns)" in text
     assert "cifar10, on whose scale every prediction is" in text
     assert "learned beside" not in card({**SPEC, "union": {}}, FACTS, aggregates(NAP2))
