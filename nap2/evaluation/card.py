@@ -1,8 +1,7 @@
 """The card of a released predictor: what it is, on what it was fitted, how well it ranks, and where it fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from nap2.evaluation.aggregate import Aggregate
@@ -36,7 +35,7 @@ class CardFacts:
     methods: tuple[str, ...]
     protocol: str
     terms: str
-    stand_ins: Mapping[str, str] = MappingProxyType({})
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
 
 
 def card(
