@@ -27,8 +27,8 @@ from nap2.stages.provenance import versions
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
 from nap2.stages.splits import Pool, load_pools
-from nap2.stages.stored import open_store, store_roots
-from nap2.stages.union import open_with_union
+from nap2.stages.stored import open_store
+from nap2.stages.union import open_with_union, roots_with_union
 
 MOST_MAPS = 1500  # what a principal component analysis holds at once: 0.9 GB in float64
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -62,7 +62,7 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     ids = {"train": pool.training_ids, "val": [pool.ids[a] for a in split.val]}
     data = built(
         config.data["feature_maps"],
-        store_roots=[*store_roots(config), *config.union],
+        store_roots=roots_with_union(config),
         ids_by_split=ids,
         modality=modality,
         batch_size=options["batch_size"],

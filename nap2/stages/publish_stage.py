@@ -112,8 +112,9 @@ def further_tests(config: Config, found: Sequence[Aggregate]) -> list[FurtherTes
 
 def transfers(config: Config) -> list[Path]:
     """Result folders of other runs that tested the predictors of this run and split."""
-    source = f"from-{config.name}-{RunFolder.of(config).root.name}"
-    return sorted(path.parent for path in Path(config.paths.runs).parent.glob(f"*/*/results/{source}/rows.jsonl"))
+    source = f"{config.name}/{RunFolder.of(config).root.name}"
+    places = (RunFolder(split).results_from(source) for split in Path(config.paths.runs).parent.glob("*/*"))
+    return sorted(place for place in places if (place / "rows.jsonl").is_file())
 
 
 def _transfer(results: Path) -> FurtherTest:

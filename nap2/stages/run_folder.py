@@ -66,6 +66,10 @@ class RunFolder:
         """YAML of the call that trained the predictors: by it they are found as the source of a transfer."""
         return self.root / f"predictors{self._suffix}.yaml"
 
+    def results_from(self, source: str) -> Path:
+        """Where the predictors of `<run>/<split>` are tested on this run's candidates."""
+        return self.results / f"from-{source.replace('/', '-')}"
+
     @property
     def results(self) -> Path:
         """Result rows, tables and plots."""

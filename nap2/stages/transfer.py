@@ -73,7 +73,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         target_ids=target.ids,
         tested=tested,
         accuracy=target.accuracy,
-        results=RunFolder.of(config).results / f"from-{place.replace('/', '-')}",
+        results=RunFolder.of(config).results_from(place),
         union=tuple(one.dataset for one in fit_pools[0].companions),
     )
 
@@ -110,7 +110,7 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
         target_ids=target.ids,
         tested=tested,
         accuracy=target.accuracy,
-        results=RunFolder.of(config).results / f"from-{folder.resolve().name}",
+        results=RunFolder.of(config).results_from(folder.resolve().name),
         released=predictor,
     )
 

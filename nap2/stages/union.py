@@ -87,7 +87,12 @@ def companions_of(config: Config) -> tuple[Companion, ...]:
 
 def open_with_union(config: Config) -> SnapshotReader:
     """The config's store and those of `union`, read as one: an id names its dataset."""
-    return open_joint([*store_roots(config), *map(Path, config.union)], same_setting=False)
+    return open_joint(roots_with_union(config), same_setting=False)
+
+
+def roots_with_union(config: Config) -> list[Path]:
+    """What is read as one: the config's store, what stands in `also`, and what stands in `union`."""
+    return [*store_roots(config), *map(Path, config.union)]
 
 
 def labelled_as(dataset: str) -> str:

@@ -38,9 +38,7 @@ def faults(how: str) -> int:
 
 
 def test_equal_steps_need_no_new_memory() -> None:
-    default, kept = faults("default"), faults("kept")
-    assert default > 10_000  # 20 steps × 64 MB in pages of 4 kB would be 320,000
-    assert kept < default / 20
+    assert faults("kept") < 2_000  # 20 steps × 64 MB anew, in pages of 4 kB, would be 320,000
 
 
 def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
