@@ -7,10 +7,14 @@ from statistics import median
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import grad
+from torch.nn.functional import cross_entropy
 
 from benchmarks.harness import Measurement, paired
 from benchmarks.references.proxies_plain import REFERENCES
 from nap2.baselines import PROXIES, score_network
+from nap2.baselines.zero_cost.layers import weights_of
+from nap2.baselines.zero_cost.proxy import Pass
 from nap2.spaces import SPACES
 
 SPACE = SPACES["nasbench201"]
@@ -55,6 +59,9 @@ def in_forwards(name: str, goal: float, rounds: int, **skeleton: int) -> Measure
     plain = paired(lambda: None, lambda: REFERENCES[name](network, images, labels), 1, warmup=0)[1][0]
     value = median(mine / one for mine, one in zip(ours, forward, strict=True))
     note = f"heaviest cell, {size(skeleton)}; the obvious code takes {plain / median(forward):.2f}"
+    if Pass.LOSS_GRADIENT in PROXIES[name].needs:
+        bare = paired(loss_gradient(fast, fast_images, labels), forward_pass(fast, fast_images), rounds)
+        note += f", a bare forward and backward pass {median(mine / one for mine, one in zip(*bare, strict=True)):.2f}"
     row = f"{name} by itself, batch {BATCH}"
     return Measurement(row, ours, forward, goal, unit="forwards", note=note, value=value, lower_is_better=True)
 
@@ -79,6 +86,12 @@ def forward_pass(network: nn.Module, images: Tensor) -> Callable[[], Tensor]:
         return output
 
     return forward
+
+
+def loss_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], tuple[Tensor, ...]]:
+    """What no score of the loss gradient can do without."""
+    weights = weights_of(network)
+    return lambda: grad(cross_entropy(network(images), labels), weights)
 
 
 def size(skeleton: dict[str, int]) -> str:

@@ -2,7 +2,9 @@
 
 import math
 
+import torch
 from torch import Tensor
+
 
 from nap2.baselines.zero_cost.homogeneous import Flow
 from nap2.baselines.zero_cost.passes import Passes
@@ -12,8 +14,8 @@ from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScor
 def synflow(passes: Passes) -> float:
     """log of the sum over weights of |w dR/dw|."""
     flow: Flow = passes[Pass.SYNAPTIC_FLOW]
-    pairs = zip(flow.weights, flow.gradients, strict=True)
-    total = sum(float((w.detach() * g).sum()) for w, g in pairs if g is not None)
+    pairs = [(w.detach(), g) for w, g in zip(flow.weights, flow.gradients, strict=True) if g is not None]
+    total = float(torch.stack([(w * g).sum() for w, g in pairs]).sum()) if pairs else 0.0
     if not total > 0.0:
         raise UndefinedScoreError("no path leads from the image to the logits (its logarithm is -inf)")
     return flow.log_scale + math.log(total)

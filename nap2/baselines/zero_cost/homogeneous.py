@@ -13,7 +13,7 @@ layers average their inputs, a tensor t is crossed by every path exactly if sum(
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,12 @@ def absolute_network(network: nn.Module, removed: tuple[type[nn.Module], ...] = 
     return network
 
 
+def largest_of(tensors: Iterable[Tensor]) -> float:
+    """The largest of all values, 0 if there are none; NaN if one is NaN. One transfer to the host for all tensors."""
+    largest = [tensor.detach().amax() for tensor in tensors if tensor.numel()]
+    return float(torch.stack(largest).amax()) if largest else 0.0
+
+
 def flow_of(network: nn.Module, image: Tensor) -> Flow:
     """Weight gradients of the summed logits of an absolute network.
 
@@ -71,7 +77,7 @@ def plain_flow(network: nn.Module, image: Tensor) -> Flow | None:
     if not SMALLEST < float(total.detach()) < LARGEST:
         return None
     gradients: list[Tensor | None] = list(grad(total, weights, allow_unused=True))
-    largest = max((float(g.max()) for g in gradients if g is not None), default=0.0)
+    largest = largest_of(g for g in gradients if g is not None)
     return Flow(weights, gradients, 0.0) if largest < LARGEST else None
 
 
