@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-
 from nap2.baselines.zero_cost.homogeneous import Flow
 from nap2.baselines.zero_cost.passes import Passes
 from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScoreError
