@@ -16,12 +16,18 @@ from nap2.evaluation.rows import ResultRow
 SECONDS_PER_SNAPSHOT = 9.0
 """Query time of 100 mini-batches on the paper's GPU (Tables 4-6): tables 1-3 print seconds only."""
 
-DEFAULT_CONDITIONS = frozenset({None, "Both (default)", "Ordered (default)", "All 12 features (default)"})
+DEFAULT_CONDITIONS = frozenset({None, "standard", "Both (default)", "Ordered (default)", "All 12 features (default)"})
 
 PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType(
     {"earlystopping": "earlystopacc", "validationaccuracy": "earlystopacc", "parameters": "params", "l2norm": "pnorm"}
 )
 """The paper's name of a method (both in lower case, letters and digits only) where ours is not the same."""
+
+
+PUBLISHED_SPACES: Mapping[str, str] = MappingProxyType({"nasbench101": "nb101", "nasbench201": "nb201"})
+"""How the figures name a search space, before the dataset (`nb101/cifar10`)."""
+USUAL_SPACE = "nasbench201"
+"""The space of a dataset that is named alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,8 @@ class PublishedFigure:
         table: its number in the paper.
         metric: name in `METRICS`.
         method: as printed.
-        source: dataset that the method was fitted on; None where it was fitted on nothing.
-        target: dataset that it was judged on.
+        source: dataset that the method was fitted on, as in `target`; None where it was fitted on nothing.
+        target: dataset that it was judged on; `nb101/cifar10` where the search space is not NAS-Bench-201.
         mean: as printed.
         std: None where none is printed.
         snapshots: snapshots seen; None where the table does not say.
@@ -97,14 +103,15 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
     A method that sees no training (`snapshots` 0) is matched wherever the paper repeats its one figure.
     """
     name = PUBLISHED_NAMES.get(_plain(row.method), _plain(row.method))
+    source, target = _placed(row.source, row.space), _placed(row.target, row.space)
     found: dict[tuple[object, ...], PublishedFigure] = {}
     for figure in published:
         is_same = (
             _plain(figure.method) == name
             and figure.metric == row.metric
             and figure.condition in DEFAULT_CONDITIONS
-            and _plain(figure.target) == _plain(row.target)
-            and (figure.source is None or _plain(figure.source) == _plain(row.source))
+            and _placed(figure.target, USUAL_SPACE) == target
+            and (figure.source is None or _placed(figure.source, USUAL_SPACE) == source)
             and (figure.snapshots in (None, row.snapshots) or (row.snapshots == 0 and figure.source is None))
         )
         if is_same:
@@ -132,6 +139,13 @@ def _figure(row: Mapping[str, Any], place: str) -> PublishedFigure:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataFileError(f"{place} is not a published figure ({type(error).__name__}: {error}).") from error
+
+
+@lru_cache(maxsize=1024)
+def _placed(dataset: str, space: str) -> str:
+    """A dataset with its search space, which is `space` where the name says none."""
+    named, _, alone = dataset.rpartition("/")
+    return _plain(PUBLISHED_SPACES.get(named or space, named or space)) + "/" + _plain(alone)
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,6 @@
 """What every search space offers, behind one record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,6 +26,7 @@ class SearchSpace:
         num_parameters: `(arch_str, **skeleton) -> int`, in closed form.
         graph_features: float64 `[len(graph_feature_names)]` read off the graph alone.
         graph_feature_names: what they are.
+        arch_str_of_graph: `(matrix [V, V], operation names) -> arch string`, where the published files hold graphs.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SearchSpace:
     num_parameters: Callable[..., int]
     graph_features: Callable[[str], NDArray[np.float64]]
     graph_feature_names: tuple[str, ...]
+    arch_str_of_graph: Callable[[Sequence[Sequence[int]], Sequence[str]], str] | None = None
 
     def check_skeleton(self, skeleton: Mapping[str, object]) -> None:
         """Refuse keyword arguments that `build` would not take.

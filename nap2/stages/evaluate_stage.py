@@ -89,6 +89,7 @@ def contest_of(config: Config) -> Contest:
 def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]:
     """Every method of the table, the judged one first (NAP2, or NAP2+ with its parts), fitted pool by pool."""
     pools, tested, fitted = contest.pools, contest.tested, contest.fitted
+    shares_graphs = bool(pools) and fitted.space.name == config.space.name
     budgets, curves = budgets_of(config), curves_of(contest.target_store, contest.target_ids, tested)
     seconds = query_seconds(curves, budgets)
 
@@ -100,7 +101,9 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
         methods = [released_predictions(contest, contest.released, budgets, seconds)]
     else:
         methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds), *contest.union)]
-    if "fusion" in config.model and pools:
+    if pools and not shares_graphs:
+        say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
+    if "fusion" in config.model and shares_graphs:
         readings = read_all(config, contest)
         variants = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]
         by_variant = zip(*variants, strict=True)
@@ -110,7 +113,7 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
         methods += [
             *curve_predictions(config, curves, budgets, seconds),
             size_predictions(config, tested),
-            *([joined(lambda pool: graph_predictions(fitted, pool, size))] if pools else []),
+            *([joined(lambda pool: graph_predictions(fitted, pool, size))] if shares_graphs else []),
             *proxy_predictions(config, tested),
         ]
     return methods

@@ -107,7 +107,7 @@ def further_tests(config: Config, found: Sequence[Aggregate]) -> list[FurtherTes
         )
         for size in reversed(sizes_of(found)[:-1])
     ]
-    return [*fewer, *(_transfer(folder) for folder in transfers(config))]
+    return [*fewer, *(_transfer(folder, config.space.name) for folder in transfers(config))]
 
 
 def transfers(config: Config) -> list[Path]:
@@ -117,11 +117,12 @@ def transfers(config: Config) -> list[Path]:
     return sorted(place for place in places if (place / "rows.jsonl").is_file())
 
 
-def _transfer(results: Path) -> FurtherTest:
+def _transfer(results: Path, space: str) -> FurtherTest:
     found = aggregate(read_rows(results / "rows.jsonl"))
     size, row = max(sizes_of(found)), found[0].row
+    target = row.target if row.space == space else f"{row.space}/{row.target}"
     return FurtherTest(
-        title=f"On {row.target}{'†' if row.stand_in else ''}",
+        title=f"On {target}{'†' if row.stand_in else ''}",
         about="The predictors above as they are, each candidate by one that was fitted on no cell of its class.",
         found=of_size(found, size),
         compared=read_differences(results / "differences.jsonl", size),

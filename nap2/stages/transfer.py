@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from nap2.evaluation.splits import ClassOf, Split
 from nap2.inference import Predictor
 from nap2.seeding import seed_from
 from nap2.snapshots.reader import SnapshotReader
+from nap2.spaces.search_space import SearchSpace
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
 from nap2.stages.contest import Contest
@@ -38,6 +40,18 @@ def target_of(config: Config, store: SnapshotReader) -> Target:
     )
 
 
+def classes_between(fitted: Config, config: Config) -> tuple[ClassOf, ClassOf]:
+    """The class of an architecture of the target and of the source; two search spaces share none."""
+    target, source = space_of(config), space_of(fitted)
+    if source is target:
+        return target.classes["functional"], source.classes["functional"]
+    return partial(_class_within, target), partial(_class_within, source)
+
+
+def _class_within(space: SearchSpace, arch_str: str) -> str:
+    return f"{space.name}: {space.classes['functional'](arch_str)}"
+
+
 def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> Contest:
     """Predictors and regressions of another run.
 
@@ -45,13 +59,13 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     does not know, by that of a fold drawn for its class.
     """
     place = f"{fitted.name}/{RunFolder.of(fitted).root.name}"
-    _check_fit(config, place, fitted.space.name, fitted.snapshot.every, fitted.snapshot.num_snapshots)
+    _check_fit(config, place, fitted.snapshot.every, fitted.snapshot.num_snapshots)
     source_store, target = open_store(fitted), target_of(config, store)
     fit_pools = load_pools(fitted, source_store)
     sizes = fitted_sizes(fit_pools, place)
-    pools = []
+    classes, pools = classes_between(fitted, config), []
     for pool in fit_pools:
-        asked = test_of_fold(pool.splits[0], fit_pools, target.accuracy, target.class_of)
+        asked = judges_of_fold(pool.splits[0], fit_pools, target.accuracy, *classes)
         folder = replace(pool.folder, on=config.name)
         splits = [replace(split, test=tuple(asked)) for split in pool.splits]
         pools.append(Pool(dict(target.ids), pool.accuracy, splits, folder))
@@ -64,7 +78,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     say(f"source: predictors of {place}, {protocol_of(fitted)}, fitted on {', '.join(map(str, sizes))} candidates")
     return Contest(
         fitted=fitted,
-        source=fitted.dataset.name if fitted.dataset.name != config.dataset.name else place,
+        source=_source_name(fitted.space.name, fitted.dataset.name, place, config),
         source_store=source_store,
         target_store=store,
         pools=pools,
@@ -91,17 +105,16 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
             f"{folder} does not list the architectures that it was fitted on (fitted_on in spec.json), so none can be "
             "shown to be new to it; publish it again with this version."
         )
-    _check_fit(config, str(folder), str(spec["setting"]["space"]), predictor.every, predictor.num_snapshots)
-    target = target_of(config, store)
-    seen = {target.class_of(arch) for arch in spec["fitted_on"]}
+    _check_fit(config, str(folder), predictor.every, predictor.num_snapshots)
+    target, space = target_of(config, store), str(spec["setting"]["space"])
+    seen = {target.class_of(arch) for arch in spec["fitted_on"]} if space == config.space.name else set()
     tested = [arch for arch in sorted(target.accuracy) if target.class_of(arch) not in seen]
     _require_some(tested, target, folder.name, config)
     say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
     say("the graph regression and NAP2+ are left out: a checkpoint holds no labels to fit them; name its run")
-    dataset = str(spec["setting"]["dataset"])
     return Contest(
         fitted=replace(config, split=replace(config.split, folds=0, redraw=False)),
-        source=dataset if dataset != config.dataset.name else folder.name,
+        source=_source_name(space, str(spec["setting"]["dataset"]), folder.name, config),
         source_store=store,
         target_store=store,
         pools=[],
@@ -134,21 +147,29 @@ def fitted_sizes(pools: list[Pool], place: str) -> list[int]:
     return sizes
 
 
-def test_of_fold(split: Split, fit_pools: list[Pool], arch_strs: Collection[str], class_of: ClassOf) -> list[str]:
+def judges_of_fold(
+    split: Split,
+    fit_pools: list[Pool],
+    arch_strs: Collection[str],
+    class_of: ClassOf,
+    source_class_of: ClassOf | None = None,
+) -> list[str]:
     """The candidates, sorted, that the predictors of one fold may be tested on: none of a class they were fitted on.
 
     Args:
         split: any of the fold.
         fit_pools: all folds; of their trials only the split's own count.
         arch_strs: candidates of the target.
-        class_of: the functional class, whatever the flavour of the split.
+        class_of: the functional class in the target, whatever the flavour of the split.
+        source_class_of: that in the source, where it is another search space.
     """
-    fitted_on = {class_of(arch) for arch in (*split.pool, *split.val)}
+    source_class_of = source_class_of or class_of
+    fitted_on = {source_class_of(arch) for arch in (*split.pool, *split.val)}
     open_to_test = [arch for arch in sorted(arch_strs) if class_of(arch) not in fitted_on]
     if not split.num_folds:
         return open_to_test
     folds = [p.splits[0] for p in fit_pools if split.trial in {s.trial for s in p.splits}]
-    tested_in = {class_of(arch): fold.fold for fold in reversed(folds) for arch in fold.test}
+    tested_in = {source_class_of(arch): fold.fold for fold in reversed(folds) for arch in fold.test}
     return [
         arch
         for arch in open_to_test
@@ -165,11 +186,19 @@ def _require_some(tested: Collection[str], target: Target, source: str, config: 
         )
 
 
-def _check_fit(config: Config, source: str, space: str, every: int, num_snapshots: int) -> None:
-    pairs = {"space.name": (config.space.name, space), "snapshot.every": (config.snapshot.every, every)}
-    for key, (own, other) in pairs.items():
-        if own != other:
-            raise ConfigError(f"The source {source} has {key}={other}, this run {own}; predictors do not transfer.")
+def _source_name(space: str, dataset: str, place: str, config: Config) -> str:
+    """How rows name a source: by what it differs in from the target."""
+    if space != config.space.name:
+        return f"{space}/{dataset}"
+    return dataset if dataset != config.dataset.name else place
+
+
+def _check_fit(config: Config, source: str, every: int, num_snapshots: int) -> None:
+    if config.snapshot.every != every:
+        raise ConfigError(
+            f"The source {source} has snapshot.every={every}, this run {config.snapshot.every}; "
+            "predictors do not transfer."
+        )
     if config.snapshot.num_snapshots > num_snapshots:
         raise ConfigError(
             f"The source {source} reads {num_snapshots} snapshots, snapshot.num_snapshots="

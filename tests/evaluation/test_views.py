@@ -130,6 +130,20 @@ def test_figures_of_another_dataset_metric_or_source_do_not_match(published):
         assert not matching(type(row)(**{**{n: getattr(row, n) for n in row.__slots__}, **changes}), published)
 
 
+def test_figures_of_another_search_space_are_told_from_those_of_the_usual_one():
+    row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
+    usual = PublishedFigure("1", "kendall_tau", "NAP2", "cifar10", "cifar10", 0.7, None, row.snapshots, None, None)
+    within = replace(usual, source="nb101/cifar10", target="nb101/cifar10", condition="standard")
+    across = replace(usual, source="nb201/cifar10", target="nb101/cifar10")
+    back = replace(usual, source="nb101/cifar10", target="nb201/cifar10")
+    figures = [usual, within, across, back, replace(within, condition="controlled")]
+    assert matching(row, figures) == [usual]
+    other = replace(row, space="nasbench101")
+    assert matching(other, figures) == [within]
+    assert matching(replace(other, source="nasbench201/cifar10"), figures) == [across]
+    assert matching(replace(row, source="nasbench101/cifar10"), figures) == [back]
+
+
 def test_a_file_of_another_shape_is_refused_with_its_row(tmp_path):
     path = tmp_path / "published.json"
     with pytest.raises(DataFileError, match="No published figures at"):

@@ -11,9 +11,7 @@ from nap2.evaluation.folds import make_folds
 from nap2.evaluation.splits import make_splits
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool
-from nap2.stages.transfer import test_of_fold
-
-test_of_fold.__test__ = False  # a function of the project, not a test
+from nap2.stages.transfer import judges_of_fold
 
 
 def class_of(arch_str: str) -> str:
@@ -40,7 +38,7 @@ def test_every_candidate_is_tested_once_by_a_predictor_that_saw_nothing_of_its_c
             split = pool.splits[0]
             if trial not in {one.trial for one in pool.splits}:
                 continue
-            asked = test_of_fold(split, fitted, target, class_of)
+            asked = judges_of_fold(split, fitted, target, class_of)
             assert {class_of(a) for a in asked}.isdisjoint({class_of(a) for a in (*split.pool, *split.val)})
             tested.update(asked)
         if flavour == "functional":
@@ -53,7 +51,19 @@ def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
     sizes = {"num_train": 10, "num_val": 4, "num_test": 8, "num_trials": 1}
     fitted = pools([make_splits(labels(range(40)), "space", "data", "functional", class_of, **sizes)])
     split = fitted[0].splits[0]
-    asked = test_of_fold(split, fitted, labels(range(60)), class_of)
+    asked = judges_of_fold(split, fitted, labels(range(60)), class_of)
     assert set(split.test) <= set(asked)
     assert {f"a{number:03d}" for number in range(40, 60)} <= set(asked)
     assert not {class_of(a) for a in asked} & {class_of(a) for a in (*split.pool, *split.val)}
+
+
+def test_an_architecture_of_another_space_is_new_to_every_predictor_whatever_its_class_is_called() -> None:
+    options = {"num_folds": 4, "num_train": None, "num_val": 4, "num_trials": 1}
+    fitted = pools(make_folds(labels(range(40)), "space", "data", "functional", class_of, **options))
+    target = labels(range(40))  # the same strings, which name other networks there
+    asked = [
+        judges_of_fold(pool.splits[0], fitted, target, lambda arch: f"target: {class_of(arch)}", class_of)
+        for pool in fitted
+    ]
+    assert sorted(arch for fold in asked for arch in fold) == sorted(target)
+    assert all(fold for fold in asked)
