@@ -1,0 +1,89 @@
+"""Rows for a page of results: `python -m nap2.evaluation.kept_rows RESULTS SECTION/NAME.jsonl [METHOD …]`.
+
+`RESULTS` is the folder that `stage=evaluate` wrote. Of its rows those of Kendall's τ and Spearman's ρ are kept, of each
+figure the latest, by default of all methods; the paired differences between them go into the section's own file.
+"""
+
+import json
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nap2.errors import EvaluationError, Nap2Error, UnknownNameError
+from nap2.evaluation.metrics import RHO, TAU
+from nap2.evaluation.results_page import DIFFERENCES
+from nap2.evaluation.rows import ResultRow, read_rows
+
+METRICS = (TAU.name, RHO.name)
+
+
+def keep(results: Path, target: Path, methods: Sequence[str] = ()) -> int:
+    """Write the latest row of every figure to `target`, and the differences beside it.
+
+    Args:
+        results: folder of `rows.jsonl` and `differences.jsonl`.
+        target: file of rows in the folder of a section; replaced.
+        methods: names as in the rows; all of them by default.
+
+    Returns:
+        How many rows were kept.
+
+    Raises:
+        UnknownNameError: a method without a row.
+        DataFileError: no rows there, or a line that is none.
+        EvaluationError: a target that is the section's file of differences.
+    """
+    if target.name == DIFFERENCES:
+        raise EvaluationError(f"{target} is where differences go; give the rows another name.")
+    found = latest(read_rows(results / "rows.jsonl"))
+    known = {row.method for row in found}
+    for name in methods:
+        if name not in known:
+            raise UnknownNameError("method of these rows", name, known)
+    chosen = [row for row in found if row.method in (methods or known)]
+    _write(target, (asdict(row) for row in chosen))
+    if (results / DIFFERENCES).is_file():
+        beside = target.with_name(DIFFERENCES)
+        _write(beside, _merged(_lines(beside), _lines(results / DIFFERENCES), {row.method for row in chosen}))
+    return len(chosen)
+
+
+def latest(rows: Iterable[ResultRow]) -> list[ResultRow]:
+    """Of every figure the row of the latest date, whatever seed and pool it names; in the order of first appearance."""
+    found: dict[tuple[object, ...], ResultRow] = {}
+    for row in sorted(rows, key=lambda row: row.date):
+        if row.metric in METRICS:
+            figure = (row.method, row.metric, row.encoder, row.source, row.train_size, row.trial, row.query_batches)
+            found[figure] = row
+    return list(found.values())
+
+
+def _merged(
+    old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]], methods: Collection[str]
+) -> list[Mapping[str, Any]]:
+    """The differences that were kept before, replaced and joined by those between the given methods."""
+    fresh = [line for line in new if {line["method"], line["against"]} <= set(methods)]
+    names = ("method", "against", "metric", "query_batches", "train_size")
+    return list({tuple(line[name] for name in names): line for line in (*old, *fresh)}.values())
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+
+
+def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line, sort_keys=True, allow_nan=False) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        count = keep(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    except Nap2Error as error:
+        sys.exit(f"error: {error}")
+    sys.stdout.write(f"{count} rows kept in {sys.argv[2]}\n")

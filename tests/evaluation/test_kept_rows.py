@@ -1,0 +1,78 @@
+"""What a page keeps of an evaluation: of every figure the latest row, and the differences between what is kept."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from fakes_evaluation import EXAM, NAP2, PARAMS, WEAK
+
+from nap2.errors import DataFileError, EvaluationError, UnknownNameError
+from nap2.evaluation.difference_log import append_differences, read_differences
+from nap2.evaluation.differences import differences
+from nap2.evaluation.kept_rows import keep
+from nap2.evaluation.protocols import result_rows
+from nap2.evaluation.rows import append_rows, read_rows
+
+
+@pytest.fixture
+def results(tmp_path):
+    """An evaluation that was run twice: the second time one trial had another seed, and other values."""
+    folder = tmp_path / "results"
+    for day, nap2 in (("2026-01-01", NAP2), ("2026-01-02", replace(NAP2, values=-NAP2.values, seeds=(0, 1, 7)))):
+        methods = (nap2, WEAK, PARAMS)
+        rows = [replace(row, date=day) for one in methods for row in result_rows(one, EXAM, rounds=0)]
+        append_rows(folder / "rows.jsonl", rows)
+        compared = differences([WEAK, PARAMS], nap2, EXAM, rounds=20, query_batches=(200,))
+        append_differences(folder / "differences.jsonl", compared, 700)
+    return folder
+
+
+def test_of_every_figure_the_latest_row_is_kept_and_of_two_metrics_only(results, tmp_path) -> None:
+    target = tmp_path / "page/section/nap2.jsonl"
+    count = keep(results, target)
+    kept = read_rows(target)
+    assert len(kept) == count
+    assert {row.date for row in kept} == {"2026-01-02"}
+    assert {row.metric for row in kept} == {"kendall_tau", "spearman_rho"}
+    figures = [(row.method, row.metric, row.trial, row.query_batches) for row in kept]
+    assert len(set(figures)) == len(figures)
+    assert set(figures) == {
+        (row.method, row.metric, row.trial, row.query_batches)
+        for row in read_rows(results / "rows.jsonl")
+        if row.metric in ("kendall_tau", "spearman_rho")
+    }
+    assert read_differences(target.with_name("differences.jsonl"), 700) == read_differences(
+        results / "differences.jsonl", 700
+    )
+
+
+def test_methods_can_be_chosen_and_what_the_section_held_of_others_stays(results, tmp_path) -> None:
+    section = tmp_path / "section"
+    keep(results, section / "all.jsonl")
+    before = (section / "differences.jsonl").read_text().splitlines()
+    marked = [json.dumps({**json.loads(line), "commit": "before"}, sort_keys=True) for line in before]
+    (section / "differences.jsonl").write_text("\n".join(marked) + "\n")
+    keep(results, section / "some.jsonl", ["nap2", "params"])
+    assert {row.method for row in read_rows(section / "some.jsonl")} == {"nap2", "params"}
+    after = [json.loads(line) for line in (section / "differences.jsonl").read_text().splitlines()]
+    assert len(after) == len(before)
+    assert {line["commit"] for line in after if line["method"] == "params"} == {""}
+    assert {line["commit"] for line in after if line["method"] == "early_stopping"} == {"before"}
+
+
+def test_keeping_again_changes_nothing(results, tmp_path) -> None:
+    target = tmp_path / "section/nap2.jsonl"
+    keep(results, target)
+    before = [path.read_bytes() for path in sorted(target.parent.iterdir())]
+    keep(results, target)
+    assert [path.read_bytes() for path in sorted(target.parent.iterdir())] == before
+
+
+def test_what_cannot_be_kept_is_said(results, tmp_path) -> None:
+    with pytest.raises(UnknownNameError, match=r"'parms'.* Did you mean 'params'"):
+        keep(results, tmp_path / "section/x.jsonl", ["parms"])
+    with pytest.raises(EvaluationError, match="where differences go"):
+        keep(results, tmp_path / "section/differences.jsonl")
+    with pytest.raises(DataFileError, match="No result rows at"):
+        keep(tmp_path, tmp_path / "section/x.jsonl")
+    assert not (tmp_path / "section").exists()
