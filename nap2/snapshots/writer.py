@@ -9,13 +9,11 @@ from nap2.schema import MAX_SNAPSHOTS
 from nap2.snapshots import candidate_folder, shelf
 from nap2.snapshots.claims import Claim
 from nap2.snapshots.curve import Curve
-from nap2.snapshots.disk import explained, make_durable, remove_folder, token, write_atomically
+from nap2.snapshots.disk import explained, make_durable, remove_folder, token
 from nap2.snapshots.failures import clear_failure
 from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.setbacks import add_setback, clear_setbacks
 from nap2.snapshots.trajectory import Trajectory
-
-SETBACKS = "setbacks"
-"""The file beside a candidate's state that counts processes which failed over it, be that its fault or not."""
 
 
 @dataclass
@@ -59,24 +57,17 @@ class CandidateWriter:
             with suppress(OSError):  # what matters was raised already
                 remove_folder(staged, self._root / ".staging")
         clear_failure(self._root / "failed", self.candidate.id)
+        clear_setbacks(self.state_path.parent)
         self._claim.keep_folder = keep_state
 
     def discard_state(self) -> None:
         """Forget the resumable state and the setbacks: the next try begins at step 0."""
         self.state_path.unlink(missing_ok=True)
-        self._setbacks.unlink(missing_ok=True)
+        clear_setbacks(self.state_path.parent)
 
     def add_setback(self) -> int:
         """Note that a process failed over this candidate, be that its fault or not; returns how many did so far."""
-        with explained(f"Noting a setback of candidate {self.candidate.id}", self._setbacks):
-            so_far = self._setbacks.read_text() if self._setbacks.exists() else ""
-            count = 1 + (int(so_far) if so_far.isdigit() else 0)
-            write_atomically(self._setbacks, str(count).encode())
-        return count
-
-    @property
-    def _setbacks(self) -> Path:
-        return self.state_path.with_name(SETBACKS)
+        return add_setback(self.state_path.parent)
 
     def _write(self, staged: Path, trajectory: Trajectory, curve: Curve) -> None:
         tensors = {"values": trajectory.values, "units": trajectory.units, "counts": trajectory.counts}

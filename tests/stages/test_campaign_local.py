@@ -122,6 +122,20 @@ def test_a_candidate_that_kills_its_workers_is_recorded_and_the_rest_is_trained(
 
 
 @pytest.mark.slow
+def test_where_all_that_is_left_kills_its_workers_a_second_call_comes_to_an_end(store, monkeypatch):
+    monkeypatch.setattr(crew, "MIN_IDLE_DEATHS", 1)  # three deaths of one worker
+    asked = candidates(5)
+    deadly = {f"arch-{index}": "die" for index in (1, 2, 3)}
+    with pytest.raises(CampaignError, match="Workers died 3 times without settling a candidate"):
+        run(store, asked, workers=1, disaster=deadly)
+    assert len(store.complete()) == 2
+    summary = run(store, asked, workers=1, disaster=deadly)
+    assert (summary.done, summary.failed) == (2, 3)
+    assert {failure.reason[:34] for failure in store.failures().values()} == {"its worker process died 3 times; t"}
+    assert run(store, asked, workers=1, retry_failed=True).done == 5
+
+
+@pytest.mark.slow
 def test_a_worker_that_loses_its_gpu_is_replaced_and_the_rest_is_trained(store, capsys):
     asked = candidates(5)
     summary = run(store, asked, disaster={"arch-1": "lose the GPU"})

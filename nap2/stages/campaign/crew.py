@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,14 +16,18 @@ import torch
 from nap2.errors import CampaignError
 from nap2.snapshots.claims import read_owner
 from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.setbacks import add_setback, clear_setbacks
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_LOST_DEVICE, EXIT_REFUSED, REFUSAL, WorkerJob
 
 DEATHS_PER_CANDIDATE = 3
-"""A candidate over which so many workers died is recorded as failed: chance seldom strikes one candidate so often."""
+"""A candidate over which so many workers died, in this call or before, is recorded as failed: chance seldom strikes one
+candidate so often."""
 
 MIN_IDLE_DEATHS = 6
-"""Deaths of workers without any candidate settled in between, after which a campaign gives up (3 a worker if more)."""
+"""Deaths of workers without any candidate settled in between, after which a campaign gives up (3 a worker if more).
+
+Of one candidate the first alone counts: the others lead to its failure, and the next call remembers them."""
 
 
 @dataclass
@@ -52,7 +55,6 @@ class Crew:
         self.members = [_Member(index, job, log_dir / f"worker-{index}.log") for index, job in enumerate(jobs)]
         self.stopping = False
         self._candidates = {candidate.id: candidate for job in jobs[:1] for candidate in job.candidates}
-        self._deaths_by_id: Counter[str] = Counter()
         self._idle_deaths, self._settled = 0, -1
 
     def start(self) -> None:
@@ -111,9 +113,10 @@ class Crew:
         return [m.process for m in self.members if m.process is not None and m.process.poll() is None]
 
     def _after_death(self, member: _Member, pid: int, code: int) -> None:
-        self._idle_deaths += 1
         how = _how(code)
         candidate = self._candidate_of(pid)
+        deaths = 0 if candidate is None else self._blame(candidate, how)
+        self._idle_deaths += deaths <= 1
         over = "" if candidate is None else f" over candidate {candidate.id}"
         if self._idle_deaths >= max(MIN_IDLE_DEATHS, 3 * len(self.members)):
             raise CampaignError(
@@ -121,8 +124,6 @@ class Crew:
                 f"{_last_line(member.log)!r}; see {member.log}, correct the cause and run it again."
             )
         self.note(f"Worker {member.index} {how}{over}; it is started again.")
-        if candidate is not None:
-            self._blame(candidate, how)
         _start(member)
 
     def _candidate_of(self, pid: int) -> Candidate | None:
@@ -134,12 +135,16 @@ class Crew:
                     return self._candidates[id]
         return None
 
-    def _blame(self, candidate: Candidate, how: str) -> None:
-        self._deaths_by_id[candidate.id] += 1
-        if self._deaths_by_id[candidate.id] == DEATHS_PER_CANDIDATE:
-            reason = f"its worker process died {DEATHS_PER_CANDIDATE} times; the last one {how} (out of memory?)"
+    def _blame(self, candidate: Candidate, how: str) -> int:
+        """Count a death over a candidate, and record it as failed when there were too many; how many there were."""
+        staged = self.store.staging / candidate.id
+        deaths = add_setback(staged)
+        if deaths >= DEATHS_PER_CANDIDATE:
+            reason = f"its worker process died {deaths} times; the last one {how} (out of memory?)"
             self.store.record_failure(candidate, reason)
+            clear_setbacks(staged)
             self.note(f"{candidate.id} {candidate.arch_str} failed: {reason}")
+        return deaths
 
 
 def _how(code: int) -> str:

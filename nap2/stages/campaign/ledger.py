@@ -10,8 +10,8 @@ from nap2.errors import CorruptSnapshotError
 from nap2.snapshots.candidate_folder import read_attributes
 from nap2.snapshots.claims import STALE_AFTER_S, process_exists, read_owner
 from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.setbacks import SETBACKS
 from nap2.snapshots.store import SnapshotStore
-from nap2.snapshots.writer import SETBACKS
 
 LOOKING_SHARE = 0.05
 """At most this share of the time goes into listing the store, however slow its file system is."""
@@ -98,7 +98,7 @@ class Ledger:
         return self._staged_with("owner.json")
 
     def set_back(self) -> set[str]:
-        """Unsettled candidates over which a process lost its GPU."""
+        """Unsettled candidates over which a process died or lost its GPU."""
         return self._staged_with(SETBACKS)
 
     def _staged_with(self, file: str) -> set[str]:
