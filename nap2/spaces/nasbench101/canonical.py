@@ -102,5 +102,6 @@ def _reordered(cell: Cell, order: Sequence[int]) -> Cell:
     return Cell(tuple(cell.operations[vertex - 1] for vertex in order[1:-1]), tuple(edges))
 
 
-def _code(cell: Cell) -> tuple[int, tuple[int, ...]]:
-    return sum(1 << bit_of(edge) for edge in cell.edges), tuple(map(OPERATIONS.index, cell.operations))
+def _code(cell: Cell) -> tuple[int, tuple[int, ...], tuple[Edge, ...]]:
+    """What the enumeration goes by; the edges decide where one is there twice, as in a functional class."""
+    return sum(1 << bit_of(edge) for edge in cell.edges), tuple(map(OPERATIONS.index, cell.operations)), cell.edges
