@@ -64,7 +64,7 @@ def import_tfrecord(
     for number, record in enumerate(watch(records(file)), 1):
         try:
             _add(found, record, arch_str_of_graph)
-        except (ValueError, TypeError, ArchStringError) as error:
+        except (ValueError, TypeError, AttributeError, ArchStringError) as error:
             raise DataFileError(f"{file}, record {number} is none of NAS-Bench-101: {error}") from error
     if not any(WHOLE in runs.sums for runs in found.values()):
         raise DataFileError(f"{file} holds no run of {WHOLE} epochs, which are the labels.")

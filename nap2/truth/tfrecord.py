@@ -35,6 +35,8 @@ def records(path: Path) -> Iterator[bytes]:
                 if masked_checksum(content) != CHECKSUM.unpack(checksum)[0]:
                     raise DataFileError(f"{path} is damaged after byte {start}: fetch it again.")
                 yield content
+    except DataFileError:  # an OSError, too
+        raise
     except FileNotFoundError as error:
         raise DataFileError(f"There is no accuracy file at {path}.") from error
     except OSError as error:

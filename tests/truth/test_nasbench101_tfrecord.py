@@ -62,6 +62,9 @@ def read(path, **options) -> TruthTable:
     return import_tfrecord(path, "nasbench101", SPACE.arch_str_of_graph, **options)
 
 
+FIGURES = base64.b64encode(message(0.9, 0.8, 7.0, 300)).decode()
+
+
 @pytest.fixture
 def file(tmp_path):
     first, second = GRAPHS
@@ -112,13 +115,13 @@ def test_damage_is_named_with_its_place(file) -> None:
         broken = bytearray(content)
         broken[place] ^= 1
         file.write_bytes(broken)
-        with pytest.raises(DataFileError, match=where):
+        with pytest.raises(DataFileError, match=rf"^\S+ is {where}: fetch it again\.$"):
             list(records(file))
     file.write_bytes(content[: length + 30])
     with pytest.raises(DataFileError, match="ends in the middle of a record"):
         list(records(file))
     file.write_bytes(b"PK\x03\x04 an archive of something else")
-    with pytest.raises(DataFileError, match="is no TFRecord file"):
+    with pytest.raises(DataFileError, match=r"^\S+ is no TFRecord file: fetch it again\.$"):
         list(records(file))
     with pytest.raises(DataFileError, match="There is no accuracy file"):
         list(records(file.with_name("missing.tfrecord")))
@@ -128,6 +131,7 @@ def test_damage_is_named_with_its_place(file) -> None:
     ("content", "reason"),
     [
         (b"not json", "Expecting value"),
+        (json.dumps(["aa", 108, "010001000", ["input", "output"], FIGURES]).encode(), "no attribute 'split'"),
         (json.dumps(["aa", 108, "010001000"]).encode(), "not enough values"),
         (json.dumps(["aa", 108, "010001000", "input,conv3x3-bn-relu,output", "%%%"]).encode(), "base64"),
         (json.dumps(["aa", 108, "010001000", "input,conv3x3-bn-relu,output", ""]).encode(), "lack its parameters"),
