@@ -18,11 +18,14 @@ def space_of(config: Config) -> SearchSpace:
     """The search space that the config names.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if there is none of that name, or its networks have no such size.
+        NetworkError: for a size that they cannot have.
     """
     if config.space.name not in SPACES:
         raise UnknownNameError("search space", config.space.name, SPACES)
-    return SPACES[config.space.name]
+    space = SPACES[config.space.name]
+    space.check_skeleton(config.space.skeleton)
+    return space
 
 
 def setting_of(config: Config) -> Setting:

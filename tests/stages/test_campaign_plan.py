@@ -1,5 +1,7 @@
 """The plan and the overview: figures before and during a campaign."""
 
+from dataclasses import replace
+
 import pytest
 from fakes_campaign import STEPS, candidates, curve, make_store, make_train, trajectory
 
@@ -57,6 +59,12 @@ def test_hours_are_measured_where_something_is_complete(tmp_path, no_networks):
 def test_unknown_hours_are_called_unknown(tmp_path, no_networks):
     text = plan_campaign(tmp_path / "store", candidates(3), STEPS, workers=1)
     assert "unknown: train a few candidates first (snapshot.num_candidates=6), then ask again" in text
+
+
+def test_the_published_hours_are_those_of_one_search_space(tmp_path):
+    setting = replace(NB201, space="nasbench101")
+    text = plan_campaign(tmp_path / "store", [Candidate(setting, "conv3x3~0|output~1", seed=4)], 23, workers=1)
+    assert "unknown: train a few candidates first" in text
 
 
 def test_failed_candidates_are_planned_when_they_are_to_be_tried_again(tmp_path, no_networks):

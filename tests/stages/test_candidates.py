@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nap2.config import Config
-from nap2.errors import ArchStringError, ConfigError
+from nap2.errors import ArchStringError, ConfigError, NetworkError, UnknownNameError
 from nap2.spaces import SPACES
 from nap2.stages.candidates import candidates_of, draw, read_arch_strs
 from nap2.stages.compose import compose_config
@@ -43,6 +43,13 @@ def test_workers_of_each_array_task_have_logs_of_their_own() -> None:
     """Tasks run on several nodes, which cannot append to one file of a shared file system."""
     folders = [worker_logs(config(*values)).parts[-1] for values in ((), ("snapshot.shard=3/16",))]
     assert folders == ["logs", "task-3"]
+
+
+def test_a_size_that_no_network_of_the_space_has_is_refused_before_any_candidate_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="No size of a nasbench201 network is called 'chanels'"):
+        candidates_of(config("+space.skeleton.chanels=8"))
+    with pytest.raises(NetworkError, match="nasbench101 network cannot have stem_channels=0"):
+        candidates_of(config("space=nasbench101", "space.skeleton.stem_channels=0"))
 
 
 @pytest.mark.parametrize(("shard", "message"), [("3", "no index/count"), ("4/4", "Shard 4 of 4 does not exist")])

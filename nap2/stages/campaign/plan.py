@@ -135,9 +135,9 @@ def _measured_pace(store: SnapshotStore | None, num_snapshots: int, to_the_end: 
 
 
 def _published_pace(candidate: Candidate, num_snapshots: int) -> Estimate | None:
-    """The paper's figure, for the paper's recipes and skeleton only."""
+    """The paper's figure, for the paper's recipes, space and skeleton only."""
     setting = candidate.setting
-    is_published = str(setting.recipe.get("name", "")).startswith("nasbench201")
+    is_published = str(setting.recipe.get("name", "")).startswith("nasbench201") and setting.space == "nasbench201"
     if not is_published or setting.skeleton.get("cells_per_stage") != 5:
         return None
     seconds = num_snapshots * setting.every / 100 * GTX_1080_TI_S_PER_100_STEPS
