@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nap2.errors import EvaluationError, Nap2Error, UnknownNameError
+from nap2.errors import DataFileError, EvaluationError, Nap2Error, UnknownNameError
+from nap2.evaluation.difference_log import read_differences
 from nap2.evaluation.metrics import RHO, TAU
 from nap2.evaluation.results_page import DIFFERENCES
 from nap2.evaluation.rows import ResultRow, read_rows
@@ -32,21 +33,26 @@ def keep(results: Path, target: Path, methods: Sequence[str] = ()) -> int:
 
     Raises:
         UnknownNameError: a method without a row.
-        DataFileError: no rows there, or a line that is none.
-        EvaluationError: a target that is the section's file of differences.
+        DataFileError: no rows there, a line that is none, or a target that cannot be written.
+        EvaluationError: a target that a page does not read, or that is the section's file of differences.
     """
     if target.name == DIFFERENCES:
         raise EvaluationError(f"{target} is where differences go; give the rows another name.")
+    if target.suffix != ".jsonl":
+        raise EvaluationError(
+            f"{target} is no .jsonl file, and a page of results reads no other; name it {target}.jsonl."
+        )
     found = latest(read_rows(results / "rows.jsonl"))
     known = {row.method for row in found}
     for name in methods:
         if name not in known:
             raise UnknownNameError("method of these rows", name, known)
     chosen = [row for row in found if row.method in (methods or known)]
+    beside, new = target.with_name(DIFFERENCES), _lines(results / DIFFERENCES)
+    merged = _merged(_lines(beside), new, {row.method for row in chosen})
     _write(target, (asdict(row) for row in chosen))
-    if (results / DIFFERENCES).is_file():
-        beside = target.with_name(DIFFERENCES)
-        _write(beside, _merged(_lines(beside), _lines(results / DIFFERENCES), {row.method for row in chosen}))
+    if new:
+        _write(beside, merged)
     return len(chosen)
 
 
@@ -70,13 +76,19 @@ def _merged(
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+    if not path.is_file():
+        return []
+    read_differences(path, 0)  # refuses a line that is none
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, sort_keys=True, allow_nan=False) + "\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataFileError(f"{path} cannot be written ({error.strerror}).") from error
 
 
 if __name__ == "__main__":

@@ -73,6 +73,20 @@ def test_what_cannot_be_kept_is_said(results, tmp_path) -> None:
         keep(results, tmp_path / "section/x.jsonl", ["parms"])
     with pytest.raises(EvaluationError, match="where differences go"):
         keep(results, tmp_path / "section/differences.jsonl")
+    with pytest.raises(EvaluationError, match=r"x\.json is no \.jsonl file"):
+        keep(results, tmp_path / "section/x.json")
     with pytest.raises(DataFileError, match="No result rows at"):
         keep(tmp_path, tmp_path / "section/x.jsonl")
     assert not (tmp_path / "section").exists()
+    with pytest.raises(DataFileError, match="cannot be written"):
+        keep(results, results / "rows.jsonl/x.jsonl")
+
+
+def test_a_damaged_line_of_differences_is_named_before_anything_is_written(results, tmp_path) -> None:
+    for place in (tmp_path / "section/differences.jsonl", results / "differences.jsonl"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text('{"method": "nap2"}\n')
+        with pytest.raises(DataFileError, match=r"differences\.jsonl, line 1: no difference"):
+            keep(results, tmp_path / "section/x.jsonl")
+        place.unlink()
+    assert not (tmp_path / "section/x.jsonl").exists()
