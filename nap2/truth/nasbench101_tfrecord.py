@@ -7,6 +7,7 @@ times for 108 epochs, in the full file also for 4, 12 and 36.
 import base64
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,8 @@ def import_tfrecord(
         licence: what may be done with them.
 
     Raises:
-        DataFileError: a file that cannot be read, a record that is none of the benchmark's, and which.
+        DataFileError: a file that cannot be read, a record that is none of the benchmark's, and which, or a cell that
+            two graphs of the file stand for.
     """
     file, found = Path(path), dict[str, _Runs]()
     for number, record in enumerate(watch(records(file)), 1):
@@ -70,7 +72,7 @@ def import_tfrecord(
         raise DataFileError(f"{file} holds no run of {WHOLE} epochs, which are the labels.")
     return TruthTable(
         space,
-        tuple(runs.arch_str for runs in found.values()),
+        _each_once(file, [runs.arch_str for runs in found.values()]),
         {DATASET: DatasetTruth(_columns(list(found.values())), source or file.name, licence)},
     )
 
@@ -83,6 +85,13 @@ def _add(found: dict[str, _Runs], record: bytes, arch_str_of_graph: ArchStrOfGra
         matrix = [[int(bit) for bit in bits[row * size : (row + 1) * size]] for row in range(size)]
         found[graph] = _Runs(arch_str_of_graph(matrix, operations.split(",")), metrics.params)
     found[graph].add(int(epochs), metrics)
+
+
+def _each_once(file: Path, arch_strs: Sequence[str]) -> tuple[str, ...]:
+    for arch_str, count in Counter(arch_strs).items():
+        if count > 1:
+            raise DataFileError(f"{file} holds {arch_str!r} under {count} hashes: it is no published file.")
+    return tuple(arch_strs)
 
 
 def _columns(runs: Sequence[_Runs]) -> dict[str, Floats]:

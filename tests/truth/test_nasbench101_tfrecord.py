@@ -153,6 +153,14 @@ def test_a_file_without_whole_runs_holds_no_labels(tmp_path) -> None:
         read(path)
 
 
+def test_a_cell_under_two_hashes_is_refused(tmp_path) -> None:
+    path = tmp_path / "doubled.tfrecord"
+    once = record("conv3x3~0|output~1", 108, 0.5, 0.6, 1.0)
+    path.write_bytes(once + framed(once[12:-4].replace(b'"aa"', b'"ab"')))
+    with pytest.raises(DataFileError, match=r"holds 'conv3x3~0\|output~1' under 2 hashes"):
+        read(path)
+
+
 def test_every_cut_of_a_message_is_an_error_and_none_is_misread() -> None:
     whole = message(0.9, 0.8, 7.0, 300)
     assert read_metrics(whole).test_accuracy == 0.9
