@@ -50,6 +50,8 @@ def run(config: Config) -> int:
     )
     data.setup("fit")
     say(f"ranking {counted(len(models), 'network')} after {counted(query_batches, 'mini-batch', 'mini-batches')} each")
+    if not options.models and (remark := remark_on_space(config, predictor.spec)):
+        say(remark)
     with _progress(list(models), query_batches) as on_batch:
         ranking = predictor.rank(
             models, data.train_dataloader(), query_batches, recipe, modality=options.modality, on_batch=on_batch
@@ -60,6 +62,14 @@ def run(config: Config) -> int:
     write_csv(path, ranking)
     say(f"ranking: {path}")
     return 1 if any(place.failure for place in ranking) else 0
+
+
+def remark_on_space(config: Config, spec: Mapping[str, Any]) -> str:
+    """A line on a predictor that was fitted on another search space than the config's; empty for the same."""
+    fitted_on = spec.get("setting", {}).get("space", config.space.name)
+    if fitted_on == config.space.name:
+        return ""
+    return f"the predictor was fitted on {fitted_on} cells: on {config.space.name} its figures are ranks at best"
 
 
 def models_of(config: Config, seed: int) -> dict[str, nn.Module]:
