@@ -2,7 +2,8 @@
 
 `python -m nap2.evaluation.proxies_page docs/proxies` writes it beside the folder that it is made from: result rows of
 stage=proxies (`rows_*.jsonl`), `published.json`, the hand-written explanations of the gaps (`gaps.md`), and the peak
-of memory in runs of the stage (`memory.json`).
+of memory in runs of the stage (`memory.json`). Rows beside which a text of the same name lies (`rows_*.md`: a heading,
+and how the rows came about) are a section of their own, with the figures of `docs/published/nap2.csv` beside them.
 """
 
 import json
@@ -47,7 +48,8 @@ More or all of the 15,625 cells, known accuracy or not: `proxies.known_only=fals
 def whole_page(folder: Path) -> str:
     """The text of the page made from `folder`."""
     parts = [proxies_page().rstrip("\n"), _HEAD.strip("\n")]
-    tables = [(path, aggregate(read_rows(path))) for path in sorted(folder.glob("rows_*.jsonl"))]
+    files = [(path, aggregate(read_rows(path))) for path in sorted(folder.glob("rows_*.jsonl"))]
+    tables = [(path, found) for path, found in files if not path.with_suffix(".md").is_file()]
     for path, found in tables:
         parts += [f"### `{path.name}`", f"Commits: {_commits(found)}.", to_markdown(cost_table(found))]
     if tables:
@@ -57,6 +59,11 @@ def whole_page(folder: Path) -> str:
             to_markdown(beside),
             (folder / "gaps.md").read_text(encoding="utf-8").strip(),
         ]
+    for path, found in files:
+        if path.with_suffix(".md").is_file():
+            beside = published_table(found, load_published(folder.parent / "published/nap2.csv"))
+            text = path.with_suffix(".md").read_text(encoding="utf-8").strip()
+            parts += [text, f"Commits: {_commits(found)}.", to_markdown(cost_table(found)), to_markdown(beside)]
     if (folder / "memory.json").is_file():
         parts += ["## Memory", to_markdown(memory_table(json.loads((folder / "memory.json").read_text("utf-8"))))]
     return "\n\n".join(parts) + "\n"
