@@ -36,7 +36,9 @@ def _imported(config: Config, source: Path) -> TruthTable:
             source, space.name, space.check, unit=options.unit, source=options.origin, licence=options.licence
         )
     if space.arch_str_of_graph is None:
-        raise ConfigError(f"{source.name} is a file of NAS-Bench-101, the config's space is {space.name}; set space=.")
+        raise ConfigError(
+            f"{source.name} is a file of NAS-Bench-101, the config's space is {space.name}; set space=nasbench101."
+        )
     return import_tfrecord(
         source,
         space.name,

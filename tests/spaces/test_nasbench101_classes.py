@@ -1,7 +1,9 @@
 """Which NAS-Bench-101 cells are one network: those that differ in which of two equal poolings a vertex reads."""
 
 from collections import Counter
+from itertools import permutations, product
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +11,9 @@ from nap2.spaces import SPACES
 
 SPACE = SPACES["nasbench101"]
 functional = SPACE.classes["functional"]
+_random = np.random.default_rng(0)
+INPUT = _random.normal(size=5)
+MATRICES = {name: _random.normal(size=(3, 5, 5)) for name in ("conv3x3", "conv1x1")}
 TWINS = [
     (
         "conv3x3~0|maxpool3x3~1|conv3x3~2|conv3x3~2|output~3~4",
@@ -68,3 +73,38 @@ def test_a_sum_of_two_equal_poolings_is_no_single_one() -> None:
 def test_the_space_has_419052_functional_classes() -> None:
     sizes = Counter(Counter(map(functional, SPACE.arch_strings())).values())
     assert sizes == {1: 415_200, 2: 3_438, 3: 117, 4: 288, 5: 9}
+
+
+def toy_outputs(arch_str: str) -> frozenset[float]:
+    """What a cell computes on toy numbers, over every way to hand out matrices to its convolutions.
+
+    A tensor is a vector of 5, pooling takes the larger of neighbours, a convolution is `tanh(W v)`; the output is blind
+    to the order of what it joins, as the next cell's convolution would be with its weights in that order.
+    """
+    parts = [part.split("~") for part in arch_str.split("|")]
+    kinds = [name for name, *_ in parts]
+    found = set()
+    for chosen in product(*(permutations(range(3), kinds.count(name)) for name in MATRICES)):
+        stock = {
+            name: [MATRICES[name][place] for place in places] for name, places in zip(MATRICES, chosen, strict=True)
+        }
+        values = [INPUT]
+        for name, *sources in parts:
+            read = [values[int(source)] for source in sources]
+            if name == "output":
+                found.add(round(float(sum(np.sin(3 * value) @ np.arange(1, 6) for value in read)), 7))
+            elif name == "maxpool3x3":
+                total = sum(read)
+                values.append(np.maximum(total, np.roll(total, 1)))
+            else:
+                values.append(np.tanh(stock[name].pop() @ sum(read)))
+    return frozenset(found)
+
+
+@pytest.mark.slow
+def test_two_cells_are_of_one_class_exactly_where_they_compute_the_same() -> None:
+    up_to_six_vertices = [name for name in SPACE.arch_strings()[:65_000] if name.count("|") < 5]
+    cells = [name for name in up_to_six_vertices if name.count("~0") == 1 and name.count("maxpool") > 1]
+    functions, classes = list(map(toy_outputs, cells)), list(map(functional, cells))
+    assert len(set(classes)) < len(cells)
+    assert len(set(functions)) == len(set(classes)) == len(set(zip(functions, classes, strict=True)))
