@@ -304,3 +304,22 @@ def test_a_run_or_a_released_predictor_is_tested_on_what_it_was_not_fitted_on(
     assert (row.num_test, row.value) == (len(judged), pytest.approx(tau, nan_ok=True))
     assert (row.encoder, row.train_size, row.protocol) == ("cae", 4, "holdout")
     assert train.main(["stage=evaluate", *asked, "evaluate.source=moved", "snapshot.num_snapshots=2", "name=no"]) == 2
+
+
+@pytest.mark.slow
+def test_a_run_is_tested_on_every_candidate_of_another_search_space(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ["space.skeleton.stem_channels=8", "snapshot.num_candidates=5"]
+    other = [*TINY, "space=nasbench101", "name=other", *sizes]
+    assert train.main(["stage=snapshot", *other]) == 0
+    assert train.main(["stage=evaluate", *other, "evaluate.source=digits/functional"]) == 0
+    assert "the graph regression and NAP2+ are left out: they read graphs of nasbench201" in capsys.readouterr().out
+    rows = read_rows(here / "runs/other/functional/results/from-digits-functional/rows.jsonl")
+    assert "graph regression" not in {row.method for row in rows}
+    found = select(rows, method="nap2", metric="kendall_tau")
+    assert {(row.space, row.target, row.source) for row in found} == {("nasbench101", "digits", "nasbench201/digits")}
+    assert {row.num_test for row in found} == {5}
+    for option, message in (("also", "space: 'nasbench101' ≠ 'nasbench201'"), ("union", "has space=nasbench201")):
+        assert train.main(["stage=evaluate", *other, f"{option}=[stores/digits]"]) == 2
+        assert message in capsys.readouterr().err

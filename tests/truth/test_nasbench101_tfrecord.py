@@ -7,8 +7,10 @@ import struct
 import numpy as np
 import pytest
 
-from nap2.errors import DataFileError
+from nap2.errors import ConfigError, DataFileError
 from nap2.spaces import SPACES
+from nap2.stages import truth_stage
+from nap2.stages.compose import compose_config
 from nap2.truth import TruthTable, import_tfrecord
 from nap2.truth.model_metrics import fields, read_metrics
 from nap2.truth.tfrecord import masked_checksum, records
@@ -100,6 +102,14 @@ def test_a_table_holds_the_mean_over_runs_of_the_last_evaluation(file, tmp_path)
         np.testing.assert_allclose(table.column("cifar10", name), values, rtol=1e-12)
     assert table.datasets["cifar10"].source == "nasbench_full.tfrecord"
     assert table.datasets["cifar10"].licence == "Apache-2.0"
+
+
+def test_the_stage_takes_the_file_for_its_own_search_space_alone(file, tmp_path) -> None:
+    call = ["stage=truth", f"paths.truth={tmp_path}/truth", f"truth.source={file}"]
+    with pytest.raises(ConfigError, match=r"a file of NAS-Bench-101, .*nasbench201; set space=nasbench101"):
+        truth_stage.run(compose_config(call)[1])
+    assert truth_stage.run(compose_config([*call, "space=nasbench101"])[1]) == 0
+    assert TruthTable.open(tmp_path / "truth/nasbench101.h5").known("cifar10") == tuple(GRAPHS)
 
 
 def test_records_can_be_watched_on_their_way(file) -> None:
