@@ -23,9 +23,9 @@ PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """The paper's name of a method (both in lower case, letters and digits only) where ours is not the same."""
 
-
 PUBLISHED_SPACES: Mapping[str, str] = MappingProxyType({"nasbench101": "nb101", "nasbench201": "nb201"})
 """How the figures name a search space, before the dataset (`nb101/cifar10`)."""
+
 USUAL_SPACE = "nasbench201"
 """The space of a dataset that is named alone."""
 

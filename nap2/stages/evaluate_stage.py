@@ -101,8 +101,6 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
         methods = [released_predictions(contest, contest.released, budgets, seconds)]
     else:
         methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds), *contest.union)]
-    if pools and not shares_graphs:
-        say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
     if "fusion" in config.model and shares_graphs:
         readings = read_all(config, contest)
         variants = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]

@@ -76,6 +76,8 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     tested = sorted({arch for pool in pools for arch in pool.test})
     _require_some(tested, target, place, config)
     say(f"source: predictors of {place}, {protocol_of(fitted)}, fitted on {', '.join(map(str, sizes))} candidates")
+    if fitted.space.name != config.space.name:
+        say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
     return Contest(
         fitted=fitted,
         source=_source_name(fitted.space.name, fitted.dataset.name, place, config),
