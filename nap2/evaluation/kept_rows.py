@@ -1,7 +1,8 @@
 """Rows for a page of results: `python -m nap2.evaluation.kept_rows RESULTS SECTION/NAME.jsonl [METHOD …]`.
 
 `RESULTS` is the folder that `stage=evaluate` wrote. Of its rows those of Kendall's τ and Spearman's ρ are kept, of each
-figure the latest, by default of all methods; the paired differences between them go into the section's own file.
+figure the latest, by default of all methods; the paired differences between them go into the section's own file, unless
+the section compares pools of several sizes.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 from nap2.errors import DataFileError, EvaluationError, Nap2Error, UnknownNameError
 from nap2.evaluation.difference_log import read_differences
 from nap2.evaluation.metrics import RHO, TAU
-from nap2.evaluation.results_page import DIFFERENCES
+from nap2.evaluation.results_page import DIFFERENCES, grows, section_rows
 from nap2.evaluation.rows import ResultRow, read_rows
 
 METRICS = (TAU.name, RHO.name)
@@ -51,7 +52,9 @@ def keep(results: Path, target: Path, methods: Sequence[str] = ()) -> int:
     beside, new = target.with_name(DIFFERENCES), _lines(results / DIFFERENCES)
     merged = _merged(_lines(beside), new, {row.method for row in chosen})
     _write(target, (asdict(row) for row in chosen))
-    if new:
+    if grows(section_rows(target.parent)):
+        beside.unlink(missing_ok=True)
+    elif new:
         _write(beside, merged)
     return len(chosen)
 

@@ -32,9 +32,8 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
     parts = [HEAD]
     for section in sorted(path for path in folder.iterdir() if path.is_dir()):
         parts.append((section / "intro.md").read_text(encoding="utf-8").strip())
-        files = [path for path in sorted(section.glob("*.jsonl")) if path.name != DIFFERENCES]
-        read = {path.stem: read_rows(path) for path in files}
-        if len({max(row.num_test for row in rows) for rows in read.values()}) > 1:
+        read = section_rows(section)
+        if grows(read):
             parts.append(to_markdown(growth_table(read)))
             continue
         found = aggregate(one_of_each(read))
@@ -46,6 +45,17 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
         if beside.rows:
             parts.append(to_markdown(beside))
     return "\n\n".join(parts) + "\n"
+
+
+def section_rows(section: Path) -> dict[str, list[ResultRow]]:
+    """The rows of a section by the name of their file."""
+    files = [path for path in sorted(section.glob("*.jsonl")) if path.name != DIFFERENCES]
+    return {path.stem: read_rows(path) for path in files}
+
+
+def grows(read: dict[str, list[ResultRow]]) -> bool:
+    """Whether the files of a section tested pools of several sizes: the page then compares these alone."""
+    return len({max(row.num_test for row in rows) for rows in read.values()}) > 1
 
 
 def one_of_each(read: dict[str, list[ResultRow]]) -> list[ResultRow]:

@@ -68,6 +68,17 @@ def test_keeping_again_changes_nothing(results, tmp_path) -> None:
     assert [path.read_bytes() for path in sorted(target.parent.iterdir())] == before
 
 
+def test_a_section_that_compares_pools_of_several_sizes_keeps_no_differences(results, tmp_path) -> None:
+    section = tmp_path / "section"
+    keep(results, section / "large.jsonl")
+    assert (section / "differences.jsonl").exists()
+    rows = [replace(row, num_test=row.num_test - 10) for row in read_rows(results / "rows.jsonl")]
+    (results / "rows.jsonl").unlink()
+    append_rows(results / "rows.jsonl", rows)
+    keep(results, section / "small.jsonl")
+    assert sorted(path.name for path in section.iterdir()) == ["large.jsonl", "small.jsonl"]
+
+
 def test_what_cannot_be_kept_is_said(results, tmp_path) -> None:
     with pytest.raises(UnknownNameError, match=r"'parms'.* Did you mean 'params'"):
         keep(results, tmp_path / "section/x.jsonl", ["parms"])

@@ -1,5 +1,6 @@
 """The plan and the overview: figures before and during a campaign."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from fakes_campaign import STEPS, candidates, curve, make_store, make_train, tra
 
 from nap2.errors import StoreError
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
+from nap2.snapshots.claims import STALE_AFTER_S
 from nap2.snapshots.layers import recorded_layers
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate, Setting
@@ -118,3 +120,14 @@ def test_a_batch_log_gets_a_line_now_and_then(capsys):
     overview.every_s = 0
     overview.update(Counts(4, 2, 0, 1), None)
     assert capsys.readouterr().out.startswith("2 of 4 done, 1 running, 0 failed, ")
+
+
+def test_a_process_that_got_the_number_of_a_dead_owner_is_not_taken_for_it(tmp_path):
+    store, (asked,) = make_store(tmp_path / "store"), candidates(1)
+    with store.claim(asked, STEPS):
+        owner = store.staging / asked.id / "owner.json"
+        long_ago = owner.stat().st_mtime - STALE_AFTER_S - 60
+        os.utime(owner, (long_ago, long_ago))
+        assert Ledger(store, [asked], STEPS).counts().running == 0
+        os.utime(owner)
+        assert Ledger(store, [asked], STEPS).counts().running == 1

@@ -125,11 +125,9 @@ class Ledger:
     def _is_alive(self, id: str) -> bool:
         folder = self.store.staging / id
         owner = read_owner(folder)
-        if owner is None:
+        if owner is None or (owner.host == socket.gethostname() and not process_exists(owner.pid)):
             return False
-        if owner.host == socket.gethostname():
-            return process_exists(owner.pid)
-        try:
+        try:  # the process of that number may be another one by now, which leaves the heart alone
             return time.time() - os.stat(folder / "owner.json").st_mtime < STALE_AFTER_S
         except FileNotFoundError:
             return False
