@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from scipy.optimize import isotonic_regression
 
 from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import Aggregate
 from nap2.evaluation.as_text import method_label
-from nap2.evaluation.drawing import COLOURS, FAINT, canvas, finish_axes, save
+from nap2.evaluation.drawing import COLOURS, canvas, finish_axes, save
+from nap2.evaluation.line_names import LineName, name_lines, reference
 from nap2.evaluation.metrics import METRICS
 
 
@@ -40,21 +40,17 @@ def budget_plot(
     figure, axes = canvas(title)
     budgets = sorted({found.row.query_batches for points in methods.values() for found in points} - {0}) or [1]
     span = (budgets[0] if len(budgets) > 1 else 0, budgets[-1])
-    labels = [_draw_method(axes, name, points, place, span) for place, (name, points) in enumerate(methods.items())]
+    names = [_draw_method(axes, name, points, place, span) for place, (name, points) in enumerate(methods.items())]
     chance = METRICS[metric].chance(next(iter(methods.values()))[0].row.num_test)
-    labels.append(_reference(axes, chance, "chance"))
+    names.append(reference(axes, chance, "chance"))
     if ceiling is not None:
-        labels.append(_reference(axes, ceiling, "noise ceiling"))
+        names.append(reference(axes, ceiling, "noise ceiling"))
     pad = (span[1] - span[0]) * 0.03
     axes.set_xlim(span[0] - pad, span[1] + pad)
-    _label_right(axes, labels)
+    name_lines(axes, names)
     finish_axes(axes, "mini-batches of training seen per candidate", f"{METRICS[metric].label} with its 95 % interval")
     axes.set_xticks(_ticks(budgets))
     return save(figure, path)
-
-
-Label = tuple[float, str, str]
-"""Height, text and colour of a name at the right margin."""
 
 
 def _by_method(aggregates: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
@@ -64,7 +60,7 @@ def _by_method(aggregates: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
     return {name: sorted(points, key=lambda found: found.row.query_batches) for name, points in methods.items()}
 
 
-def _draw_method(axes: Axes, name: str, points: Sequence[Aggregate], place: int, span: tuple[float, float]) -> Label:
+def _draw_method(axes: Axes, name: str, points: Sequence[Aggregate], place: int, span: tuple[float, float]) -> LineName:
     colour, means = COLOURS[place % len(COLOURS)], [found.mean or 0.0 for found in points]
     if points[-1].row.query_batches == 0:
         axes.plot(span, means[-1:] * 2, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
@@ -91,47 +87,6 @@ def _draw_intervals(
     for batches_seen, low, high in bounds:
         x = (batches_seen or span[1]) + aside
         axes.plot([x, x], [low, high], color=colour, linewidth=1.1, alpha=0.5, zorder=4)
-
-
-def _reference(axes: Axes, height: float, name: str) -> Label:
-    axes.axhline(height, color=FAINT, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1)
-    return height, name, FAINT
-
-
-def _label_right(axes: Axes, labels: Sequence[Label]) -> None:
-    """Names beside the ends of their lines, moved apart where they would touch."""
-    low, high = axes.get_ylim()
-    gap = (high - low) * 0.048
-    heights = _spread([height for height, _, _ in labels], gap)
-    for (height, name, colour), shown in zip(labels, heights, strict=True):
-        axes.annotate(
-            name,
-            xy=(1.0, height),
-            xytext=(1.025, shown),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords=axes.get_yaxis_transform(),
-            color=colour,
-            fontsize=9.5,
-            va="center",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.7,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-            },
-        )
-
-
-def _spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Heights in their order, at least `gap` apart, moved as little as possible (least squares)."""
-    order = sorted(range(len(heights)), key=heights.__getitem__)
-    steps = [rank * gap for rank in range(len(order))]
-    fitted = isotonic_regression([heights[place] - step for place, step in zip(order, steps, strict=True)]).x
-    shown = dict(zip(order, (float(x) + step for x, step in zip(fitted, steps, strict=True)), strict=True))
-    return [shown[place] for place in range(len(heights))]
 
 
 def _ticks(budgets: Sequence[int]) -> list[int]:

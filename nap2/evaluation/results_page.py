@@ -2,7 +2,8 @@
 
 `python -m nap2.evaluation.results_page docs/results` writes the page beside the folder. A section is a folder of it, in
 the order of their names: `intro.md` (its heading, and how the rows came about), result rows of `stage=evaluate` in one
-or more `*.jsonl` files, and its `differences.jsonl`. What several files hold must agree: same split, same value.
+or more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, a picture is
+drawn there. What several files hold must agree: same split, same value.
 """
 
 import sys
@@ -14,13 +15,14 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.as_text import figure, method_label
 from nap2.evaluation.difference_log import read_differences
+from nap2.evaluation.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.published import PublishedFigure, load_published
 from nap2.evaluation.rows import ResultRow, read_rows
 from nap2.evaluation.tables import Table, to_markdown
 from nap2.evaluation.tables_by_size import tables_by_size
 from nap2.evaluation.views import difference_table, published_table
 
-DIFFERENCES = "differences.jsonl"
+DIFFERENCES, PICTURE = "differences.jsonl", "tau-by-labels.png"
 HEAD = """# Results
 
 Written by `python -m nap2.evaluation.results_page docs/results` from the rows in `docs/results/`; a test holds the page
@@ -37,6 +39,8 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
             parts.append(to_markdown(growth_table(read)))
             continue
         found = aggregate(one_of_each(read))
+        if has_several_sizes(found):
+            parts.append(f"![Kendall τ by labelled candidates]({folder.name}/{section.name}/{PICTURE})")
         parts += [to_markdown(table) for table in tables_by_size(found)]
         if (section / DIFFERENCES).exists():
             size = max(one.row.train_size for one in found)
@@ -45,6 +49,19 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
         if beside.rows:
             parts.append(to_markdown(beside))
     return "\n\n".join(parts) + "\n"
+
+
+def draw_pictures(folder: Path) -> list[Path]:
+    """The pictures that the page shows: in each section whose methods learned from several numbers of labels one."""
+    drawn = []
+    for section in sorted(path for path in folder.iterdir() if path.is_dir()):
+        read = section_rows(section)
+        found = [] if grows(read) else aggregate(one_of_each(read))
+        if has_several_sizes(found):
+            row = found[0].row
+            title = f"{row.space} on {row.target}: {row.num_test} candidates, {row.flavour} {row.protocol} split"
+            drawn.append(labels_plot(found, section / PICTURE, title=title))
+    return drawn
 
 
 def section_rows(section: Path) -> dict[str, list[ResultRow]]:
@@ -112,4 +129,5 @@ def _without_size(found: Aggregate) -> Aggregate:
 if __name__ == "__main__":
     source = Path(sys.argv[1])
     figures = load_published(source.parent / "published/nap2.csv")
+    draw_pictures(source)
     source.with_suffix(".md").write_text(whole_page(source, figures), encoding="utf-8")

@@ -13,6 +13,7 @@ from nap2.evaluation.bootstrap import seed_agreement
 from nap2.evaluation.difference_log import append_differences
 from nap2.evaluation.differences import Difference, differences
 from nap2.evaluation.exam import Exam, Predictions
+from nap2.evaluation.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.plots import budget_plot
 from nap2.evaluation.pooling import pooled
 from nap2.evaluation.protocols import result_rows
@@ -43,12 +44,13 @@ from nap2.stages.transfer import contest_with_checkpoint, contest_with_run
 
 
 def run(config: Config) -> int:
-    """Write `results/rows.jsonl`, `table.md`, `table.csv` and one plot per train size."""
+    """Write `results/rows.jsonl`, `table.md`, `table.csv`, one plot per train size, and one over all of them."""
     contest = contest_of(config)
     exam, ceiling, folder = exam_of(config, contest), noise_ceiling(config, contest.target_store), contest.results
     tables: list[Table] = []
     plots: list[Path] = []
     summary: list[str] = []
+    over_sizes: list[Aggregate] = []
     for size in contest.sizes:
         methods = contenders(config, contest, size)
         rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
@@ -62,9 +64,13 @@ def run(config: Config) -> int:
             difference_table(compared),
             budget_table(found, "kendall_tau", ceiling=ceiling),
         ]
-        plot = budget_plot(found, folder / _plot_name(config, size), ceiling=ceiling, title=_title(config, size))
-        plots.append(plot)
+        picture, title = _plot_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
+        plots.append(budget_plot(found, folder / picture, ceiling=ceiling, title=title))
         summary.append(_sentence(found, methods[0].method, last[0], ceiling))
+        over_sizes += found
+    if has_several_sizes(over_sizes):
+        picture, title = _plot_name(config, "tau-by-labels"), _title(config, "architectures")
+        plots.append(labels_plot(over_sizes, folder / picture, ceiling=ceiling, title=title))
     _write_tables(folder, tables)
     for line in (*summary, *(f"plot: {plot}" for plot in plots)):
         say(line)
@@ -177,12 +183,12 @@ def figure_of(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
-def _plot_name(config: Config, size: int) -> str:
+def _plot_name(config: Config, stem: str) -> str:
     encoder = config.model["encoder"]
-    return f"tau-by-budget-n{size}" + ("" if encoder == "cae" else f"-{encoder}") + ".png"
+    return stem + ("" if encoder == "cae" else f"-{encoder}") + ".png"
 
 
-def _title(config: Config, size: int) -> str:
+def _title(config: Config, learned: str) -> str:
     split = config.split.flavour if not config.split.folds else f"{config.split.flavour} {protocol_of(config)}"
     source = f" of {config.evaluate.source}" if config.evaluate.source else ""
-    return f"{config.space.name} on {config.dataset.name}: {size} training architectures{source}, {split} split"
+    return f"{config.space.name} on {config.dataset.name}: {learned}{source}, {split} split"

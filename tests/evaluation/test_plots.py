@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,18 +7,20 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import aggregate
 from nap2.evaluation.cost_plot import _front, cost_plot
 from nap2.evaluation.exam import Exam, Predictions
+from nap2.evaluation.labels_plot import _learners, _unlearned, has_several_sizes, labels_plot
+from nap2.evaluation.line_names import spread
 from nap2.evaluation.metrics import TAU
-from nap2.evaluation.plots import _spread, _ticks, budget_plot
+from nap2.evaluation.plots import _ticks, budget_plot
 from nap2.evaluation.protocols import result_rows
 
 TRUTH = np.random.default_rng(0).beta(5, 2, 30)
 EXAM = Exam(space="space", target="data", truth=TRUTH)
 
 
-def aggregates(name, noise, budgets, seconds=None):
+def aggregates(name, noise, budgets, seconds=None, train_size=0, source=""):
     values = TRUTH + noise * np.random.default_rng(3).normal(size=(2, len(budgets), 30))
     given = Predictions(method=name, values=values, query_batches=budgets, seeds=(0, 1), query_time_s=seconds or ())
-    return aggregate(result_rows(given, EXAM, [TAU], rounds=20))
+    return aggregate(result_rows(replace(given, train_size=train_size, source=source), EXAM, [TAU], rounds=20))
 
 
 def test_a_budget_plot_is_a_picture_that_does_not_change_from_run_to_run(tmp_path):
@@ -30,6 +34,38 @@ def test_a_budget_plot_is_a_picture_that_does_not_change_from_run_to_run(tmp_pat
 @pytest.mark.parametrize("budgets", [(0,), (100,), tuple(range(100, 2400, 100))])
 def test_any_number_of_budgets_can_be_drawn(tmp_path, budgets):
     assert budget_plot(aggregates("nap2", 0.2, budgets), tmp_path / "a.pdf").stat().st_size > 1000
+
+
+def by_labels():
+    learned = [a for size in (50, 100, 200) for a in aggregates("nap2", 10 / size, (100, 200), train_size=size)]
+    once = aggregates("once", 0.1, (0,), train_size=200)
+    kinds = {"parameters": (0.5, (0,)), "worse": (0.9, (0,)), "better": (0.2, (0,)), "curve": (0.4, (100, 200))}
+    return [*learned, *once, *(a for name, (noise, seen) in kinds.items() for a in aggregates(name, noise, seen))]
+
+
+def test_a_plot_by_labels_shows_what_learned_from_several_numbers_and_the_best_that_need_none(tmp_path):
+    found = by_labels()
+    first = labels_plot(found, tmp_path / "a.png", ceiling=0.95, title="t").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    assert labels_plot(found, tmp_path / "b.png", ceiling=0.95, title="t").read_bytes() == first
+    assert {name: [one.row.train_size for one in points] for name, points in _learners(found).items()} == {
+        "nap2": [50, 100, 200]
+    }
+    assert {one.row.query_batches for one in _learners(found)["nap2"]} == {200}
+    assert [one.row.method for one in _unlearned(found)] == ["parameters", "better", "curve"]
+
+
+def test_one_method_of_two_sources_is_two_lines():
+    found = [a for s in ("ours", "theirs") for n in (50, 90) for a in aggregates("nap2", 0.1, (100,), None, n, s)]
+    assert list(_learners(found)) == ["nap2 (ours)", "nap2 (theirs)"]
+
+
+def test_a_plot_by_labels_wants_several_numbers_of_them(tmp_path):
+    found = aggregates("nap2", 0.1, (100,), train_size=50)
+    assert has_several_sizes(by_labels())
+    assert not has_several_sizes(found)
+    with pytest.raises(EvaluationError, match=r"several numbers of labels to plot: .*split.train_sizes=\[50,0\]"):
+        labels_plot(found, tmp_path / "a.png")
 
 
 def test_a_cost_plot_names_every_point(tmp_path):
@@ -46,7 +82,7 @@ def test_the_front_holds_what_nothing_cheaper_beats():
 
 def test_names_are_moved_apart_and_keep_their_order():
     wanted = [0.5, 0.51, 0.9, 0.5, 0.1]
-    shown = _spread(wanted, 0.05)
+    shown = spread(wanted, 0.05)
     assert np.diff(sorted(shown)).min() >= 0.05 - 1e-12
     assert np.argsort(shown, kind="stable").tolist() == np.argsort(wanted, kind="stable").tolist()
     assert shown[2] == pytest.approx(0.9)

@@ -1,6 +1,7 @@
 """The results page is made of the rows that lie beside it, and of nothing else."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def test_pools_stand_side_by_side_smallest_first_best_method_first():
     table = growth_table(read)
     assert table.header == ("method", "52", "139")
     assert table.rows == (("nap2", "0.200", "0.700"), ("sotl", "0.250", "0.300"))
+
+
+def test_a_section_of_several_numbers_of_labels_shows_a_picture_that_lies_there():
+    page = (DOCS / "results.md").read_text()
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert shown
+    assert all((DOCS / name).read_bytes().startswith(b"\x89PNG") for name in shown)
+    assert set(DOCS.glob("results/*/*.png")) == {DOCS / name for name in shown}
 
 
 def test_a_section_of_several_pools_is_shown_by_pool(tmp_path):

@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused_in_one_line(
 def test_folds_test_every_candidate_once_with_any_encoder(
     encoder: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = [*TINY, "split.folds=2", "split.train_sizes=[0]", f"model.encoder={encoder}"]
+    asked = [*TINY, "split.folds=2", "split.train_sizes=[3,0]", f"model.encoder={encoder}"]
     for stage in ("cae", "embed", "predictor", "evaluate"):
         assert train.main([f"stage={stage}", *asked]) == 0
     root = here / "runs/digits/functional-2fold"
@@ -188,11 +188,12 @@ def test_folds_test_every_candidate_once_with_any_encoder(
         row.arch_str for row in refresh_index(SnapshotStore.open(here / "stores/digits")).rows
     )
     assert not list(root.glob(f"fold-*/{encoder}/**/*.ckpt"))
+    assert list((root / "results").glob("tau-by-labels*.png"))
     capsys.readouterr()
     for stage in ("cae", "embed", "predictor"):
         assert train.main([f"stage={stage}", *asked]) == 0
     said = capsys.readouterr().out
-    assert said.count("already at") == 2 * 2 + 2 * 2  # folds × modalities, folds × trials
+    assert said.count("already at") == 2 * 2 + 2 * 2 * 2  # folds × modalities, folds × trials × sizes
     assert said.count("0 to encode") == 2
 
 
