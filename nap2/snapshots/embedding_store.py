@@ -61,6 +61,11 @@ class EmbeddingStore:
         """Candidate ids, in the order of the rows."""
         return list(self._row)
 
+    @property
+    def encoders(self) -> str:
+        """The hash of the encoders that made them."""
+        return str(self.attributes["encoders"])
+
     def missing(self) -> list[str]:
         """Candidates that have no embedding yet, in order."""
         written = self._length[:] > 0

@@ -42,21 +42,32 @@ def assemble(
     folder = RunFolder.of(config)
     split = pool.splits[0]
     tensors = {f"{modality}_encoder": load_checkpoint(encoders[modality])[1]["encoder"] for modality in MODALITIES}
-    heads = []
+    heads, fitted = [], []
     for modality in HEAD_MODALITIES:
         for trial in (split.trial for split in pool.splits):
             path = folder.predictor(size, trial, modality) / "checkpoint"
             if (path / "spec.json").is_file():
-                tensors[f"{modality}{trial}"] = load_checkpoint(path, "predictor-head")[1]["predictor"]
+                head, parts = load_checkpoint(path, "predictor-head")
+                tensors[f"{modality}{trial}"] = parts["predictor"]
                 heads.append({"component": f"{modality}{trial}", "modality": modality})
+                fitted.append(head)
     learned = split.train_of(size)
     known = _trajectories(config, store, _ids(pool, learned))
-    whole = Predictor.assemble(tensors, {**spec, "heads": heads, "scope": scope_of(known)})
+    whole = Predictor.assemble(tensors, {**spec, **made_by(fitted), "heads": heads, "scope": scope_of(known)})
     compared = [(arch, pool.ids[arch]) for arch in split.test or (*learned, *split.val)]
     whole.spec["precision"] = precision(whole, list(_trajectories(config, store, compared)))
     whole.save(folder.checkpoint, card(config, size, whole.spec), bits=whole.spec["precision"]["bits"])
     counts = ", ".join(f"{len(nets)} of {modality}" for modality, nets in whole.heads.items())
     say(f"checkpoint: {folder.checkpoint} (heads: {counts})")
+
+
+def made_by(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Commit and versions of the code that fitted these heads, which is not always the code that assembles them."""
+    libraries = dict.fromkeys(name for head in heads for name in head.get("versions", {}))
+    return {
+        "commit": _joined(head.get("commit", "") for head in heads),
+        "versions": {name: _joined(head.get("versions", {}).get(name, "") for head in heads) for name in libraries},
+    }
 
 
 def precision(predictor: Predictor, trajectories: Sequence[Trajectory]) -> dict[str, Any]:
@@ -94,6 +105,11 @@ def card(config: Config, size: int, spec: Mapping[str, Any]) -> str:
         f"predictions at full precision over {found['num_candidates']} candidates, none further apart than "
         f"{100 * found['largest_difference']:.2g} points.\n"
     )
+
+
+def _joined(values: Iterable[str]) -> str:
+    """Each value once, the unknown left out."""
+    return ", ".join(dict.fromkeys(filter(None, values)))
 
 
 def _ids(pool: Pool, arch_strs: Sequence[str]) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from nap2.seeding import forked_random_state, seed_from
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.console import duration, say
 from nap2.stages.fit import fit, forget
+from nap2.stages.fitted_with import CANDIDATES, claim_folder, encoder_terms, refuse_another
 from nap2.stages.parts import built
 from nap2.stages.provenance import versions
 from nap2.stages.run_folder import RunFolder
@@ -45,10 +46,13 @@ def run(config: Config) -> int:
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
     for pool in pools:
         for modality in wanted:
-            folder, what = pool.folder.encoder_of(modality) / "checkpoint", title_of(config, pool, modality)
-            if (folder / "spec.json").is_file():
+            folder, what = pool.folder.encoder_of(modality), title_of(config, pool, modality)
+            is_there = (folder / "checkpoint" / "spec.json").is_file()
+            if is_there:
                 encoder_spec(config, pool, modality)
-                say(f"{what}: already at {folder}")
+            claim_folder(folder, encoder_terms(config, pool))
+            if is_there:
+                say(f"{what}: already at {folder / 'checkpoint'}")
             else:
                 fit_encoder(config, store, pool, modality)
     return 0
@@ -195,11 +199,12 @@ def encoder_spec(config: Config, pool: Pool, modality: str) -> dict[str, Any]:
     """What the checkpoint of a pool's encoder says of itself.
 
     Raises:
-        EvaluationError: if it has not been trained, or was on another pool or number of snapshots than the config's.
+        EvaluationError: if it has not been trained, or was on other candidates or snapshots than the config's.
     """
     checkpoint = require_trained(pool.folder, modality)
     spec = load_spec(checkpoint)
     check_pool(config, pool, str(spec["pool"]), checkpoint)
+    refuse_another(checkpoint.parent, {CANDIDATES: encoder_terms(config, pool)[CANDIDATES]})
     return spec
 
 

@@ -22,6 +22,7 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.cae_stage import check_pool, encoder_spec, pool_name
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
+from nap2.stages.fitted_with import refuse_another, seen_terms
 from nap2.stages.splits import Pool
 
 
@@ -71,6 +72,7 @@ def nap2_predictions(config: Config, pool: Pool, budgets: Budgets, size: int, se
         folder = pool.folder.predictor(size, split.trial) / "checkpoint"
         spec, tensors = load_checkpoint(folder, "predictor-head")
         check_pool(config, pool, str(spec["cae_pool"]), folder)
+        refuse_another(folder.parent, seen_terms(config, seen.encoders))
         options = config.model["predictor"]
         net = BiGRUPredictor(trajectory.shape[2], hidden=options["hidden"], layers=options["layers"])
         load_into(net, tensors["predictor"], str(folder))

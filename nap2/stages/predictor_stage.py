@@ -21,6 +21,7 @@ from nap2.stages.assemble import assemble
 from nap2.stages.cae_stage import check_pool, pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
 from nap2.stages.fit import fit
+from nap2.stages.fitted_with import claim_folder, head_terms
 from nap2.stages.parts import built
 from nap2.stages.provenance import commit, versions
 from nap2.stages.snapshot_stage import check_device
@@ -107,8 +108,11 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     alone = "" if modality == "both" else f"{modality} alone"
     what = ", ".join(filter(None, (f"predictor on {size}, trial {split.trial}", alone, pool.fold_name)))
     folder = pool.folder.predictor(size, split.trial, modality)
-    if (folder / "checkpoint" / "spec.json").is_file():
+    is_there = (folder / "checkpoint" / "spec.json").is_file()
+    if is_there:
         check_pool(config, pool, str(load_spec(folder / "checkpoint")["cae_pool"]), folder / "checkpoint")
+    claim_folder(folder, head_terms(config, pool, split, size, embeddings.encoders))
+    if is_there:
         say(f"{what}: already at {folder / 'checkpoint'}")
         return
     options: dict[str, Any] = config.model["predictor"]
@@ -138,6 +142,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         "setting": pool_setting(config),
         "cae_pool": pool_name(config, pool),
         "union": union_of(pool, split.train_of(size)),
+        "labels": config.labels,
         "val_loss": result.best_val_loss,
         "seconds": result.seconds,
         "commit": commit(),
@@ -172,7 +177,5 @@ def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> Non
         "stand_in_for": config.dataset.stand_in_for,
         "cae_pool": pool_name(config, pool),
         "union": union_of(pool, pool.splits[0].train_of(size)),
-        "commit": commit(),
-        "versions": versions(),
     }
     assemble(config, pool, size, store, {m: require_trained(pool.folder, m) for m in MODALITIES}, spec)

@@ -68,7 +68,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         asked = judges_of_fold(pool.splits[0], fit_pools, target.accuracy, *classes)
         folder = replace(pool.folder, on=config.name)
         splits = [replace(split, test=tuple(asked)) for split in pool.splits]
-        pools.append(Pool(dict(target.ids), pool.accuracy, splits, folder))
+        pools.append(replace(pool, ids=dict(target.ids), splits=splits, folder=folder))
         if asked:
             encoders = load_encoders(pool.folder, check_device(config.trainer.device))
             embed(store, sorted(target.ids.values()), folder.embeddings, encoders, config.snapshot.num_snapshots)

@@ -1,5 +1,6 @@
-"""Encoders and heads of an earlier call are used again only for the pool and the snapshots that they were fitted on."""
+"""Encoders and heads of an earlier call are used again only for what they were fitted on, and how."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +11,31 @@ from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.splits import Split
+from nap2.stages.assemble import made_by
 from nap2.stages.cae_stage import encoder_spec, pool_name
 from nap2.stages.compose import compose_config
+from nap2.stages.fitted_with import NOTE, claim_folder, encoder_terms, head_terms
 from nap2.stages.predictor_stage import train_one
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool
+from nap2.stages.union import Companion
 
 
-def config_of(num_snapshots: int = 2) -> Config:
-    return compose_config(["stage=cae", "experiment=digits", f"snapshot.num_snapshots={num_snapshots}"])[1]
+def config_of(num_snapshots: int = 2, *asked: str) -> Config:
+    overrides = ["stage=cae", "experiment=digits", f"snapshot.num_snapshots={num_snapshots}", *asked]
+    return compose_config(overrides)[1]
+
+
+class Embeddings:
+    """All that a note takes from embeddings."""
+
+    encoders = "abc"
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Pool:
     split = Split("nasbench201", "digits", "paper", 0, 0, ("a", "b"), ("c",), ("d",), ("a", "b"))
-    return Pool({}, {}, [split], RunFolder(tmp_path))
+    return Pool({}, {"a": 0.5, "b": 0.6, "c": 0.7, "d": 0.8}, [split], RunFolder(tmp_path))
 
 
 def fitted(config: Config, pool: Pool, folder: Path, key: str) -> Path:
@@ -45,7 +56,96 @@ def test_an_encoder_of_other_snapshots_or_candidates_is_refused(pool: Pool) -> N
 
 def test_a_head_of_other_snapshots_is_not_taken_for_trained(pool: Pool, capsys: pytest.CaptureFixture[str]) -> None:
     fitted(config_of(2), pool, pool.folder.predictor(2, 0), "cae_pool")
-    train_one(config_of(2), pool, pool.splits[0], 2, None)
+    train_one(config_of(2), pool, pool.splits[0], 2, Embeddings())
     assert "already at" in capsys.readouterr().out
     with pytest.raises(EvaluationError, match=r"was fitted on 2×2 maps .* asks for 2×3"):
-        train_one(config_of(3), pool, pool.splits[0], 2, None)
+        train_one(config_of(3), pool, pool.splits[0], 2, Embeddings())
+
+
+def begun(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "last.ckpt").touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("model.predictor.loss=mse", r"model\.predictor\.loss=l1 \(this call: mse\)"),
+        ("model.predictor.epochs=3", r"model\.predictor\.epochs=\d+ \(this call: 3\)"),
+        ("seed=9", r"seed=0 \(this call: 9\)"),
+        ("labels=truth", r"labels=measured \(this call: truth\)"),
+    ],
+)
+def test_a_head_that_was_fitted_in_another_way_is_refused_finished_or_not(asked: str, told: str, pool: Pool) -> None:
+    folder, split = pool.folder.predictor(2, 0), pool.splits[0]
+    first = head_terms(config_of(), pool, split, 2, "abc")
+    claim_folder(folder, first)
+    claim_folder(folder, head_terms(config_of(2, asked), pool, split, 2, "abc"))  # nothing was fitted yet
+    claim_folder(folder, first)
+    begun(folder)
+    claim_folder(folder, first)
+    with pytest.raises(EvaluationError, match=f"was fitted with {told}; ask for the same, set name= for a new run"):
+        claim_folder(folder, head_terms(config_of(2, asked), pool, split, 2, "abc"))
+    fitted(config_of(), pool, folder, "cae_pool")
+    with pytest.raises(EvaluationError, match=told):
+        train_one(config_of(2, asked), pool, split, 2, Embeddings())
+
+
+def test_a_head_of_other_labels_candidates_or_encoders_is_refused(pool: Pool) -> None:
+    folder, split = begun(pool.folder.predictor(2, 0)), pool.splits[0]
+    (folder / NOTE).write_text(json.dumps(head_terms(config_of(), pool, split, 2, "abc")))
+    companion = Companion("cifar10", {"a": "x", "z": "y"}, {"z": 0.1})
+    changes = (
+        replace(pool, accuracy={**pool.accuracy, "a": 0.51}),
+        replace(pool, companions=(replace(companion, accuracy={"a": 0.3}),)),
+    )
+    for changed in changes:
+        with pytest.raises(EvaluationError, match=r"was fitted with other candidates or labels; "):
+            claim_folder(folder, head_terms(config_of(), changed, split, 2, "abc"))
+    with pytest.raises(EvaluationError, match=r"was fitted with other encoders; "):
+        claim_folder(folder, head_terms(config_of(), pool, split, 2, "abd"))
+    tested_only = replace(pool, accuracy={**pool.accuracy, "d": 0.9})
+    claim_folder(folder, head_terms(config_of(), tested_only, split, 2, "abc"))
+    turned = replace(split, train=("b", "a"))
+    claim_folder(folder, head_terms(config_of(), pool, turned, 2, "abc"))
+
+
+def test_an_encoder_depends_on_what_its_kind_uses(pool: Pool) -> None:
+    grown = replace(pool, companions=(Companion("cifar10", {"a": "x"}, {}),))
+    for kind, matters in (("cae", True), ("random", False), ("pca", False)):
+        same, other = config_of(2, f"model.encoder={kind}"), config_of(2, f"model.encoder={kind}", "model.cae.lr=1")
+        folder = begun(replace(pool.folder, encoder=kind).encoder_of("weights"))
+        (folder / NOTE).write_text(json.dumps(encoder_terms(same, pool)))
+        claim_folder(folder, encoder_terms(same, pool))
+        with pytest.raises(EvaluationError, match="other training candidates"):
+            claim_folder(folder, encoder_terms(same, grown))
+        if matters:
+            with pytest.raises(EvaluationError, match=r"model\.cae\.lr=0\.001 \(this call: 1\.0\)|this call: 1\)"):
+                claim_folder(folder, encoder_terms(other, pool))
+        else:
+            claim_folder(folder, encoder_terms(other, pool))
+
+
+def test_a_redrawn_pool_of_the_same_size_is_refused_by_every_stage(pool: Pool) -> None:
+    folder = fitted(config_of(), pool, pool.folder.encoder_of("weights"), "pool")
+    (folder / NOTE).write_text(json.dumps(encoder_terms(config_of(), pool)))
+    encoder_spec(config_of(), pool, "weights")
+    redrawn = replace(pool, splits=[replace(pool.splits[0], pool=("a", "d"), test=("b",))])
+    with pytest.raises(EvaluationError, match="other training candidates"):
+        encoder_spec(config_of(), redrawn, "weights")
+
+
+def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(pool: Pool) -> None:
+    folder = begun(pool.folder.predictor(2, 0))
+    terms = head_terms(config_of(), pool, pool.splits[0], 2, "abc")
+    claim_folder(folder, terms)
+    assert not (folder / NOTE).exists()
+    (folder / NOTE).write_text("{")
+    with pytest.raises(EvaluationError, match=r"fitted_with\.json is damaged .* delete .* and fit again"):
+        claim_folder(folder, terms)
+
+
+def test_a_released_predictor_names_the_code_that_fitted_its_heads() -> None:
+    heads = [{"commit": "1a", "versions": {"torch": "2.4"}}, {"commit": "2b", "versions": {"torch": "2.4"}}, {}]
+    assert made_by(heads) == {"commit": "1a, 2b", "versions": {"torch": "2.4"}}
