@@ -77,6 +77,10 @@ def run_stage(tree: object, config: object) -> int:
     assert isinstance(tree, DictConfig)
     check_torchvision()
     keep_freed_memory()
+    if config.trainer.threads:
+        import torch
+
+        torch.set_num_threads(config.trainer.threads)
     warnings.filterwarnings("ignore", module="lightning")
     with logged_run(tree, config):
         result = import_module(STAGES[config.stage].module).run(config)

@@ -30,6 +30,8 @@ def check(config: Config) -> None:
     _check_choice("label source (labels)", config.labels, LABELS)
     _check_at_least("workers", config.workers, 1)
     _check_at_least("snapshot.every", config.snapshot.every, 1)
+    if config.trainer.threads is not None:
+        _check_at_least("trainer.threads", config.trainer.threads, 1)
     _check_at_least("release.at_most", config.release.at_most, 1)
     if not 1 <= config.release.mantissa_bits <= 23:
         raise ConfigError(f"release.mantissa_bits={config.release.mantissa_bits} is not 1 to 23, float32's mantissa.")
@@ -47,6 +49,8 @@ def check(config: Config) -> None:
         )
     if config.split.folds < 0 or config.split.folds == 1:
         raise ConfigError(f"split.folds={config.split.folds} is no cross-validation; use 0 (a fixed test set) or 2 on.")
+    if config.split.redraw and not config.split.folds:
+        raise ConfigError("split.redraw=true draws other folds in every trial, and there are none; add split.folds=5.")
     if config.space.skeleton.get("num_classes") != config.dataset.num_classes:
         raise ConfigError(
             f"space.skeleton.num_classes={config.space.skeleton.get('num_classes')} clashes with "

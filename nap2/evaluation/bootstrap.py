@@ -1,4 +1,4 @@
-"""How far a figure would move with other test candidates and other trials: bootstrap intervals and noise ceilings."""
+"""How far a figure would move with other candidates, trials or seeds: bootstrap intervals, agreement of two runs."""
 
 from dataclasses import dataclass
 
@@ -75,31 +75,12 @@ def paired_difference(
     return _percentiles(values[0] - values[1], samples[0] - samples[1])
 
 
-def noise_ceiling(runs: ArrayLike, labels: ArrayLike | None = None) -> float:
-    """The tau that no predictor should be expected to pass: how well one training run ranks the candidates.
-
-    Args:
-        runs: `[R, A]`, final accuracies of the same candidates under R seeds; NaN where a run is missing.
-        labels: `[A]`, what is to be predicted. None: each run is held against the mean of the other runs.
-
-    Returns:
-        The mean tau-b over runs, each over the candidates it knows.
-    """
-    table = np.atleast_2d(np.asarray(runs, np.float64))
-    if labels is None and len(table) < 2:
-        raise EvaluationError(
-            "A noise ceiling needs two runs of each candidate, or labels beside one run; there is one."
-        )
-    taus = []
-    for index, run in enumerate(table):
-        target = np.asarray(labels, np.float64) if labels is not None else _mean_known(np.delete(table, index, axis=0))
-        known = np.isfinite(run) & np.isfinite(target)
-        taus.append(kendall_tau(run[known], target[known]))
-    return float(np.mean(taus))
-
-
 def seed_agreement(runs: ArrayLike) -> float:
-    """The mean tau-b between two runs `[R, A]` of the same candidates under different seeds."""
+    """The mean tau-b between two runs `[R, A]` of the same candidates under different seeds.
+
+    A yardstick and no ceiling: what is known of the networks' expected accuracy comes closer to one run than another
+    run does.
+    """
     table = np.atleast_2d(np.asarray(runs, np.float64))
     pairs = [(i, j) for i in range(len(table)) for j in range(i)]
     if not pairs:
@@ -107,12 +88,6 @@ def seed_agreement(runs: ArrayLike) -> float:
     known = np.isfinite(table)
     taus = [kendall_tau(table[i][known[i] & known[j]], table[j][known[i] & known[j]]) for i, j in pairs]
     return float(np.mean(taus))
-
-
-def _mean_known(runs: Floats) -> Floats:
-    counts = np.isfinite(runs).sum(axis=0)
-    means: Floats = np.where(counts > 0, np.nansum(runs, axis=0) / np.maximum(counts, 1), np.nan)
-    return means
 
 
 def _resampled_mean(scores: Floats, labels: Floats, metric: Metric, rounds: int, seed: int) -> Floats:

@@ -37,7 +37,7 @@ def cost_plot(
     path: Path | str,
     metric: str = "kendall_tau",
     title: str = "",
-    ceiling: float | None = None,
+    another_seed: float | None = None,
 ) -> Path:
     """Draw the metric against seconds per candidate (logarithmic), one named point per method with its interval.
 
@@ -57,8 +57,8 @@ def cost_plot(
     seconds = [float(found.row.query_time_s or 0) for found in points]
     axes.set_xlim(min(seconds) / 1.8, max(seconds) * 2.6)
     _reference_across(axes, METRICS[metric].chance(points[0].row.num_test), "chance")
-    if ceiling is not None:
-        _reference_across(axes, ceiling, "noise ceiling")
+    if another_seed is not None:
+        _reference_across(axes, another_seed, "another seed")
     _name_points(figure, axes, points, leading)
     finish_axes(
         axes,

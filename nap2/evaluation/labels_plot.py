@@ -16,7 +16,7 @@ def labels_plot(
     aggregates: Iterable[Aggregate],
     path: Path | str,
     metric: str = "kendall_tau",
-    ceiling: float | None = None,
+    another_seed: float | None = None,
     title: str = "",
 ) -> Path:
     """Draw the metric at each method's largest query budget, with its standard deviation over trials.
@@ -28,7 +28,7 @@ def labels_plot(
         aggregates: over one test set, of one target and flavour; the first method is drawn on top.
         path: `.png`, `.pdf` or `.svg`.
         metric: name in `METRICS`.
-        ceiling: noise ceiling.
+        another_seed: what the final accuracies of another seed reach.
         title: above the picture.
 
     Raises:
@@ -49,8 +49,8 @@ def labels_plot(
         axes.axhline(found.mean or 0.0, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
         names.append((found.mean or 0.0, found.row.method, colour))
     names.append(reference(axes, METRICS[metric].chance(shown[0].row.num_test), "chance"))
-    if ceiling is not None:
-        names.append(reference(axes, ceiling, "noise ceiling"))
+    if another_seed is not None:
+        names.append(reference(axes, another_seed, "another seed"))
     name_lines(axes, names)
     finish_axes(axes, "labelled candidates learned from", f"{METRICS[metric].label} ± standard deviation over trials")
     axes.set_xticks(sizes)

@@ -17,7 +17,7 @@ def budget_plot(
     aggregates: Iterable[Aggregate],
     path: Path | str,
     metric: str = "kendall_tau",
-    ceiling: float | None = None,
+    another_seed: float | None = None,
     title: str = "",
 ) -> Path:
     """Draw the metric against the mini-batches seen, one line per method, with its interval.
@@ -28,7 +28,7 @@ def budget_plot(
         aggregates: of one target and flavour; the first method is drawn on top.
         path: `.png`, `.pdf` or `.svg`.
         metric: name in `METRICS`.
-        ceiling: noise ceiling.
+        another_seed: what the final accuracies of another seed reach.
         title: above the picture.
 
     Raises:
@@ -43,8 +43,8 @@ def budget_plot(
     names = [_draw_method(axes, name, points, place, span) for place, (name, points) in enumerate(methods.items())]
     chance = METRICS[metric].chance(next(iter(methods.values()))[0].row.num_test)
     names.append(reference(axes, chance, "chance"))
-    if ceiling is not None:
-        names.append(reference(axes, ceiling, "noise ceiling"))
+    if another_seed is not None:
+        names.append(reference(axes, another_seed, "another seed"))
     pad = (span[1] - span[0]) * 0.03
     axes.set_xlim(span[0] - pad, span[1] + pad)
     name_lines(axes, names)

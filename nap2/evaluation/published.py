@@ -23,6 +23,14 @@ PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """The paper's name of a method (both in lower case, letters and digits only) where ours is not the same."""
 
+PUBLISHED_CONDITIONS: Mapping[str, frozenset[str | None]] = MappingProxyType(
+    {
+        "nap2weightsalone": frozenset({"Weight-only", "weight-only"}),
+        "nap2gradientsalone": frozenset({"Gradient-only", "gradient-only"}),
+    }
+)
+"""Our methods (letters and digits only) that the paper prints as NAP2 under the condition of an ablation."""
+
 PUBLISHED_SPACES: Mapping[str, str] = MappingProxyType({"nasbench101": "nb101", "nasbench201": "nb201"})
 """How the figures name a search space, before the dataset (`nb101/cifar10`)."""
 
@@ -102,14 +110,14 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
 
     A method that sees no training (`snapshots` 0) is matched wherever the paper repeats its one figure.
     """
-    name = PUBLISHED_NAMES.get(_plain(row.method), _plain(row.method))
+    name, conditions = _published_as(row.method)
     source, target = _placed(row.source, row.space), _placed(row.target, row.space)
     found: dict[tuple[object, ...], PublishedFigure] = {}
     for figure in published:
         is_same = (
             _plain(figure.method) == name
             and figure.metric == row.metric
-            and figure.condition in DEFAULT_CONDITIONS
+            and figure.condition in conditions
             and _placed(figure.target, USUAL_SPACE) == target
             and (figure.source is None or _placed(figure.source, USUAL_SPACE) == source)
             and (figure.snapshots in (None, row.snapshots) or (row.snapshots == 0 and figure.source is None))
@@ -117,6 +125,14 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
         if is_same:
             found.setdefault((figure.paper, figure.mean, figure.std, figure.init_time_s), figure)
     return list(found.values())
+
+
+def _published_as(method: str) -> tuple[str, frozenset[str | None]]:
+    """The paper's name of a method of ours, and the conditions of an ablation under which that is meant."""
+    name = _plain(method)
+    if name in PUBLISHED_CONDITIONS:
+        return "nap2", PUBLISHED_CONDITIONS[name]
+    return PUBLISHED_NAMES.get(name, name), DEFAULT_CONDITIONS
 
 
 def _figure(row: Mapping[str, Any], place: str) -> PublishedFigure:

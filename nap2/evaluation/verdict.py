@@ -1,6 +1,6 @@
 """Whether a method of ours earns its keep: beside the best reference that costs no more, the gap tested."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nap2.evaluation.aggregate import Aggregate
 from nap2.evaluation.as_text import figure, method_label
@@ -19,6 +19,8 @@ def verdict(
 ) -> str:
     """Each judged method's τ at a budget, the best reference's that costs no more, and what the difference amounts to.
 
+    A reference counts at its largest budget within, where its difference is tested.
+
     Args:
         found: every aggregate of an evaluation; those of the largest train size count.
         budget: mini-batches.
@@ -28,9 +30,9 @@ def verdict(
     taus = [a for a in found if a.row.metric == TAU.name and a.mean is not None and a.row.query_batches <= budget]
     largest = max((a.row.train_size for a in taus), default=0)
     taus = [a for a in taus if a.row.train_size in (0, largest)]
-    ours = [a for a in taus if _is_ours(a) and a.row.query_batches == budget]
+    ours = [a for a in taus if is_ours(a) and a.row.query_batches == budget]
     ours = [a for a in ours if judged is None or a.row.method in judged]
-    others = [a for a in taus if not _is_ours(a)]
+    others = _at_their_largest(a for a in taus if not is_ours(a))
     if not ours:
         return f"Nothing of ours was evaluated at {budget} mini-batches."
     if not others:
@@ -63,5 +65,14 @@ def _sentence(own: Aggregate, best: Aggregate, others: Sequence[Aggregate], comp
     return f"{text}, {gap}: {words[pair.verdict]}."
 
 
-def _is_ours(found: Aggregate) -> bool:
+def _at_their_largest(references: Iterable[Aggregate]) -> list[Aggregate]:
+    """One aggregate of each reference."""
+    found: dict[tuple[str, str], Aggregate] = {}
+    for one in sorted(references, key=lambda one: one.row.query_batches):
+        found[one.row.method, one.row.source] = one
+    return list(found.values())
+
+
+def is_ours(found: Aggregate) -> bool:
+    """Whether it reads trajectories, alone or beside other things."""
     return bool(found.row.encoder) or found.row.method.split(" ")[0] in METHODS_OF_OURS

@@ -21,7 +21,7 @@ def budget_table(
     aggregates: Iterable[Aggregate],
     metric: str = "kendall_tau",
     budgets: Sequence[int] | None = None,
-    ceiling: float | None = None,
+    another_seed: float | None = None,
 ) -> Table:
     """Methods by query budget: mean ± standard deviation over trials, best first at the largest budget.
 
@@ -29,7 +29,7 @@ def budget_table(
         aggregates: of one target and flavour; those of other metrics are passed over.
         metric: name in `METRICS`.
         budgets: columns, in mini-batches; None: all, or the paper's where those are too many.
-        ceiling: what a perfect predictor could reach given seed noise, for the notes.
+        another_seed: what the final accuracies of the same networks under another seed reach, for the notes.
     """
     chosen = [found for found in aggregates if found.row.metric == metric]
     columns = tuple(budgets) if budgets is not None else _columns(chosen)
@@ -43,7 +43,7 @@ def budget_table(
         title=f"{METRICS[metric].label} by mini-batches seen, {_setting(chosen)}",
         header=("method", *map(str, columns)),
         rows=rows,
-        notes=_notes(chosen, metric, ceiling),
+        notes=_notes(chosen, metric, another_seed),
         bold=frozenset(best),
     )
 
@@ -204,14 +204,14 @@ def _split_name(row: ResultRow) -> str:
     )
 
 
-def _notes(chosen: Sequence[Aggregate], metric: str, ceiling: float | None) -> tuple[str, ...]:
+def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None) -> tuple[str, ...]:
     tests = sorted({found.row.num_test for found in chosen})
     trials = sorted({found.num_trials for found in chosen})
     notes = [f"Mean ± standard deviation over trials ({_span(trials)}); {_span(tests)} test candidates."]
     if tests:
         notes.append(
             f"Chance: {METRICS[metric].chance(tests[-1]):.3g}"
-            + (f"; noise ceiling: {ceiling:.3f}." if ceiling is not None else ".")
+            + (f"; the same networks under another seed: {another_seed:.3f}." if another_seed is not None else ".")
         )
     return (*notes, *_marks(chosen))
 

@@ -41,8 +41,6 @@ def run(config: Config) -> int:
     fit_encoder = fitting_of(config)
     pools = load_pools(config, open_store(config))
     store = open_with_union(config)
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
     for pool in pools:
         for modality in wanted:

@@ -22,6 +22,7 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.cae_stage import check_pool, encoder_spec, pool_name
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
+from nap2.stages.embed_stage import modality_columns
 from nap2.stages.fitted_with import refuse_another, seen_terms
 from nap2.stages.splits import Pool
 
@@ -52,24 +53,40 @@ def budgets_of(config: Config) -> Budgets:
     return Budgets(tuple(sorted(set(wanted))), config.snapshot.every)
 
 
-def method_name(config: Config) -> str:
-    """How rows name NAP2 with the config's encoder; the bare name is the faithful one."""
-    return method_with(config.model["encoder"])
+def method_name(config: Config, modality: str = "both") -> str:
+    """How rows name NAP2 with the config's encoder; the bare name is the faithful one, which reads both modalities."""
+    return method_with(config.model["encoder"], modality)
 
 
-def method_with(encoder: str) -> str:
+def method_with(encoder: str, modality: str = "both") -> str:
     """The same with an encoder of some kind."""
-    return "nap2" if encoder == "cae" else f"nap2 ({encoder} encoder)"
+    encoded = "" if encoder == "cae" else f"{encoder} encoder"
+    alone = "" if modality == "both" else f"{modality} alone"
+    variant = ", ".join(filter(None, (encoded, alone)))
+    return f"nap2 ({variant})" if variant else "nap2"
+
+
+def fitted_modalities(pools: Sequence[Pool], size: int) -> list[str]:
+    """`both`, and each modality of which every pool and trial has a predictor that reads it alone."""
+    alone = [
+        modality
+        for modality in MODALITIES
+        if all((p.folder.predictor(size, s.trial, modality) / "checkpoint").is_dir() for p in pools for s in p.splits)
+    ]
+    return ["both", *alone]
 
 
 @torch.no_grad()
-def nap2_predictions(config: Config, pool: Pool, budgets: Budgets, size: int, seconds: Sequence[float]) -> Predictions:
-    """The predictors of one train size, each trial on the same test candidates."""
+def nap2_predictions(
+    config: Config, pool: Pool, budgets: Budgets, size: int, seconds: Sequence[float], modality: str = "both"
+) -> Predictions:
+    """The predictors of one train size and modality, each trial on the same test candidates."""
     seen = EmbeddingStore.open(pool.folder.embeddings)
-    trajectory, lengths = seen.read([pool.ids[arch] for arch in pool.test])
+    whole, lengths = seen.read([pool.ids[arch] for arch in pool.test])
+    trajectory = whole[..., modality_columns(whole.shape[2])[modality]]
     values, fit_seconds, seeds = [], [], []
     for split in pool.splits:
-        folder = pool.folder.predictor(size, split.trial) / "checkpoint"
+        folder = pool.folder.predictor(size, split.trial, modality) / "checkpoint"
         spec, tensors = load_checkpoint(folder, "predictor-head")
         check_pool(config, pool, str(spec["cae_pool"]), folder)
         refuse_another(folder.parent, seen_terms(config, seen.encoders))
@@ -81,9 +98,10 @@ def nap2_predictions(config: Config, pool: Pool, budgets: Budgets, size: int, se
         # Of the call that fitted it, which may have had another `seed`; heads of earlier versions do not say.
         seeds.append(int(spec.get("seed", seed_from("predictor", config.seed, size, split.trial))))
         values.append([net(trajectory, lengths.clamp(max=count)).numpy() for count in budgets.snapshots])
-    encoder_seconds = sum(encoder_spec(config, pool, m)["seconds"] for m in MODALITIES)
+    read = MODALITIES if modality == "both" else (modality,)
+    encoder_seconds = sum(encoder_spec(config, pool, one)["seconds"] for one in read)
     return Predictions(
-        method=method_name(config),
+        method=method_name(config, modality),
         values=np.asarray(values, dtype=np.float64),
         query_batches=budgets.batches,
         snapshots=budgets.snapshots,

@@ -8,6 +8,7 @@ import torch
 
 from nap2.checkpoint import load_checkpoint, load_into
 from nap2.config import Config
+from nap2.inference.components import columns
 from nap2.models.encode import encode_trajectories
 from nap2.models.encoders import AnyEncoder, empty_encoder
 from nap2.schema import MODALITIES
@@ -46,6 +47,11 @@ class Encoders:
     gradients: AnyEncoder
     fingerprint: str
     device: torch.device
+
+
+def modality_columns(size: int) -> dict[str, slice]:
+    """Which entries of an embedding of this size a predictor reads: the encoders of a run are of one kind and size."""
+    return columns(size // 2, size - size // 2)
 
 
 def load_encoders(folder: RunFolder, device: torch.device) -> Encoders:

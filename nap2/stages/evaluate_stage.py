@@ -19,6 +19,7 @@ from nap2.evaluation.pooling import pooled
 from nap2.evaluation.protocols import result_rows
 from nap2.evaluation.rows import append_rows, read_rows
 from nap2.evaluation.tables import Table, to_markdown, to_rich
+from nap2.evaluation.verdict import is_ours
 from nap2.evaluation.views import aggregates_csv, budget_table, difference_table
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.reader import SnapshotReader
@@ -27,6 +28,7 @@ from nap2.stages.contenders import (
     budgets_of,
     curve_predictions,
     curves_of,
+    fitted_modalities,
     graph_predictions,
     nap2_predictions,
     query_seconds,
@@ -46,7 +48,8 @@ from nap2.stages.transfer import contest_with_checkpoint, contest_with_run
 def run(config: Config) -> int:
     """Write `results/rows.jsonl`, `table.md`, `table.csv`, one plot per train size, and one over all of them."""
     contest = contest_of(config)
-    exam, ceiling, folder = exam_of(config, contest), noise_ceiling(config, contest.target_store), contest.results
+    exam, folder = exam_of(config, contest), contest.results
+    another_seed = another_seed_of(config, contest.target_store)
     tables: list[Table] = []
     plots: list[Path] = []
     summary: list[str] = []
@@ -62,15 +65,15 @@ def run(config: Config) -> int:
         tables += [
             budget_table(found, "spearman_rho"),
             difference_table(compared),
-            budget_table(found, "kendall_tau", ceiling=ceiling),
+            budget_table(found, "kendall_tau", another_seed=another_seed),
         ]
         picture, title = _plot_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
-        plots.append(budget_plot(found, folder / picture, ceiling=ceiling, title=title))
-        summary.append(_sentence(found, methods[0].method, last[0], ceiling))
+        plots.append(budget_plot(found, folder / picture, another_seed=another_seed, title=title))
+        summary.append(_sentence(found, methods[0].method, last[0], another_seed))
         over_sizes += found
     if has_several_sizes(over_sizes):
         picture, title = _plot_name(config, "tau-by-labels"), _title(config, "architectures")
-        plots.append(labels_plot(over_sizes, folder / picture, ceiling=ceiling, title=title))
+        plots.append(labels_plot(over_sizes, folder / picture, another_seed=another_seed, title=title))
     _write_tables(folder, tables)
     for line in (*summary, *(f"plot: {plot}" for plot in plots)):
         say(line)
@@ -106,7 +109,8 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
     if contest.released is not None:
         methods = [released_predictions(contest, contest.released, budgets, seconds)]
     else:
-        methods = [joined(lambda pool: nap2_predictions(fitted, pool, budgets, size, seconds), *contest.union)]
+        own = partial(nap2_predictions, fitted, budgets=budgets, size=size, seconds=seconds)
+        methods = [joined(partial(own, modality=one), *contest.union) for one in fitted_modalities(pools, size)]
     if "fusion" in config.model and shares_graphs:
         readings = read_all(config, contest)
         variants = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]
@@ -138,7 +142,7 @@ def exam_of(config: Config, contest: Contest) -> Exam:
     return exam_on(config, truth, contest.fitted.split.flavour, protocol_of(contest.fitted))
 
 
-def noise_ceiling(config: Config, store: SnapshotReader) -> float | None:
+def another_seed_of(config: Config, store: SnapshotReader) -> float | None:
     """τ between the final accuracies of two seeds, over the candidates trained twice; None where there are too few."""
     if config.labels != "measured":
         return None
@@ -149,7 +153,7 @@ def noise_ceiling(config: Config, store: SnapshotReader) -> float | None:
     if len(twice) < 10:
         return None
     tau = seed_agreement([[final[arch, s] for arch in twice] for s in (seed, seed + 1)])
-    say(f"noise ceiling: τ {tau:.3f} between the final accuracies of two seeds, over {len(twice)} candidates")
+    say(f"another seed: τ {tau:.3f} between the final accuracies of two seeds, over {len(twice)} candidates")
     return tau
 
 
@@ -161,17 +165,15 @@ def _write_tables(folder: Path, tables: list[Table]) -> None:
     say(f"tables: {folder / 'table.md'}, {folder / 'table.csv'}; rows: {folder / 'rows.jsonl'}")
 
 
-def _sentence(found: list[Aggregate], method: str, budget: int, ceiling: float | None) -> str:
-    """The result in words: NAP2, the best reference, chance, and the ceiling, at the largest budget."""
-    taus = {
-        one.row.method: one.mean
-        for one in found
-        if one.row.metric == "kendall_tau" and one.row.query_batches in (0, budget) and one.mean is not None
-    }
-    own = taus.pop(method, None)
-    text = f"after {budget} mini-batches: {method.replace('nap2', 'NAP2')} τ {figure_of(own)}; chance 0"
-    if ceiling is not None:
-        text += f"; noise ceiling {ceiling:.3f}"
+def _sentence(found: list[Aggregate], method: str, budget: int, another_seed: float | None) -> str:
+    """The result in words: what is judged, the best reference, chance, and another seed, at the largest budget."""
+    reached = [one for one in found if one.row.metric == "kendall_tau" and one.row.query_batches in (0, budget)]
+    own = next((one.mean for one in reached if one.row.method == method), None)
+    taus = {one.row.method: one.mean for one in reached if one.mean is not None and not is_ours(one)}
+    name = method.replace("nap2_plus", "NAP2+").replace("nap2", "NAP2")
+    text = f"after {budget} mini-batches: {name} τ {figure_of(own)}; chance 0"
+    if another_seed is not None:
+        text += f"; another seed of the same networks {another_seed:.3f}"
     if taus:
         best = max(taus, key=lambda name: taus[name])
         text += f"; best reference: {best} {taus[best]:.3f}"

@@ -10,7 +10,6 @@ from torch import Tensor
 from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.evaluation.splits import Split
-from nap2.inference.components import columns
 from nap2.models.bigru import BiGRUPredictor
 from nap2.models.predictor_module import PredictorModule
 from nap2.schema import MODALITIES
@@ -20,6 +19,7 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.assemble import assemble
 from nap2.stages.cae_stage import check_pool, pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
+from nap2.stages.embed_stage import modality_columns
 from nap2.stages.fit import fit
 from nap2.stages.fitted_with import claim_folder, head_terms
 from nap2.stages.parts import built
@@ -76,11 +76,6 @@ def embedded_elsewhere(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[s
 def union_of(pool: Pool, arch_strs: Sequence[str]) -> dict[str, int]:
     """How many of these architectures each companion adds a labelled candidate of, by its dataset."""
     return {one.dataset: sum(arch in one.accuracy for arch in arch_strs) for one in pool.companions}
-
-
-def modality_columns(size: int) -> dict[str, slice]:
-    """Which entries of an embedding of this size a predictor reads: the encoders of a run are of one kind and size."""
-    return columns(size // 2, size - size // 2)
 
 
 def learning_data(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> Any:

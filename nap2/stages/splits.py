@@ -105,10 +105,19 @@ def _asked_groups(config: Config) -> list[tuple[RunFolder, list[int]]]:
 
 
 def _saved(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
-    """The saved groups of splits, checked; none where nothing was drawn yet, or drawing was interrupted."""
+    """The saved groups of splits, checked; none where nothing was drawn yet, or drawing was interrupted.
+
+    The first group is saved last, so where it lies all that were asked for at that time do.
+    """
     asked = _asked_groups(config)
-    if not all(folder.split(trials[0]).is_file() for folder, trials in asked):
+    if not asked[0][0].split(asked[0][1][0]).is_file():
         return []
+    if not all(folder.split(trials[0]).is_file() for folder, trials in asked):
+        raise EvaluationError(
+            f"The saved folds under {RunFolder.of(config).root} are of fewer trials than split.trials="
+            f"{config.split.trials}; a store that grew would give the others more candidates: set name= for a new run, "
+            "or ask for as many trials."
+        )
     class_of, groups = _class_of(config), []
     for folder, trials in asked:
         splits = [Split.load(folder.split(trial)) for trial in trials if folder.split(trial).is_file()]

@@ -14,7 +14,9 @@ from omegaconf import OmegaConf
 from nap2.config import Config
 from nap2.errors import EvaluationError, StoreError
 from nap2.snapshots.joint import open_joint
+from nap2.snapshots.manifest import Setting
 from nap2.snapshots.reader import SnapshotReader, open_snapshots
+from nap2.stages.candidates import setting_of
 from nap2.stages.compose import CONF
 from nap2.stages.stored import index_rows, labels_of, store_roots
 
@@ -63,18 +65,15 @@ def companions_of(config: Config) -> tuple[Companion, ...]:
     """The candidates of every store and set in `union`.
 
     Raises:
-        StoreError: if one is missing, holds nothing, or is of another space, interval, or of a dataset named before.
+        StoreError: if one is missing, holds nothing, is of a dataset named before, or differs in more than the dataset:
+            statistics of two recipes or two widths cannot be compared.
     """
     found: list[Companion] = []
     for root in config.union:
         store = open_snapshots(root)
         setting = store.setting
-        for key, own, other in (
-            ("space", config.space.name, setting.space),
-            ("snapshot.every", config.snapshot.every, setting.every),
-        ):
-            if own != other:
-                raise StoreError(f"{root} of union has {key}={other}, this run {own}; leave it out of union.")
+        if differences := _differences(setting_of(config), setting):
+            raise StoreError(f"{root} of union {'; '.join(differences[:3])}; leave it out of union.")
         if setting.dataset in (config.dataset.name, *(one.dataset for one in found)):
             raise StoreError(
                 f"{root} of union holds {setting.dataset} once more; a second store of one dataset belongs into also."
@@ -83,6 +82,18 @@ def companions_of(config: Config) -> tuple[Companion, ...]:
         labels = labels_of(config, rows, labelled_as(setting.dataset))
         found.append(Companion(setting.dataset, {row.arch_str: row.id for row in rows}, labels))
     return tuple(found)
+
+
+def _differences(own: Setting, other: Setting) -> list[str]:
+    """How two settings differ beside their datasets (and so classes) and seeds, in words."""
+    found = [("space", own.space, other.space), ("snapshot.every", own.every, other.every)]
+    for what, mine, theirs, free in (
+        ("space.skeleton", own.skeleton, other.skeleton, "num_classes"),
+        ("recipe", own.recipe, other.recipe, "seed"),
+    ):
+        names = sorted({*mine, *theirs} - {free})
+        found += [(f"{what}.{name}", mine.get(name), theirs.get(name)) for name in names]
+    return [f"has {name}={theirs}, this run {mine}" for name, mine, theirs in found if mine != theirs]
 
 
 def open_with_union(config: Config) -> SnapshotReader:

@@ -59,3 +59,12 @@ def test_where_the_best_was_not_tested_the_best_of_the_tested_decides():
     assert "best reference is oracle" in text
     assert "does not reach it; of the references that it was tested against, graph, τ" in text
     assert text.endswith("**so it has not shown that it earns its keep**.")
+
+
+def test_a_reference_that_gets_worse_with_training_counts_where_it_was_tested():
+    worsens = predictions("worsens", [0.05, 3.0], trials=1)
+    text = said(worsens)
+    reached = {a.row.query_batches: a.mean for a in aggregates(worsens) if a.row.metric == "kendall_tau"}
+    assert reached[100] > 0.8 > 0.4 > reached[200]
+    assert f"best reference is worsens, τ {reached[200]:.3f}." in text
+    assert "is ahead of it, by +" in text

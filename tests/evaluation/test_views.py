@@ -19,14 +19,14 @@ from nap2.evaluation.views import aggregates_csv, budget_table, cost_table, diff
 
 
 def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_was_not_measured():
-    table = budget_table(aggregates(WEAK, NAP2, PARAMS), ceiling=0.95)
+    table = budget_table(aggregates(WEAK, NAP2, PARAMS), another_seed=0.95)
     assert table.header == ("method", "0", "100", "200")
     assert [row[0] for row in table.rows] == ["nap2 (cifar10, 700)", "params", "early_stopping"]
     assert table.rows[0][1] == table.rows[1][2] == "–"
     assert table.rows[0][2].count("±") == 1
     assert "±" not in table.rows[2][2]  # one trial has no deviation
     assert (0, 3) in table.bold
-    assert "Chance: 0; noise ceiling: 0.950." in table.notes
+    assert "Chance: 0; the same networks under another seed: 0.950." in table.notes
     assert table.title == "Kendall τ by mini-batches seen, nasbench201/cifar10, functional split"
 
 
@@ -116,6 +116,15 @@ def test_a_gap_is_marked_where_it_is_large_and_above_two_standard_errors():
         figure = replace(base, mean=exact.value + gap)
         (row,) = published_table(aggregates(NAP2, metrics=(TAU,)), [figure]).rows
         assert row[7].endswith(" *") == marked, gap
+
+
+def test_a_modality_alone_stands_beside_the_ablation_of_the_paper():
+    shipped = load_published(SHIPPED)
+    row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
+    for method, printed in (("nap2", 0.747), ("nap2 (weights alone)", 0.726), ("nap2 (gradients alone)", 0.735)):
+        found = matching(replace(row, method=method, snapshots=1), shipped)
+        assert printed in {figure.mean for figure in found if figure.table == "32"}, method
+    assert not matching(replace(row, method="nap2 (pca encoder, weights alone)", snapshots=1), shipped)
 
 
 def test_the_place_of_a_figure_names_its_paper():

@@ -58,6 +58,8 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "nonsense"], r"'nonsense' cannot be read as key=value"),
         (["stage=cae", "cae.modality=weight"], r"Did you mean 'weights'\?"),
         (["stage=cae", "snapshot.num_snapshots=24"], r"use 1 to 23"),
+        (["stage=cae", "split.redraw=true"], r"split\.redraw=true draws other folds .* add split\.folds=5"),
+        (["stage=cae", "trainer.threads=0"], r"trainer\.threads=0 is too small; use at least 1"),
         (["stage=cae", "split.train_sizes=[]"], r"train_sizes=\[\] needs sizes"),
         (["stage=cae", "split.train_sizes=[1,0]"], r"at least 2 architectures \(0: the whole pool\)"),
         (["stage=cae", "split.seed=1,2"], r"split.seed=1,2 gives several values, one run each: add --multirun"),

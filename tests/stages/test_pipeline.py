@@ -120,11 +120,13 @@ def test_importable_models_and_architectures_are_ranked(here: Path, capsys: pyte
 @pytest.mark.slow
 def test_a_second_call_trains_nothing_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*.safetensors")}
+    assembled = {path: path.read_bytes() for path in (here / "runs/digits/functional/checkpoint").iterdir()}
     assert train.main(["stage=pipeline", *TINY]) == 0
     said = capsys.readouterr().out
     for sentence in ("nothing to do", "CAE of weights: already at", "0 to encode", "trial 1: already at"):
         assert sentence in said
     after = {path: path.stat().st_mtime_ns for path in here.rglob("*.safetensors") if "/checkpoint/" not in str(path)}
+    assert {path: path.read_bytes() for path in assembled} == assembled
     assert after.items() <= {p: t for p, t in before.items() if "/checkpoint/" not in str(p)}.items()
 
 
@@ -195,6 +197,36 @@ def test_folds_test_every_candidate_once_with_any_encoder(
     said = capsys.readouterr().out
     assert said.count("already at") == 2 * 2 + 2 * 2 * 2  # folds × modalities, folds × trials × sizes
     assert said.count("0 to encode") == 2
+
+
+@pytest.mark.slow
+def test_predictors_of_one_modality_are_tested_beside_those_of_both(here: Path) -> None:
+    asked = [*TINY, "name=alone", "store=stores/digits", "model.encoder=random"]
+    for stage in ("cae", "embed", "predictor", "predictor predictor.modality=gradients", "evaluate"):
+        assert train.main([*f"stage={stage}".split(), *asked]) == 0
+    rows = read_rows(here / "runs/alone/functional/results/rows.jsonl")
+    both, alone = (
+        select(rows, method=name, metric="kendall_tau", query_batches=10)
+        for name in ("nap2 (random encoder)", "nap2 (random encoder, gradients alone)")
+    )
+    assert {row.trial for row in alone} == {row.trial for row in both} == {None, 0, 1}
+    assert all(a.init_time_s < b.init_time_s and a.encoder == "random" for a, b in zip(alone, both, strict=True))
+    assert not select(rows, method="nap2 (random encoder, weights alone)")
+
+
+@pytest.mark.slow
+def test_what_was_fitted_on_other_labels_is_neither_tested_nor_fitted_again(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = next((here / "runs/digits/functional/predictors").glob("n4-trial0"))
+    before = (head / "fitted_with.json").read_text()
+    (head / "fitted_with.json").write_text(before.replace('"labels": "measured"', '"labels": "truth"'))
+    try:
+        for stage in ("predictor", "evaluate"):
+            assert train.main([f"stage={stage}", *TINY]) == 2
+            assert "n4-trial0 was fitted with labels=truth (this call: measured)" in capsys.readouterr().err
+    finally:
+        (head / "fitted_with.json").write_text(before)
 
 
 @pytest.mark.slow

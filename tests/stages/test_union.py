@@ -153,10 +153,16 @@ def test_too_little_in_common_is_refused(theirs, found) -> None:
         (["union=[stores/digits]"], "stores/digits of union holds digits once more"),
         (["union=[stores/inverted,stores/inverted]"], "stores/inverted of union holds inverted once more"),
         (["union=[stores/inverted]", "snapshot.every=7", "name=seven"], "every=5, this run 7"),
+        (["union=[stores/slower]"], "stores/slower of union has recipe.lr=0.001, this run"),
+        (["union=[stores/narrow]"], "stores/narrow of union has space.skeleton.stem_channels=2, this run"),
         (["union=stores/inverted"], "union is a list; write union=[…]"),
     ],
 )
 def test_what_cannot_be_united_is_refused(inside: Path, overrides, message, capsys: pytest.CaptureFixture[str]) -> None:
+    narrow, slower = "space.skeleton.stem_channels=2", "recipe.lr=0.001"
+    for name, other in (("narrow", narrow), ("slower", slower)):
+        if f"union=[stores/{name}]" in overrides:
+            fill([f"name={name}", f"dataset.name={name}", other], SPACES["nasbench201"].arch_strings()[5:8], float)
     if "snapshot.every=7" in overrides:
         fill(["name=seven", "snapshot.every=7"], SPACES["nasbench201"].arch_strings()[5:8], lambda n: 0.5)
     capsys.readouterr()

@@ -1,0 +1,51 @@
+"""Splits are drawn once: neither a store that grows nor a call that asks for more changes what is there."""
+
+from pathlib import Path
+
+import pytest
+
+from nap2.config import Config
+from nap2.errors import EvaluationError
+from nap2.spaces import SPACES
+from nap2.stages.compose import compose_config
+from nap2.stages.splits import _drawn, _saved
+
+LABELS = {arch: 0.5 + n / 100 for n, arch in enumerate(SPACES["nasbench201"].arch_strings()[400:15000:1000])}
+GROWN = {**LABELS, SPACES["nasbench201"].arch_strings()[77]: 0.9}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def config_of(*asked: str) -> Config:
+    common = ["stage=cae", "experiment=digits", "split.train_sizes=[0]", "split.val_size=2", "split.trials=2"]
+    return compose_config([*common, *asked])[1]
+
+
+@pytest.mark.parametrize("asked", [["split.folds=3"], ["split.folds=3", "split.redraw=true"], ["split.test_size=4"]])
+def test_a_store_that_grew_leaves_the_splits_as_they_are(asked: list[str], tmp_path: Path) -> None:
+    config = config_of(*asked)
+    drawn = _drawn(config, LABELS)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("trial-*.json")}
+    assert _saved(config, GROWN) == drawn
+    assert {path: path.read_bytes() for path in tmp_path.rglob("trial-*.json")} == before
+
+
+def test_more_trials_of_redrawn_folds_are_refused_and_nothing_is_drawn_over(tmp_path: Path) -> None:
+    redrawn = ("split.folds=3", "split.redraw=true")
+    _drawn(config_of(*redrawn), LABELS)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("trial-*.json")}
+    with pytest.raises(EvaluationError, match=r"of fewer trials than split\.trials=3; .* set name= for a new run"):
+        _saved(config_of(*redrawn, "split.trials=3"), GROWN)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("trial-*.json")} == before
+
+
+def test_folds_whose_drawing_was_interrupted_are_drawn_again(tmp_path: Path) -> None:
+    config = config_of("split.folds=3", "split.redraw=true")
+    drawn = _drawn(config, LABELS)
+    first = next(path for path in tmp_path.rglob("trial-0.json") if path.parent.parent.name == "trial-0-fold-0")
+    first.unlink()
+    assert _saved(config, LABELS) == []
+    assert _drawn(config, LABELS) == drawn
