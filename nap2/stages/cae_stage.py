@@ -99,18 +99,20 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
 def fit_pca(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
     """The principal directions of the training pool's maps."""
     started = time.monotonic()
-    encoder = LinearEncoder.from_pca(pool_maps(config, store, pool, modality))
+    maps = pool_maps(config, store, pool, modality)
+    encoder = LinearEncoder.from_pca(maps)
     release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
-    say(f"{title_of(config, pool, modality)}: {encoder.size} directions of {len(pool.training_ids)} candidates")
+    say(f"{title_of(config, pool, modality)}: {encoder.size} directions of {len(maps):,} maps")
 
 
 def fit_random(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
     """An encoder of random weights, its normalisation set by the training pool's maps."""
     started = time.monotonic()
+    maps = pool_maps(config, store, pool, modality)
     with forked_random_state(seed_from("random encoder", modality, config.seed)):
-        encoder = random_encoder(pool_maps(config, store, pool, modality))
+        encoder = random_encoder(maps)
     release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
-    say(f"{title_of(config, pool, modality)}: drawn, normalised on {len(pool.training_ids)} candidates")
+    say(f"{title_of(config, pool, modality)}: drawn, normalised on {len(maps):,} maps")
 
 
 Fitting = Callable[[Config, SnapshotReader, Pool, str], None]

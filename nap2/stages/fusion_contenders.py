@@ -80,8 +80,9 @@ def fused_predictions(
     train = _Known(config, readings.train, EmbeddingStore.open(own.embeddings), contest.source_ids)
     test = _Known(readings.config, readings.test, EmbeddingStore.open(pool.folder.embeddings), pool.ids)
     by_trial = [_trial(train, test, pool, split, size, budgets) for split in pool.splits]  # [trials][variant][Q, A]
-    return [
-        Predictions(
+    found = []
+    for name, parts in PARTS.items():
+        whole = Predictions(
             method=variant_name(config, name),
             values=np.stack([values[name] for values in by_trial]),
             query_batches=budgets.batches,
@@ -95,8 +96,13 @@ def fused_predictions(
             query_time_s=tuple(seconds),
             note="linear fusion of " + ", ".join(parts) + "; penalty and components by inner cross-validation",
         )
-        for name, parts in PARTS.items()
-    ]
+        found.append(whole if {"curve", "dynamics"} & set(parts) else _without_query(whole))
+    return found
+
+
+def _without_query(found: Predictions) -> Predictions:
+    """What reads nothing of a training is the same at every budget, and costs none."""
+    return replace(found, values=found.values[:, :1], query_batches=(0,), snapshots=(0,), query_time_s=(0.0,))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, ru
 from nap2.stages.candidates import candidates_of, setting_of
 from nap2.stages.console import say
 from nap2.stages.environment import check_kernels
+from nap2.stages.image_note import check_images
 from nap2.stages.parts import built
 
 Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
@@ -48,8 +49,10 @@ def run(config: Config) -> int:
         say(plan_campaign(root, candidates, options.num_snapshots, config.workers, **how))
         return 0
     parts = trainer_parts(config)
-    built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
+    images = built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
     store = SnapshotStore.create(root, setting_of(config))
+    check_images(root, images)
+    del images
     each = counted(options.num_snapshots, "snapshot")
     say(f"{counted(len(candidates), 'candidate')}, {each} each, into {root} ({device})")
     run_here = partial(run_worker, store, candidates, options.num_snapshots)

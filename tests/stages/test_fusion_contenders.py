@@ -66,7 +66,9 @@ def test_each_variant_sees_its_parts_and_nothing_else(tmp_path: Path) -> None:
     other_curves = fused(config, pool_of(tmp_path, {}), losses=0.3)
     assert list(first) == list(PARTS)
     for name, parts in PARTS.items():
-        assert first[name].values.shape == (1, 2, 7)
+        needs_query = {"curve", "dynamics"} & set(parts)
+        assert first[name].values.shape == (1, 2 if needs_query else 1, 7)
+        assert first[name].query_batches == ((EVERY, 2 * EVERY) if needs_query else (0,))
         assert np.isfinite(first[name].values).all()
         for part, changed in (("dynamics", other_embeddings), ("curve", other_curves)):
             is_same = np.array_equal(first[name].values, changed[name].values)

@@ -1,0 +1,69 @@
+"""Which images a store's candidates were trained on: they are no part of a candidate's identity, their name alone is.
+
+The note `images.json` lies beside the candidates. A call that would train the same candidates on other images, or cut
+them in another way, is refused before it mixes both in one store or takes the one for the other.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from nap2.errors import StoreError
+from nap2.snapshots.disk import create_once, explained
+
+NOTE = "images.json"
+
+
+class Images(Protocol):
+    """What decides a batch; `data_modules.images.ImageSet` is one."""
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    crop_padding: int
+    flip: bool
+
+
+def check_images(root: Path, images: Images) -> None:
+    """Note the images of a store, or compare them with those that it was filled with; 0.1 s for CIFAR-10.
+
+    Raises:
+        StoreError: if they are others, or the note cannot be read.
+    """
+    asked = _described(images)
+    with explained("Noting the images", root / NOTE):
+        if create_once(root / NOTE, (json.dumps(asked, indent=1) + "\n").encode()):
+            return
+        content = (root / NOTE).read_bytes()
+    try:
+        found = dict(json.loads(content))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{root / NOTE} is damaged ({error}); delete it if the images are still the same.") from error
+    if other := [name for name, value in asked.items() if found.get(name, value) != value]:
+        raise StoreError(
+            f"The candidates of {root} were trained on {images.name} with other {', '.join(other)}; give these images "
+            "another dataset.name, or use another paths.store."
+        )
+
+
+def _described(images: Images) -> dict[str, object]:
+    """Bytes of images and labels; mean and deviation follow from them, and their last bit from the machine."""
+    return {
+        "training images": _hashed(images.train_images, images.train_labels),
+        "test images": _hashed(images.test_images, images.test_labels),
+        "crop_padding": images.crop_padding,
+        "flip": images.flip,
+    }
+
+
+def _hashed(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.contiguous().numpy().data.cast("B"))
+    return digest.hexdigest()[:16]
