@@ -113,7 +113,6 @@ def nap2_predictions(
         encoder=config.model["encoder"],
         init_time_s=encoder_seconds + float(np.mean(fit_seconds)),
         query_time_s=tuple(seconds),
-        note="init time: encoders and predictor, without the training of the candidates",
     )
 
 

@@ -37,6 +37,7 @@ from nap2.stages.contenders import (
 from nap2.stages.contest import Contest, contest_within
 from nap2.stages.exam_on import exam_on
 from nap2.stages.fusion_contenders import fused_predictions, read_all
+from nap2.stages.init_time import with_collection
 from nap2.stages.proxy_contenders import proxy_predictions
 from nap2.stages.released_contender import released_predictions
 from nap2.stages.sources import source_of
@@ -109,7 +110,11 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
     if contest.released is not None:
         methods = [released_predictions(contest, contest.released, budgets, seconds)]
     else:
-        own = partial(nap2_predictions, fitted, budgets=budgets, size=size, seconds=seconds)
+        collected = with_collection(contest)
+
+        def own(pool: Pool, modality: str) -> Predictions:
+            return collected(pool, nap2_predictions(fitted, pool, budgets, size, seconds, modality))
+
         methods = [joined(partial(own, modality=one), *contest.union) for one in fitted_modalities(pools, size)]
     if "fusion" in config.model and shares_graphs:
         readings = read_all(config, contest)

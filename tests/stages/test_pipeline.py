@@ -212,6 +212,14 @@ def test_predictors_of_one_modality_are_tested_beside_those_of_both(here: Path) 
     assert {row.trial for row in alone} == {row.trial for row in both} == {None, 0, 1}
     assert all(a.init_time_s < b.init_time_s and a.encoder == "random" for a, b in zip(alone, both, strict=True))
     assert not select(rows, method="nap2 (random encoder, weights alone)")
+    run, store = here / "runs/alone/functional", SnapshotStore.open(here / "stores/digits")
+    split, ids = Split.load(run / "splits/trial-0.json"), {r.arch_str: r.id for r in refresh_index(store).rows}
+    training = sum(store.read(ids[a]).curve.snapshot_seconds[1] for a in (*split.pool, *split.val))
+    fitted = {path: json.loads(path.read_text())["seconds"] for path in run.glob("*/*/checkpoint/spec.json")}
+    encoders = sum(seconds for path, seconds in fitted.items() if "/random/" in str(path))
+    heads = [seconds for path, seconds in fitted.items() if path.parts[-3] in ("n4-trial0", "n4-trial1")]
+    assert both[0].init_time_s == pytest.approx(training + encoders + sum(heads) / 2)
+    assert "init time: training candidates up to their last snapshot" in both[0].note
 
 
 @pytest.mark.slow
