@@ -41,6 +41,7 @@ class FeatureMapDataModule(LightningDataModule):
         seed: of the training order.
         num_snapshots: only the first so many of each candidate.
         cache_gb: bound of all caches in `cache_dir` together; candidates beyond it are read from the store.
+        statistics: bool `[12]`, the others are shown as zeros; None: all are shown.
         block: candidates decoded at once where there is no cache (the memory this takes is flat in their number).
     """
 
@@ -54,6 +55,7 @@ class FeatureMapDataModule(LightningDataModule):
         seed: int = 0,
         num_snapshots: int = MAX_SNAPSHOTS,
         cache_gb: float = 8.0,
+        statistics: Tensor | None = None,
         block: int = BLOCK,
     ) -> None:
         super().__init__()
@@ -64,7 +66,7 @@ class FeatureMapDataModule(LightningDataModule):
         roots = [store_roots] if isinstance(store_roots, Path | str) else store_roots
         self.store_roots, self.ids_by_split, self.modality = tuple(map(Path, roots)), ids_by_split, modality
         self.batch_size, self.seed, self.block = batch_size, seed, block
-        self.num_snapshots, self.cache_gb = num_snapshots, cache_gb
+        self.num_snapshots, self.cache_gb, self.statistics = num_snapshots, cache_gb, statistics
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self.maps: MapReader | None = None
 
@@ -100,7 +102,7 @@ class FeatureMapDataModule(LightningDataModule):
         assert self.maps is not None
         ids = list(self.ids_by_split[split])
         order = MapOrder([self.lengths[i] for i in ids], self.batch_size, seed, self.block)
-        return DataLoader(_DenseMaps(self.maps, ids), sampler=order, batch_size=None)
+        return DataLoader(_DenseMaps(self.maps, ids, self.statistics), sampler=order, batch_size=None)
 
     def _cache(self, store: SnapshotReader) -> MapCache | None:
         if self.cache_dir is None or self.cache_gb <= 0:
@@ -158,15 +160,18 @@ class MapReader:
 class _DenseMaps(Dataset[Tensor]):
     """A whole batch per item: the item's index is `[B, 2]` of `MapOrder`."""
 
-    def __init__(self, maps: MapReader, ids: list[str]) -> None:
+    def __init__(self, maps: MapReader, ids: list[str], statistics: Tensor | None) -> None:
         self.maps, self.ids = maps, ids
+        self.hidden = [] if statistics is None else (~statistics).nonzero().flatten().tolist()
 
     def __getitem__(self, batch: Tensor) -> Tensor:
         dense = np.zeros((len(batch), NUM_STATISTICS * MAX_LAYERS * MAX_VALUES), dtype=np.float32)
         for row, (candidate, snapshot) in zip(dense, batch.tolist(), strict=True):
             entries, units = self.maps.entries(self.ids[candidate], snapshot)
             row[_channels_first_index(units)] = entries
-        return torch.from_numpy(dense).view(-1, NUM_STATISTICS, MAX_LAYERS, MAX_VALUES)  # [B, F, L, V]
+        shown = torch.from_numpy(dense).view(-1, NUM_STATISTICS, MAX_LAYERS, MAX_VALUES)  # [B, F, L, V]
+        shown[:, self.hidden] = 0.0
+        return shown
 
 
 def iterate_trajectories(

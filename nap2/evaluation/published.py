@@ -27,6 +27,12 @@ PUBLISHED_CONDITIONS: Mapping[str, frozenset[str | None]] = MappingProxyType(
     {
         "nap2weightsalone": frozenset({"Weight-only", "weight-only"}),
         "nap2gradientsalone": frozenset({"Gradient-only", "gradient-only"}),
+        "nap2generalalone": frozenset({"General only (7ch)"}),
+        "nap2distributionalone": frozenset({"Distribution only (3ch)"}),
+        "nap2normalone": frozenset({"Norm only (2ch)"}),
+        "nap2generaldistributionalone": frozenset({"General + Distribution (10ch)"}),
+        "nap2generalnormalone": frozenset({"General + Norm (9ch)"}),
+        "nap2distributionnormalone": frozenset({"Distribution + Norm (5ch)"}),
     }
 )
 """Our methods (letters and digits only) that the paper prints as NAP2 under the condition of an ablation."""

@@ -36,6 +36,11 @@ class Encoder(nn.Module):
         """Entries of the embedding."""
         return EMBEDDING_SIZE
 
+    def read_only(self, statistics: Tensor) -> None:
+        """Let the encoder see these statistics (bool `[12]`) alone; where the others are zero it never learns them."""
+        with torch.no_grad():
+            self.conv1.weight[..., ~statistics] = 0.0
+
     def forward(self, x: Tensor) -> Tensor:
         """Encode dense log-normalised maps; on a CPU the zeros of a map are left out (see `zero_skip.py`)."""
         if x.device.type == "cpu" and not self._needs_all_maps() and len(x) > PART:

@@ -13,6 +13,7 @@ from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.errors import EvaluationError, UnknownNameError, counted
 from nap2.feature_maps import encoder_input
+from nap2.feature_maps.families import ALL, kept_statistics
 from nap2.models.cae import CAE
 from nap2.models.cae_module import CAEModule
 from nap2.models.linear_encoder import LinearEncoder
@@ -21,6 +22,7 @@ from nap2.schema import MODALITIES
 from nap2.seeding import forked_random_state, seed_from
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.console import duration, say
+from nap2.stages.encoder_name import features_of
 from nap2.stages.fit import fit, forget
 from nap2.stages.fitted_with import CANDIDATES, claim_folder, encoder_terms, refuse_another
 from nap2.stages.parts import built
@@ -72,9 +74,11 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
         cache_dir=Path(config.paths.runs) / "cache",
         cache_gb=config.cae.cache_gb,
         seed=seed_from("cae maps", config.seed),
+        statistics=kept_statistics(features_of(config)),
     )
     torch.manual_seed(seed_from("cae", modality, config.seed))
     net = CAE(dtype_of(config))
+    net.encoder.read_only(kept_statistics(features_of(config)))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     say(
         f"{what}: {counted(len(ids['train']), 'candidate')} × {counted(config.snapshot.num_snapshots, 'snapshot')}, "
@@ -110,7 +114,7 @@ def fit_random(config: Config, store: SnapshotReader, pool: Pool, modality: str)
     started = time.monotonic()
     maps = pool_maps(config, store, pool, modality)
     with forked_random_state(seed_from("random encoder", modality, config.seed)):
-        encoder = random_encoder(maps)
+        encoder = random_encoder(maps, kept_statistics(features_of(config)))
     release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
     say(f"{title_of(config, pool, modality)}: drawn, normalised on {len(maps):,} maps")
 
@@ -132,14 +136,17 @@ def fitting_of(config: Config) -> Fitting:
 
 
 def pool_maps(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> Tensor:
-    """Log-normalised maps `[B, 12, 65, 100]` of the training pool, at most `MOST_MAPS`, spread over the pool."""
+    """Log-normalised maps `[B, 12, 65, 100]` of the training pool, at most `MOST_MAPS`, spread over the pool.
+
+    Statistics that the config's encoders do not read are zero.
+    """
     ids, most = pool.training_ids, config.snapshot.num_snapshots
     stride = -(-len(ids) * most // MOST_MAPS)
     maps = []
     for candidate_id in ids[::stride]:
         trajectory = store.read(candidate_id).trajectory
         maps.append(encoder_input(trajectory.values[:most, MODALITIES.index(modality)], trajectory.units))
-    return torch.cat(maps)
+    return torch.cat(maps) * kept_statistics(features_of(config))[:, None, None]
 
 
 def release(
@@ -155,6 +162,7 @@ def release(
     spec = {
         "kind": kind,
         "modality": modality,
+        "features": features_of(config),
         "setting": pool_setting(config),
         "pool": pool_name(config, pool),
         **ended,
@@ -168,6 +176,7 @@ def release(
 def title_of(config: Config, pool: Pool, modality: str) -> str:
     """How messages name an encoder."""
     kind = "CAE" if config.model["encoder"] == "cae" else f"{config.model['encoder']} encoder"
+    kind += "" if features_of(config) == ALL else f" ({features_of(config)} alone)"
     return ", ".join(filter(None, (f"{kind} of {modality}", pool.fold_name)))
 
 

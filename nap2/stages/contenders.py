@@ -23,6 +23,7 @@ from nap2.stages.cae_stage import check_pool, encoder_spec, pool_name
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
 from nap2.stages.embed_stage import modality_columns
+from nap2.stages.encoder_name import encoder_name, features_of, variant
 from nap2.stages.fitted_with import refuse_another, seen_terms
 from nap2.stages.splits import Pool
 
@@ -55,15 +56,7 @@ def budgets_of(config: Config) -> Budgets:
 
 def method_name(config: Config, modality: str = "both") -> str:
     """How rows name NAP2 with the config's encoder; the bare name is the faithful one, which reads both modalities."""
-    return method_with(config.model["encoder"], modality)
-
-
-def method_with(encoder: str, modality: str = "both") -> str:
-    """The same with an encoder of some kind."""
-    encoded = "" if encoder == "cae" else f"{encoder} encoder"
-    alone = "" if modality == "both" else f"{modality} alone"
-    variant = ", ".join(filter(None, (encoded, alone)))
-    return f"nap2 ({variant})" if variant else "nap2"
+    return "nap2" + variant(config.model["encoder"], features_of(config), modality)
 
 
 def fitted_modalities(pools: Sequence[Pool], size: int) -> list[str]:
@@ -110,7 +103,7 @@ def nap2_predictions(
         source=config.dataset.name,
         train_size=size,
         cae_pool=pool_name(config, pool),
-        encoder=config.model["encoder"],
+        encoder=encoder_name(config),
         init_time_s=encoder_seconds + float(np.mean(fit_seconds)),
         query_time_s=tuple(seconds),
     )

@@ -35,6 +35,7 @@ from nap2.stages.contenders import (
     size_predictions,
 )
 from nap2.stages.contest import Contest, contest_within
+from nap2.stages.encoder_name import encoder_name
 from nap2.stages.exam_on import exam_on
 from nap2.stages.fusion_contenders import fused_predictions, read_all
 from nap2.stages.init_time import with_collection
@@ -191,7 +192,7 @@ def figure_of(value: float | None) -> str:
 
 
 def _plot_name(config: Config, stem: str) -> str:
-    encoder = config.model["encoder"]
+    encoder = encoder_name(config)
     return stem + ("" if encoder == "cae" else f"-{encoder}") + ".png"
 
 

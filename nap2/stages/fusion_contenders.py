@@ -23,6 +23,7 @@ from nap2.stages.cae_stage import pool_name
 from nap2.stages.candidates import space_of
 from nap2.stages.contenders import Budgets, graph_features, trials_of
 from nap2.stages.contest import Contest
+from nap2.stages.encoder_name import encoder_name, features_of, variant
 from nap2.stages.splits import Pool
 
 NAME = "nap2_plus"
@@ -92,7 +93,7 @@ def fused_predictions(
             source=contest.source,
             train_size=size,
             cae_pool=pool_name(config, pool) if "dynamics" in parts else "",
-            encoder=config.model["encoder"] if "dynamics" in parts else "",
+            encoder=encoder_name(config) if "dynamics" in parts else "",
             query_time_s=tuple(seconds),
             note="linear fusion of " + ", ".join(parts) + "; penalty and components by inner cross-validation",
         )
@@ -182,8 +183,7 @@ def _inner_folds(config: Config, train: Sequence[str], accuracy: Floats, count: 
 
 def variant_name(config: Config, name: str) -> str:
     """How rows name a variant of `PARTS`: with the encoder where it reads one, as those of NAP2 do."""
-    encoder = config.model["encoder"]
-    return name if encoder == "cae" or "dynamics" not in PARTS[name] else f"{name} ({encoder} encoder)"
+    return name + variant(config.model["encoder"], features_of(config)) if "dynamics" in PARTS[name] else name
 
 
 def _seed(config: Config, size: int, trial: int, member: int = 0) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.evaluation.splits import Split
+from nap2.feature_maps.families import ALL
 from nap2.models.bigru import BiGRUPredictor
 from nap2.models.predictor_module import PredictorModule
 from nap2.schema import MODALITIES
@@ -20,6 +21,7 @@ from nap2.stages.assemble import assemble
 from nap2.stages.cae_stage import check_pool, pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
 from nap2.stages.embed_stage import modality_columns
+from nap2.stages.encoder_name import features_of
 from nap2.stages.fit import fit
 from nap2.stages.fitted_with import claim_folder, head_terms
 from nap2.stages.parts import built
@@ -161,6 +163,7 @@ def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> Non
     spec = {
         "kind": "predictor",
         "encoders": {modality: {"kind": config.model["encoder"]} for modality in MODALITIES},
+        **({} if features_of(config) == ALL else {"features": features_of(config)}),
         "num_snapshots": config.snapshot.num_snapshots,
         "every": config.snapshot.every,
         "setting": pool_setting(config),

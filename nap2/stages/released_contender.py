@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from nap2.evaluation.exam import Predictions
+from nap2.feature_maps.families import ALL
 from nap2.inference import Predictor
 from nap2.inference.components import encoder_kinds
 from nap2.stages.console import track
-from nap2.stages.contenders import Budgets, method_with
+from nap2.stages.contenders import Budgets
 from nap2.stages.contest import Contest
+from nap2.stages.encoder_name import variant
 
 
 def released_predictions(
@@ -24,7 +26,7 @@ def released_predictions(
     kinds = sorted(set(encoder_kinds(predictor.spec).values()))
     num_heads = len(predictor.heads[predictor.modalities[0]])
     return Predictions(
-        method=method_with("+".join(kinds)),
+        method="nap2" + variant("+".join(kinds), str(predictor.spec.get("features", ALL))),
         values=values,
         query_batches=budgets.batches,
         snapshots=budgets.snapshots,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nap2.config import Config
+from nap2.stages.encoder_name import encoder_name
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class RunFolder:
 
     Attributes:
         root: of one split, or of one fold.
-        encoder: kind of encoder behind embeddings and predictors; what the autoencoders made has no suffix.
+        encoder: name of the encoders behind embeddings and predictors; what the autoencoders made has no suffix.
         on: the run whose candidates the embeddings are of, where these are another run's.
     """
 
@@ -30,7 +31,7 @@ class RunFolder:
         elif not options.test_size:
             name += "-whole"
         name = "+".join((name, *(Path(root).name for root in config.union)))
-        return cls(Path(config.paths.runs) / name, config.model.get("encoder", "cae"))
+        return cls(Path(config.paths.runs) / name, encoder_name(config))
 
     def fold(self, fold: int, trial: int | None = None) -> "RunFolder":
         """One fold of a cross-validation; with a trial where each draws its own folds."""

@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nap2.config import Config
 from nap2.errors import ConfigError
 from nap2.inference.lookup import places
+from nap2.stages.encoder_name import encoder_name
 from nap2.stages.run_folder import RunFolder
 
 
@@ -41,7 +42,7 @@ def source_of(config: Config, source: str) -> Config | Path:
         return checkpoint
     if not records:
         raise ConfigError(
-            f"evaluate.source={source}: no run with predictors on a {config.model['encoder']} encoder beside "
+            f"evaluate.source={source}: no run with predictors on a {encoder_name(config)} encoder beside "
             f"{config.paths.runs} and no checkpoint in {_listed(config)} is called so; correct the name, or run "
             "stage=predictor of that run (where all is trained it only notes what is there)."
         )

@@ -271,3 +271,11 @@ def test_the_trainer_tells_the_order_which_epoch_it_is(made):
     Trainer(accelerator="cpu", max_epochs=2, **quiet).fit(listener, datamodule=module(made))
     for number in range(2):
         assert torch.equal(torch.cat(listener.shown[number]), torch.cat(epoch(module(made), number)))
+
+
+def test_hidden_statistics_are_zero_and_the_others_as_ever(made):
+    kept = torch.zeros(12, dtype=torch.bool)
+    kept[[2, 9]] = True
+    shown, whole = (torch.cat(epoch(module(made, **hide))) for hide in ({"statistics": kept}, {}))
+    assert torch.equal(shown, whole * kept[:, None, None])
+    assert not torch.equal(shown, whole)

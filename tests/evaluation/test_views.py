@@ -124,6 +124,9 @@ def test_a_modality_alone_stands_beside_the_ablation_of_the_paper():
     for method, printed in (("nap2", 0.747), ("nap2 (weights alone)", 0.726), ("nap2 (gradients alone)", 0.735)):
         found = matching(replace(row, method=method, snapshots=1), shipped)
         assert printed in {figure.mean for figure in found if figure.table == "32"}, method
+    on_cifar100 = replace(row, source="cifar100", target="cifar100", snapshots=23)
+    for method, printed in (("nap2 (norm alone)", 0.816), ("nap2 (general+norm alone)", 0.803)):
+        assert {figure.mean for figure in matching(replace(on_cifar100, method=method), shipped)} == {printed}
     assert not matching(replace(row, method="nap2 (pca encoder, weights alone)", snapshots=1), shipped)
 
 

@@ -223,6 +223,22 @@ def test_predictors_of_one_modality_are_tested_beside_those_of_both(here: Path) 
 
 
 @pytest.mark.slow
+def test_encoders_of_a_family_of_statistics_have_folders_and_rows_of_their_own(here: Path) -> None:
+    before = {path: path.read_bytes() for path in (here / "runs/digits/functional/cae").rglob("*.safetensors")}
+    for stage in ("cae", "embed", "predictor", "evaluate"):
+        assert train.main([f"stage={stage}", *TINY, "model.features=norm"]) == 0
+    run = here / "runs/digits/functional"
+    assert {path: path.read_bytes() for path in before} == before
+    assert json.loads((run / "cae-norm/weights/checkpoint/spec.json").read_text())["features"] == "norm"
+    taus = select(read_rows(run / "results/rows.jsonl"), method="nap2 (norm alone)", metric="kendall_tau", trial=0)
+    assert {row.encoder for row in taus} == {"cae-norm"}
+    predictor = Predictor.from_pretrained(run / "checkpoint-cae-norm")
+    assert predictor.spec["features"] == "norm"
+    weight = predictor.weights_encoder.state_dict()["conv1.weight"]  # [512, 12, 1, 100]
+    assert [place for place in range(12) if weight[:, place].any()] == [9, 10]
+
+
+@pytest.mark.slow
 def test_what_was_fitted_on_other_labels_is_neither_tested_nor_fitted_again(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
