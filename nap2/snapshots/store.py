@@ -7,10 +7,11 @@
 <root>/index.csv                  a rebuildable overview (`nap2.snapshots.index`)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from nap2.errors import CorruptSnapshotError, StoreError
 from nap2.snapshots import candidate_folder, shelf
@@ -22,6 +23,8 @@ from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store_root import create_root, read_setting
 from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.snapshots.writer import CandidateWriter
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,8 @@ class SnapshotStore:
             if claim is None:
                 yield None
                 return
+            with explained("Looking for a candidate", self.shelf):
+                shelf.settle(self.shelf, candidate.id, self.staging)
             if is_complete or self._has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
                 yield None
             else:
@@ -115,28 +120,25 @@ class SnapshotStore:
             StoreError: if there is none.
         """
         with explained("Looking for a candidate", self.shelf):
-            longest = shelf.longest_of(self.shelf, candidate_id)
-        if not longest:
+            found = shelf.find(self.shelf, candidate_id)
+        if found is None:
             raise StoreError(f"The store {self.root} holds no complete candidate {candidate_id}; run stage=snapshot.")
-        return shelf.folder_of(self.shelf, candidate_id, longest)
+        return found
 
     def record(self, candidate_id: str) -> CandidateRecord:
         """Read one candidate as NumPy arrays and check every byte of it (see `read`)."""
-        while True:
-            folder = self.folder(candidate_id)
-            try:
-                record = candidate_folder.read_candidate(folder)
-                break
-            except CorruptSnapshotError:
-                if folder.exists():
-                    raise
-                # a longer one took its place while we were reading: look again
-        if record.candidate.id != candidate_id or not folder.name.endswith(f"-T{len(record.arrays['values'])}"):
-            raise CorruptSnapshotError(
-                f"{folder} holds candidate {record.candidate.id}-T{len(record.arrays['values'])} and not the one its "
-                f"name says; delete it and run stage=snapshot again."
-            )
-        return record
+
+        def read(folder: Path) -> CandidateRecord:
+            record = candidate_folder.read_candidate(folder)
+            found, length = record.candidate.id, len(record.arrays["values"])
+            if (found, length) != (candidate_id, shelf.snapshots_of(folder)):
+                raise CorruptSnapshotError(
+                    f"{folder} holds candidate {found}-T{length} and not the one its name says; delete it and run "
+                    f"stage=snapshot again."
+                )
+            return record
+
+        return self._while_it_stays(candidate_id, read)
 
     def read(self, candidate_id: str) -> StoredCandidate:
         """Read one candidate and check every byte of it.
@@ -154,7 +156,12 @@ class SnapshotStore:
 
     def content_sha256(self, candidate_id: str) -> str:
         """The hash that its attributes name, unverified: it names the content."""
-        return str(candidate_folder.read_attributes(self.folder(candidate_id))["content_sha256"])
+        return str(self._while_it_stays(candidate_id, candidate_folder.read_attributes)["content_sha256"])
+
+    def final_accuracy(self, candidate_id: str) -> float | None:
+        """The final accuracy (fraction) that its attributes name, unverified; None where it is not known."""
+        accuracy: float | None = self._while_it_stays(candidate_id, candidate_folder.read_attributes)["final_accuracy"]
+        return accuracy
 
     def stamp(self, candidate_id: str) -> str:
         """Changes whenever a file of its longest folder is written; empty if that was replaced just now."""
@@ -178,8 +185,7 @@ class SnapshotStore:
         longest = shelf.longest_of(self.shelf, candidate_id)
         if longest < num_snapshots or not to_the_end:
             return longest >= num_snapshots
-        folder = shelf.folder_of(self.shelf, candidate_id, longest)
-        if candidate_folder.read_attributes(folder)["final_accuracy"] is not None:
+        if self.final_accuracy(candidate_id) is not None:
             return True
         if longest > num_snapshots:
             raise StoreError(
@@ -187,6 +193,17 @@ class SnapshotStore:
                 f"instead of {num_snapshots} to train it to the end without losing any."
             )
         return False
+
+    def _while_it_stays(self, candidate_id: str, read: Callable[[Path], Value]) -> Value:
+        """What `read` makes of the longest folder; looks again if another one took its place meanwhile."""
+        while True:
+            folder = self.folder(candidate_id)
+            before = shelf.identity(folder)
+            try:
+                return read(folder)
+            except CorruptSnapshotError:
+                if before is not None and shelf.identity(folder) == before:
+                    raise
 
 
 @contextmanager

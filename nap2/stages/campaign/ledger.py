@@ -6,8 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nap2.errors import CorruptSnapshotError
-from nap2.snapshots.candidate_folder import read_attributes
 from nap2.snapshots.claims import STALE_AFTER_S, process_exists, read_owner
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.setbacks import SETBACKS
@@ -114,13 +112,7 @@ class Ledger:
             return False
         if id in self._done or not self.to_the_end:
             return True
-        folder = self.store.folder(id)
-        try:
-            return read_attributes(folder)["final_accuracy"] is not None
-        except CorruptSnapshotError:
-            if folder.exists():
-                raise
-            return False  # replaced by a longer one just now: the next look sees that one
+        return self.store.final_accuracy(id) is not None
 
     def _is_alive(self, id: str) -> bool:
         folder = self.store.staging / id
