@@ -49,6 +49,9 @@ class SnapshotReader(Protocol):
     def content_sha256(self, candidate_id: str) -> str:
         """The hash that stands beside its longest version, unverified: it names the content."""
 
+    def final_accuracy(self, candidate_id: str) -> float | None:
+        """Its final accuracy (fraction), unverified and without reading its arrays; None where it is not known."""
+
     def stamp(self, candidate_id: str) -> str:
         """Changes whenever a byte of its longest version is written; nothing is read. Empty: gone just now."""
 

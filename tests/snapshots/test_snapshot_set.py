@@ -139,6 +139,37 @@ def test_the_longest_version_counts(tmp_path):
     assert not released.has(candidate(7).id, 1)
 
 
+def test_a_candidate_that_gained_a_final_accuracy_is_released_again_and_counted_once(tmp_path):
+    release(tmp_path, fakes.filled(tmp_path / "store", [0, 1], num_snapshots=2))
+    before = fakes.hashes(tmp_path / "set")
+    store = fakes.store(tmp_path / "store", (0, fakes.trajectory(0, 2), 0.75))
+    new = release(tmp_path, store)
+    assert (new.path.name, new.num_candidates, new.num_waiting) == ("part-0001.json", 1, 0)
+    assert before.items() <= fakes.hashes(tmp_path / "set").items()
+    released = SnapshotSet.open(tmp_path / "set")
+    assert released.complete() == store.complete()
+    accuracy = {candidate(0).id: 0.75, candidate(1).id: None}
+    assert {i: released.read(i).curve.final_accuracy for i in released.complete()} == accuracy
+    assert {i: released.final_accuracy(i) for i in released.complete()} == accuracy
+    assert released.has(candidate(0).id, 2, to_the_end=True)
+    assert release(tmp_path, store).path is None
+
+
+def test_a_final_accuracy_does_not_replace_more_snapshots(tmp_path):
+    release(tmp_path, fakes.filled(tmp_path / "long", [0], num_snapshots=3))
+    shorter = fakes.store(tmp_path / "short", (0, fakes.trajectory(0, 2), 0.75))
+    assert release(tmp_path, shorter).path is None
+
+
+def test_whether_a_damaged_candidate_gained_an_accuracy_is_not_guessed(tmp_path):
+    store = fakes.filled(tmp_path / "store", [0, 1])
+    release(tmp_path, store)
+    (store.folder(candidate(1).id) / "zarr.json").write_text("{")
+    new = release(tmp_path, store)
+    assert (new.path, new.num_waiting) == (None, 1)
+    assert candidate(1).id in new.damaged[0]
+
+
 def test_a_set_is_read_like_the_store_it_came_from_and_not_written_to(tmp_path):
     store = fakes.filled(tmp_path / "store", range(3), num_snapshots=2)
     release(tmp_path, store)

@@ -129,6 +129,10 @@ class SnapshotSet:
         """Hash of its blob, as the list of its part says."""
         return self._entry(candidate_id).sha256
 
+    def final_accuracy(self, candidate_id: str) -> float | None:
+        """Its final accuracy (fraction), as the list of its part says; None where it is not known."""
+        return self._entry(candidate_id).final_accuracy
+
     def stamp(self, candidate_id: str) -> str:
         """Parts are immutable, so the hash will do."""
         return self._entry(candidate_id).sha256[:16]

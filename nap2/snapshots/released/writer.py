@@ -46,7 +46,7 @@ class NewPart:
         path: the list of the part that was written; None if there was not enough that is new.
         num_candidates: candidates written.
         num_bytes: bytes of their blobs.
-        num_waiting: candidates that the set still lacks.
+        num_waiting: candidates that the set still lacks, or could hold a better version of.
         damaged: one line each for candidates of the store that could not be read.
     """
 
@@ -64,7 +64,7 @@ def add_part(
     limits: Limits,
     progress: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> NewPart:
-    """Write the candidates of a store that a set lacks, or holds shorter, as its next part.
+    """Write the candidates that a set lacks, or holds shorter or without a final accuracy, as its next part.
 
     Args:
         root: the set; made if there is none.
@@ -94,8 +94,7 @@ def _add(
     limits: Limits,
     progress: Callable[[Sequence[str]], Iterable[str]],
 ) -> NewPart:
-    held = released.complete()
-    new = [i for i, snapshots in store.complete().items() if snapshots > held.get(i, 0)]
+    new = [i for i, snapshots in store.complete().items() if _is_new(released, store, i, snapshots)]
     if len(new) < max(1, limits.at_least):
         return NewPart(None, 0, 0, len(new), ())
     blobs: list[bytes] = []
@@ -117,6 +116,18 @@ def _add(
     _check_size(released, len(data), len(entries), limits)
     path = _place(claim, released.root, data, entries)
     return NewPart(path, len(entries), len(data), len(new) - len(entries), tuple(damaged))
+
+
+def _is_new(released: SnapshotSet, store: SnapshotStore, candidate_id: str, snapshots: int) -> bool:
+    """Whether a set lacks a candidate of a store, or holds it shorter, or without a final accuracy known by now."""
+    if not released.has(candidate_id, snapshots):
+        return True
+    if released.final_accuracy(candidate_id) is not None or released.has(candidate_id, snapshots + 1):
+        return False
+    try:
+        return store.final_accuracy(candidate_id) is not None
+    except CorruptSnapshotError:
+        return True  # reading it will say so
 
 
 def _entry(record: CandidateRecord, blob: bytes, offset: int) -> Entry:
