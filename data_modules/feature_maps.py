@@ -144,12 +144,15 @@ class MapReader:
         return maps[snapshot], units
 
     def _decoded(self, candidate_id: str) -> tuple[Entries, tuple[int, ...]]:
-        arrays = self.store.record(candidate_id).arrays
+        record = self.store.record(candidate_id)
+        arrays = record.arrays
         self.num_decoded += 1
         raw = torch.from_numpy(arrays["values"][: self.lengths[candidate_id], self.modality_index])
         maps: Entries = np.ascontiguousarray(log_normalise(raw).numpy())
         units = tuple(arrays["units"].tolist())
-        if self.cache is not None and candidate_id in self.unseen:
+        # A copy that is read in place of a damaged one is not kept under the name of the other's content.
+        is_named = candidate_id in self.unseen and record.content_sha256 == self.store.content_sha256(candidate_id)
+        if self.cache is not None and is_named:
             self.cache.add(candidate_id, maps, units)
             self.unseen.discard(candidate_id)
             if not self.unseen:

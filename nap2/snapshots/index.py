@@ -3,9 +3,9 @@
 import csv
 import errno
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 
@@ -65,11 +65,13 @@ class IndexSummary:
         rows: one per candidate, by id.
         num_verified: candidates whose bytes were read this time; the others had not changed.
         path: the CSV file; None where none is kept.
+        damaged_copies: of a joint view, damaged candidates in place of which another member's is read.
     """
 
     rows: list[IndexRow]
     num_verified: int
     path: Path | None
+    damaged_copies: tuple[IndexRow, ...] = ()
 
     @property
     def count_by_status(self) -> dict[str, int]:
@@ -78,8 +80,8 @@ class IndexSummary:
 
     @property
     def corrupt(self) -> list[IndexRow]:
-        """Damaged candidates: delete their folders and run stage=snapshot again."""
-        return [row for row in self.rows if row.status == CORRUPT]
+        """All that is damaged, also where a copy is read instead: delete the folders and run stage=snapshot again."""
+        return [*(row for row in self.rows if row.status == CORRUPT), *self.damaged_copies]
 
 
 def refresh_index(
@@ -91,7 +93,8 @@ def refresh_index(
 
     Args:
         store: a store or a released set; where nothing can be written it is indexed in memory only. Of a joint view
-            each member is refreshed, and a candidate's row is that of the member it is read from.
+            each member is refreshed, and a candidate's row is that of the member it is read from, with the final
+            accuracy that any intact one knows.
         full: read every byte again (bits can rot without a file's time or size changing).
         progress: wraps the ids that are about to be verified, to show how far it is.
 
@@ -127,12 +130,22 @@ def read_index(path: Path) -> list[IndexRow]:
 
 
 def _joint(summaries: Sequence[IndexSummary]) -> IndexSummary:
-    rows: dict[str, IndexRow] = {}
+    versions: dict[str, list[IndexRow]] = defaultdict(list)
     for row in chain.from_iterable(summary.rows for summary in summaries):
-        known = rows.get(row.id)
-        if known is None or row.snapshots > known.snapshots:  # as the joint view chooses; failures hold no snapshot
-            rows[row.id] = row
-    return IndexSummary([rows[i] for i in sorted(rows)], sum(summary.num_verified for summary in summaries), None)
+        versions[row.id].append(row)
+    rows, damaged_copies = [], []
+    for candidate_id in sorted(versions):
+        # As the joint view chooses: damage last, then the longest (failures hold no snapshot), then the first named.
+        first, *others = sorted(
+            versions[candidate_id], key=lambda row: (row.status in (CORRUPT, FAILED), -row.snapshots)
+        )
+        damaged_copies += [row for row in others if row.status == CORRUPT]
+        if first.status == COMPLETE and first.final_accuracy is None:
+            known = (row.final_accuracy for row in others if row.final_accuracy is not None)
+            first = replace(first, final_accuracy=next(known, None))
+        rows.append(first)
+    num_verified = sum(summary.num_verified for summary in summaries)
+    return IndexSummary(rows, num_verified, None, tuple(damaged_copies))
 
 
 def _verified(store: SnapshotReader, candidate_id: str, longest: int, stamp: str) -> IndexRow | None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 from nap2.config import Config
 from nap2.errors import StoreError
-from nap2.snapshots.index import refresh_index
+from nap2.snapshots.index import REFUSED, refresh_index
 from nap2.snapshots.joint import open_joint
 from nap2.stages.console import say, track
 from nap2.stages.stored import store_roots
@@ -18,7 +18,8 @@ def run(config: Config) -> int:
     summary = refresh_index(store, config.index.full, lambda ids: track(ids, "candidates verified", len(ids)))
     states = Counter(row.status for row in summary.rows)
     say(f"{summary.path or store.root}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
-    damaged = [row for row in summary.rows if row.status == "corrupt"]
-    for row in damaged[:10]:
+    for row in summary.corrupt[:10]:
         say(f"damaged: {row.id} ({row.reason})")
-    return 1 if damaged else 0
+    for row in [row for row in summary.rows if row.status == REFUSED][:10]:
+        say(f"cannot be read: {row.id} ({row.reason})")
+    return 1 if summary.corrupt else 0

@@ -9,7 +9,7 @@ from data_modules import map_cache
 from data_modules.feature_maps import FeatureMapDataModule, iterate_trajectories
 from data_modules.map_order import MapOrder
 from nap2.errors import ConfigError, CorruptSnapshotError, StoreError
-from nap2.feature_maps import encoder_input
+from nap2.feature_maps import encoder_input, log_normalise
 
 LENGTHS = [3, 5, 1, 4, 5, 2]
 
@@ -142,6 +142,29 @@ def test_a_changed_store_has_another_cache(tmp_path):
     assert data.maps is None
     assert len(torch.cat(epoch(data))) == sum(LENGTHS[:4]) + 5
     assert data.maps.num_decoded == 4
+
+
+def test_a_copy_read_in_place_of_a_damaged_one_is_not_cached_under_its_name(tmp_path):
+    exact, ids = fakes.make_store(tmp_path / "exact", [2, 2, 2, 2, 2, 2])
+    other = fakes.SnapshotStore.create(tmp_path / "other", fakes.SETTING)
+    with other.claim(fakes.candidate(1), 2) as writer:
+        writer.finish(fakes.trajectory(101, 2), fakes.Curve([1.0], [0.5] * 2, [1.0] * 2))
+    path = exact.folder(ids[1]) / "values" / "c.0.0.0"
+    intact = path.read_bytes()
+
+    def first_map():
+        split = {"train": ids[:4], "val": ids[4:]}
+        data = FeatureMapDataModule([exact.root, other.root], split, "weights", 4, cache_dir=tmp_path / "cache")
+        data.fill_cache()
+        return data.maps.entries(ids[1], 0)[0].tolist()
+
+    def mapped(seed):
+        return log_normalise(fakes.trajectory(seed, 2).values[0, 0]).tolist()
+
+    path.write_bytes(intact[:-5])
+    assert first_map() == mapped(101)
+    path.write_bytes(intact)  # restored from a backup
+    assert first_map() == mapped(1)
 
 
 def test_of_two_that_fill_one_cache_at_once_one_does(made, tmp_path):

@@ -5,9 +5,10 @@ import pytest
 import torch
 from fakes_store import candidate, finish, setting, trajectory
 
-from nap2.errors import StoreError
+from nap2.errors import CorruptSnapshotError, StoreError
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.joint import open_joint
+from nap2.snapshots.reader import open_snapshots
 from nap2.snapshots.released import Limits, add_part
 from nap2.snapshots.store import SnapshotStore
 
@@ -46,6 +47,84 @@ def test_of_two_as_long_the_first_named_answers(tmp_path):
         joint = open_joint([tmp_path / first, tmp_path / second])
         assert joint.content_sha256(key) == wanted == joint.record(key).content_sha256
         assert [row.content_sha256 for row in refresh_index(joint).rows] == [wanted]
+
+
+LONG, SHORT = 3, 2
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    ("lengths", "accuracies", "values_of"),
+    [
+        ((LONG, SHORT), (None, 0.75), 0),
+        ((SHORT, SHORT), (None, 0.75), None),
+        ((LONG, SHORT), (0.75, None), 0),
+    ],
+)
+def test_a_final_accuracy_is_that_of_whichever_knows_it(tmp_path, order, lengths, accuracies, values_of):
+    """One is a store, the other a set of rounded statistics: their values differ, and tell which of them was read."""
+    versions = [
+        (1, fakes_set.trajectory(1, length), *accuracy)
+        for length, accuracy in zip(lengths, known(accuracies), strict=True)
+    ]
+    store = fakes_set.store(tmp_path / "0", versions[0])
+    add_part(tmp_path / "1", fakes_set.store(tmp_path / "origin", versions[1]), 3, Limits())
+    joint, key = open_joint([tmp_path / str(place) for place in order]), candidate(1).id
+    read_from = open_snapshots(tmp_path / str(order[0] if values_of is None else values_of))
+    found = joint.read(key)
+    assert torch.equal(found.trajectory.values, read_from.read(key).trajectory.values)
+    assert found.curve.final_accuracy == joint.record(key).final_accuracy == joint.final_accuracy(key) == 0.75
+    assert [(row.snapshots, row.final_accuracy) for row in refresh_index(joint).rows] == [(max(lengths), 0.75)]
+    assert joint.content_sha256(key) == read_from.content_sha256(key)
+    assert store.read(key).curve.final_accuracy == accuracies[0]
+
+
+def known(accuracies):
+    """As `fakes_set.store` is told of them."""
+    return [() if accuracy is None else (accuracy,) for accuracy in accuracies]
+
+
+def damage(store, seed, file="values/c.0.0.0"):
+    path = store.folder(candidate(seed).id) / file
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize("file", ["values/c.0.0.0", "zarr.json"])
+@pytest.mark.parametrize("lengths", [(2, 2), (3, 2)])
+def test_where_one_is_damaged_an_intact_one_is_read_and_the_damage_is_named(tmp_path, file, lengths):
+    roots = stores(tmp_path, {1: lengths[0]}, {1: lengths[1]})
+    damage(SnapshotStore.open(roots[0]), 1, file)
+    joint, key = open_joint(roots), candidate(1).id
+    assert torch.equal(joint.read(key).trajectory.values, trajectory(1, lengths[1]).values)
+    summary = refresh_index(joint)
+    assert [(row.id, row.status, row.snapshots) for row in summary.rows] == [(key, "complete", lengths[1])]
+    (row,) = summary.corrupt
+    assert (row.id, row.status) == (key, "corrupt")
+    assert str(roots[0]) in row.reason
+
+
+def test_a_final_accuracy_is_not_taken_from_damaged_bytes(tmp_path):
+    roots = stores(tmp_path, {1: 3}, {})
+    other = SnapshotStore.open(roots[1])
+    finish(other, 1, 2, final_accuracy=0.75)
+    joint, key = open_joint(roots), candidate(1).id
+    assert joint.read(key).curve.final_accuracy == 0.75
+    damage(other, 1)
+    assert joint.read(key).curve.final_accuracy is None
+    assert [row.final_accuracy for row in refresh_index(joint).rows] == [None]
+
+
+def test_what_is_damaged_everywhere_is_refused_and_every_copy_named(tmp_path):
+    roots = stores(tmp_path, {1: 2}, {1: 2}, {})
+    for root in roots[:2]:
+        damage(SnapshotStore.open(root), 1)
+    SnapshotStore.open(roots[2]).record_failure(candidate(1), "diverged")
+    joint = open_joint(roots)
+    with pytest.raises(CorruptSnapshotError, match=str(roots[0])):
+        joint.read(candidate(1).id)
+    summary = refresh_index(joint)
+    assert [row.status for row in summary.rows] == ["corrupt"]
+    assert [str(root) in row.reason for root, row in zip(roots[:2], summary.corrupt, strict=True)] == [True, True]
 
 
 def test_it_sees_what_is_added_while_it_is_open(tmp_path):
