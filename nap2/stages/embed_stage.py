@@ -19,7 +19,7 @@ from nap2.stages.console import say, track
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
 from nap2.stages.splits import load_pools
-from nap2.stages.stored import index_rows, open_store
+from nap2.stages.stored import open_store
 from nap2.stages.union import open_with_union
 
 BATCH = 16  # candidates encoded at once
@@ -28,9 +28,8 @@ BATCH = 16  # candidates encoded at once
 def run(config: Config) -> int:
     """Encode what has no embedding yet."""
     device = check_device(config.trainer.device)
-    own = open_store(config)
-    pools, everything = load_pools(config, own), open_with_union(config)
-    ids = {row.id for row in index_rows(config, own)}.union(*(one.ids.values() for one in pools[0].companions))
+    pools, everything = load_pools(config, open_store(config)), open_with_union(config)
+    ids = {*pools[0].ids.values()}.union(*(one.ids.values() for one in pools[0].companions))
     for pool in pools:
         for modality in MODALITIES:
             encoder_spec(config, pool, modality)

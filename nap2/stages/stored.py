@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.errors import StoreError
-from nap2.snapshots.index import IndexRow, refresh_index
+from nap2.errors import StoreError, counted
+from nap2.snapshots.index import COMPLETE, REFUSED, IndexRow, IndexSummary, refresh_index
 from nap2.snapshots.joint import open_joint
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.candidates import setting_of
+from nap2.stages.console import say
 
 
 def store_roots(config: Config) -> list[Path]:
@@ -34,10 +35,12 @@ def open_store(config: Config) -> SnapshotReader:
 
 
 def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
-    """Complete, intact candidates with enough snapshots, one seed (the recipe's) each."""
+    """Complete, intact candidates with enough snapshots, one seed (the recipe's) each; says how many are damaged."""
     seed, wanted = int(store.setting.recipe.get("seed", 0)), config.snapshot.num_snapshots
-    rows = [row for row in refresh_index(store).rows if row.status == "complete" and row.seed == seed]
+    summary = refresh_index(store)
+    rows = [row for row in summary.rows if row.status == COMPLETE and row.seed == seed]
     enough = [row for row in rows if row.snapshots >= wanted]
+    _say_what_is_left_out(store, summary, {row.id for row in enough}, wanted)
     if not enough:
         longest = max((row.snapshots for row in rows), default=0)
         raise StoreError(
@@ -45,6 +48,17 @@ def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
             "lower snapshot.num_snapshots or train further."
         )
     return enough
+
+
+def _say_what_is_left_out(store: SnapshotReader, summary: IndexSummary, used: set[str], wanted: int) -> None:
+    """Of damaged candidates not even the seed is known, so those of other seeds are counted too."""
+    refused = [row for row in summary.rows if row.status == REFUSED]
+    lost = {row.id for row in (*summary.corrupt, *refused) if row.snapshots >= wanted} - used
+    if lost:
+        say(
+            f"{counted(len(lost), 'candidate')} of {store.root} left out, damaged or unreadable; "
+            f"stage=index store={store.root} says which and why"
+        )
 
 
 def labels_of(config: Config, rows: list[IndexRow], dataset: str | None = None) -> dict[str, float]:

@@ -1,0 +1,113 @@
+"""What a stage says of candidates that it cannot read, and what stage=index says of them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from nap2.config import Config
+from nap2.errors import StoreError
+from nap2.schema import COUNTS, MODALITIES
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.layout import num_entries
+from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.trajectory import Trajectory
+from nap2.spaces import SPACES
+from nap2.stages.candidates import setting_of
+from nap2.stages.compose import compose_config
+from nap2.stages.stored import index_rows, open_store
+
+ARCHS = SPACES["nasbench201"].arch_strings()[400:15000:4000]
+COMMON = ("experiment=digits", "snapshot.num_snapshots=2", "snapshot.every=5")
+
+
+def config_of(*overrides: str) -> Config:
+    return compose_config(["stage=curves", *COMMON, *overrides])[1]
+
+
+def fill(name: str, num_snapshots: int = 2) -> list[Path]:
+    """A store of noise; the folders of its four candidates, in the order of `ARCHS`."""
+    config = config_of(f"store={name}")
+    setting = setting_of(config)
+    store = SnapshotStore.create(Path(name), setting)
+    values = torch.randn(num_snapshots, len(MODALITIES), num_entries([2, 3]))
+    counts = torch.zeros(num_snapshots, len(MODALITIES), len(COUNTS), dtype=torch.int64)
+    trajectory = Trajectory(values, torch.tensor([2, 3]), setting.every, counts, ("a", "b"))
+    candidates = [Candidate(setting, arch_str, int(config.recipe["seed"])) for arch_str in ARCHS]
+    for candidate in candidates:
+        with store.claim(candidate, num_snapshots) as writer:
+            assert writer is not None
+            writer.finish(trajectory, Curve([2.3] * 20, [0.1] * num_snapshots, [1.0] * num_snapshots, [0.1], 0.5))
+    return [store.folder(candidate.id) for candidate in candidates]
+
+
+def damage(folder: Path) -> None:
+    (folder / "values" / "c.0.0.0").unlink()
+
+
+def rows_of(*overrides: str) -> list[str]:
+    config = config_of(*overrides)
+    return sorted(row.arch_str for row in index_rows(config, open_store(config)))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_nothing_is_said_of_an_intact_store(capsys: pytest.CaptureFixture[str]) -> None:
+    fill("stores/a")
+    assert rows_of("store=stores/a") == sorted(ARCHS)
+    assert capsys.readouterr().out == ""
+
+
+def test_damaged_and_unreadable_candidates_are_counted_and_index_names_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folders = fill("stores/a")
+    damage(folders[0])
+    text = (folders[1] / "zarr.json").read_text()
+    (folders[1] / "zarr.json").write_text(text.replace('"schema_version": 1', '"schema_version": 2'))
+    assert rows_of("store=stores/a") == sorted(ARCHS[2:])
+    line = "2 candidates of stores/a left out, damaged or unreadable; stage=index store=stores/a says which and why\n"
+    assert capsys.readouterr().out == line
+    assert train.main(["stage=index", *COMMON, "store=stores/a"]) == 1
+    said = capsys.readouterr().out
+    assert f"damaged: {folders[0].name.partition('-')[0]} (" in said
+    assert f"cannot be read: {folders[1].name.partition('-')[0]} (" in said
+
+
+def test_a_stage_says_it_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    damage(fill("stores/a")[0])
+    assert train.main(["stage=curves", *COMMON, "store=stores/a", "labels=measured"]) == 0
+    assert capsys.readouterr().out.count("1 candidate of stores/a left out, damaged or unreadable") == 1
+
+
+def test_what_would_not_have_been_used_is_not_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    damage(fill("stores/a")[0])
+    damage(fill("stores/b", num_snapshots=1)[1])
+    assert rows_of("store=stores/b", "also=[stores/a]") == sorted(ARCHS[1:])
+    assert capsys.readouterr().out.startswith("1 candidate of stores/b left out")
+
+
+def test_where_a_copy_is_intact_nothing_is_left_out_and_index_names_the_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damage(fill("stores/a")[0])
+    fill("stores/b")
+    assert rows_of("store=stores/a", "also=[stores/b]") == sorted(ARCHS)
+    assert capsys.readouterr().out == ""
+    assert train.main(["stage=index", *COMMON, "store=stores/a", "also=[stores/b]"]) == 1
+    said = capsys.readouterr().out
+    assert "stores/a: 4 complete" in said
+    assert said.count("damaged: ") == 1
+
+
+def test_a_store_of_nothing_but_damage_says_so_before_it_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in fill("stores/a"):
+        damage(folder)
+    with pytest.raises(StoreError, match="holds no candidate with 2 snapshots"):
+        rows_of("store=stores/a")
+    assert capsys.readouterr().out.startswith("4 candidates of stores/a left out")
