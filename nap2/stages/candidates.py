@@ -53,6 +53,12 @@ def candidates_of(config: Config) -> list[Candidate]:
     return shard(found, index, count)
 
 
+def batches_per_epoch(config: Config) -> int | None:
+    """Mini-batches of one epoch, the last partial one included; None where the number of images is not known."""
+    images = config.dataset.num_train
+    return None if images is None else -(-images // int(config.recipe["batch_size"]))
+
+
 def read_arch_strs(path: Path, space: SearchSpace) -> list[str]:
     """The column `arch_str` of a CSV, every entry checked.
 

@@ -20,7 +20,7 @@ from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.cae_stage import check_pool, encoder_spec, pool_name
-from nap2.stages.candidates import space_of
+from nap2.stages.candidates import batches_per_epoch, space_of
 from nap2.stages.console import say
 from nap2.stages.embed_stage import modality_columns
 from nap2.stages.encoder_name import encoder_name, features_of, variant
@@ -172,12 +172,6 @@ def graph_features(config: Config, arch_strs: Sequence[str]) -> Floats:
     """float64 `[A, F]`, read off the graphs."""
     space = space_of(config)
     return np.stack([space.graph_features(arch) for arch in arch_strs])
-
-
-def batches_per_epoch(config: Config) -> int | None:
-    """Mini-batches of one epoch, the last partial one included; None where the number of images is not known."""
-    images = config.dataset.num_train
-    return None if images is None else -(-images // int(config.recipe["batch_size"]))
 
 
 def curves_of(store: SnapshotReader, ids: Mapping[str, str], arch_strs: Sequence[str]) -> list[Curve]:

@@ -17,7 +17,7 @@ from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker, without_released
-from nap2.stages.candidates import candidates_of, setting_of
+from nap2.stages.candidates import batches_per_epoch, candidates_of, setting_of
 from nap2.stages.console import say
 from nap2.stages.environment import check_kernels
 from nap2.stages.image_note import check_images
@@ -45,8 +45,16 @@ def run(config: Config) -> int:
             say("nothing is left to train.")
             return 0
     if options.plan:
-        how = {"to_the_end": options.to_the_end, "retry_failed": config.retry_failed}
-        say(plan_campaign(root, candidates, options.num_snapshots, config.workers, **how))
+        say(
+            plan_campaign(
+                root,
+                candidates,
+                options.num_snapshots,
+                config.workers,
+                steps_to_the_end=steps_to_the_end(config) if options.to_the_end else None,
+                retry_failed=config.retry_failed,
+            )
+        )
         return 0
     parts = trainer_parts(config)
     images = built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
@@ -68,6 +76,16 @@ def run(config: Config) -> int:
         )
     say(summary.sentence())
     return summary.exit_code
+
+
+def steps_to_the_end(config: Config) -> int:
+    """Optimizer steps of a whole run; images are read only where the config does not say how many there are."""
+    epoch = batches_per_epoch(config)
+    if epoch is None:
+        parts, batch_size = trainer_parts(config), int(config.recipe["batch_size"])
+        data = built(parts["images"], image_set=built(parts["reader"]), batch_size=batch_size, seed=0)
+        epoch = int(data.batches_per_epoch)
+    return int(config.recipe["epochs"]) * epoch
 
 
 def worker_logs(config: Config) -> Path:

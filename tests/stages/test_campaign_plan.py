@@ -1,11 +1,15 @@
 """The plan and the overview: figures before and during a campaign."""
 
+import itertools
+import json
 import os
+import socket
 from dataclasses import replace
 
 import pytest
 from fakes_campaign import STEPS, candidates, curve, make_store, make_train, trajectory
 
+from data_modules.images import ImageDataModule, read_digits
 from nap2.errors import StoreError
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
 from nap2.snapshots.claims import STALE_AFTER_S
@@ -13,9 +17,11 @@ from nap2.snapshots.layers import recorded_layers
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.spaces import SPACES
-from nap2.stages.campaign import plan, plan_campaign, run_worker
+from nap2.stages.campaign import ledger, plan, plan_campaign, run_worker
 from nap2.stages.campaign.ledger import Counts, Ledger
 from nap2.stages.campaign.overview import LineOverview, Pace
+from nap2.stages.compose import compose_config
+from nap2.stages.snapshot_stage import steps_to_the_end
 
 SKELETON = {"num_classes": 10, "stem_channels": 16, "cells_per_stage": 5}
 NB201 = Setting("nasbench201", SKELETON, "cifar10", {"name": "nasbench201"}, every=100)
@@ -56,6 +62,34 @@ def test_hours_are_measured_where_something_is_complete(tmp_path, no_networks):
     assert "6.0 s a candidate, measured on 2 candidates of this store" in text
     assert "12.0 s a candidate" in plan_campaign(store.root, asked, 2 * STEPS, workers=1)
     assert "7.5 s a candidate, as given" in plan_campaign(store.root, asked, STEPS, 1, seconds_per_candidate=7.5)
+
+
+def test_hours_to_the_end_are_those_of_the_whole_run(tmp_path, no_networks):
+    """Of two stored candidates, which took 2 s a step, one was not trained to its end."""
+    store, asked = make_store(tmp_path / "store"), candidates(3)
+    run_worker(store, asked[:1], STEPS, make_train())
+    with store.claim(asked[1], STEPS) as writer:
+        writer.finish(trajectory(asked[1], STEPS), replace(curve(asked[1], STEPS), final_accuracy=None))
+    text = plan_campaign(store.root, asked, STEPS, workers=1, steps_to_the_end=50)
+    assert "one every 1 step, then to the end, after 50 steps\n" in text
+    assert "1 complete, 0 failed, 0 at work, 2 to train" in text
+    assert "100.0 s a candidate, measured on 2 candidates of this store" in text
+    assert "6.0 s a candidate" in plan_campaign(store.root, asked, STEPS, workers=1)
+
+
+def test_the_published_pace_knows_of_the_end_too(tmp_path):
+    text = plan_campaign(tmp_path / "store", nb201(2), 1, workers=1, steps_to_the_end=200 * 196)
+    assert f"({200 * 196 * 9 / 100:.1f} s a candidate, published for a GTX" in text
+    assert "then to the end, after 39,200 steps" in text
+
+
+@pytest.mark.parametrize("count", ["1297", "null"])
+def test_the_steps_of_a_whole_run_are_those_of_its_images(count):
+    config = compose_config(["stage=snapshot", "experiment=digits", "recipe.epochs=3", f"dataset.num_train={count}"])[1]
+    images = read_digits()
+    run = ImageDataModule(images, config.recipe["batch_size"], seed=0).for_run(0, 0, 10**6, "cpu").train_dataloader()
+    epoch = next(step for step, seen in enumerate(itertools.accumulate(len(y) for _, y in run), 1) if seen >= 1297)
+    assert steps_to_the_end(config) == 3 * epoch
 
 
 def test_unknown_hours_are_called_unknown(tmp_path, no_networks):
@@ -131,3 +165,12 @@ def test_a_process_that_got_the_number_of_a_dead_owner_is_not_taken_for_it(tmp_p
         assert Ledger(store, [asked], STEPS).counts().running == 0
         os.utime(owner)
         assert Ledger(store, [asked], STEPS).counts().running == 1
+
+
+def test_a_process_of_another_machine_of_the_same_name_counts_while_its_heart_beats(tmp_path, monkeypatch):
+    store, (asked,) = make_store(tmp_path / "store"), candidates(1)
+    owner = {"machine": "another kernel", "host": socket.gethostname(), "pid": 17, "token": "theirs"}
+    (store.staging / asked.id).mkdir()
+    (store.staging / asked.id / "owner.json").write_text(json.dumps(owner))
+    monkeypatch.setattr(ledger, "process_exists", lambda pid: False)
+    assert Ledger(store, [asked], STEPS).counts().running == 1

@@ -43,7 +43,7 @@ def plan_campaign(
     num_snapshots: int,
     workers: int,
     *,
-    to_the_end: bool = False,
+    steps_to_the_end: int | None = None,
     retry_failed: bool = False,
     seconds_per_candidate: float | None = None,
 ) -> str:
@@ -54,7 +54,8 @@ def plan_campaign(
         candidates: of one setting.
         num_snapshots: how many are wanted of each.
         workers: processes that share the hours.
-        to_the_end: whether each is trained to the end of its recipe.
+        steps_to_the_end: optimizer steps of a whole run, where each is trained to the end of its recipe; None: where
+            each ends with its last snapshot.
         retry_failed: whether candidates that failed are to be trained too.
         seconds_per_candidate: training time, where the caller knows it better than the store or the paper.
 
@@ -62,16 +63,18 @@ def plan_campaign(
         StoreError: if there is a store of another setting.
     """
     store = _existing_store(Path(root), candidates[0])
-    counts = _counts(store, candidates, num_snapshots, to_the_end, retry_failed)
+    counts = _counts(store, candidates, num_snapshots, steps_to_the_end is not None, retry_failed)
     to_train = counts.missing
     pace = Estimate(seconds_per_candidate, "as given") if seconds_per_candidate else None
-    pace = pace or _measured_pace(store, num_snapshots, to_the_end) or _published_pace(candidates[0], num_snapshots)
-    candidate_bytes = mean_bytes(candidates, num_snapshots)
     every = candidates[0].setting.every
+    num_steps = steps_to_the_end or num_snapshots * every
+    pace = pace or _measured_pace(store, num_steps) or _published_pace(candidates[0], num_steps)
+    end = f", then to the end, after {counted(steps_to_the_end, 'step')}" if steps_to_the_end else ""
+    candidate_bytes = mean_bytes(candidates, num_snapshots)
     return "\n".join(
         (
             f"Plan for {root}: {counted(counts.total, 'candidate')} × {counted(num_snapshots, 'snapshot')}, "
-            f"one every {counted(every, 'step')}",
+            f"one every {counted(every, 'step')}" + end,
             f"  candidates  {counts.done:,} complete, {counts.failed:,} failed, {counts.running:,} at work, "
             f"{to_train:,} to train" + ("; retry_failed=true trains the failed ones too" if counts.failed else ""),
             f"  hours       {_hours(pace, to_train, workers)}",
@@ -119,7 +122,7 @@ def _counts(
     return Ledger(store, candidates, length, to_the_end, tries_before).counts()
 
 
-def _measured_pace(store: SnapshotStore | None, num_snapshots: int, to_the_end: bool) -> Estimate | None:
+def _measured_pace(store: SnapshotStore | None, num_steps: int) -> Estimate | None:
     """From the curves of candidates that are complete already."""
     complete = list(store.complete()) if store is not None else []
     seconds: list[float] = []
@@ -127,20 +130,19 @@ def _measured_pace(store: SnapshotStore | None, num_snapshots: int, to_the_end: 
         assert store is not None
         stored = store.read(id)
         per_step = stored.curve.snapshot_seconds[-1] / (len(stored.trajectory) * stored.trajectory.every)
-        steps = len(stored.curve.train_loss) if to_the_end else num_snapshots * stored.trajectory.every
-        seconds.append(per_step * steps)
+        seconds.append(per_step * num_steps)
     if not seconds:
         return None
     return Estimate(sum(seconds) / len(seconds), f"measured on {counted(len(seconds), 'candidate')} of this store")
 
 
-def _published_pace(candidate: Candidate, num_snapshots: int) -> Estimate | None:
+def _published_pace(candidate: Candidate, num_steps: int) -> Estimate | None:
     """The paper's figure, for the paper's recipes, space and skeleton only."""
     setting = candidate.setting
     is_published = str(setting.recipe.get("name", "")).startswith("nasbench201") and setting.space == "nasbench201"
     if not is_published or setting.skeleton.get("cells_per_stage") != 5:
         return None
-    seconds = num_snapshots * setting.every / 100 * GTX_1080_TI_S_PER_100_STEPS
+    seconds = num_steps / 100 * GTX_1080_TI_S_PER_100_STEPS
     return Estimate(
         seconds, "published for a GTX 1080 Ti, and many times that on a CPU; train a few first for a measured figure"
     )
