@@ -159,6 +159,7 @@ def make_train(
             device=device,
             prune=prune,
             stop_requested=stop_requested,
+            note=say,
         )
 
     return train

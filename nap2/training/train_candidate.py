@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from nap2.errors import ConfigError, UnknownNameError
+from nap2.errors import ConfigError, NetworkError, UnknownNameError, described
 from nap2.seeding import forked_random_state, make_deterministic, seed_from
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate
@@ -91,10 +91,12 @@ def train_candidate(
     device: torch.device | str = "cpu",
     prune: bool = True,
     stop_requested: Callable[[], bool] | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> bool:
     """Train a candidate as far as asked and hand snapshots and curve to `writer`.
 
-    A run that was interrupted goes on from `writer.state_path`, with results identical to the last bit. Training is
+    A run that was interrupted goes on from `writer.state_path`, with results identical to the last bit, or starts again
+    where that state cannot be used: it is damaged, or it lacks snapshots that are asked for now. Training is
     deterministic, in the recipe's precision (float32: without TF32) and the memory layout that suits it (`layout.py`);
     torch's random state afterwards is as before.
 
@@ -107,6 +109,7 @@ def train_candidate(
         device: where to train.
         prune: skip cell edges that cannot change the output; exact, see the search space.
         stop_requested: asked after every step; once it says yes, the state is saved and the call returns.
+        note: is told if the run starts again, and why.
 
     Returns:
         Whether the candidate is complete; False if it was stopped on the way.
@@ -118,13 +121,7 @@ def train_candidate(
     """
     plan = _plan(candidate, image_data, num_snapshots, to_the_end, torch.device(device))
     make_deterministic()
-    state = RunState.load(writer.state_path, candidate.id)
-    network = _build(plan, prune)
-    if state.network:
-        network.load_state_dict(state.network)
-    recorder = SnapshotRecorder(network, candidate.setting.every, num_snapshots)
-    if state.recorder:
-        recorder.load_state_dict(state.recorder)
+    network, recorder, state = _begun(plan, prune, writer.state_path, note)
     if state.step < plan.num_steps and not _train(plan, image_data, network, recorder, state, writer, stop_requested):
         return False
     curve = _cut(state.curve, plan, image_data.batches_per_epoch)
@@ -157,6 +154,35 @@ def _plan(
             f"{recipe.name} ({recipe.epochs} epochs); take 1 to {whole // setting.every}."
         )
     return _Plan(candidate, recipe, num_snapshots, whole if to_the_end else least, to_the_end, device)
+
+
+def _begun(
+    plan: _Plan, prune: bool, state_path: Path, note: Callable[[str], None]
+) -> tuple[nn.Module, SnapshotRecorder, RunState]:
+    """Network and recorder where the kept state left them, and that state; all fresh where it cannot be used."""
+    again = f"Candidate {plan.candidate.id} is trained from the start again"
+    state = RunState.load(state_path, plan.candidate.id)
+    if not state.step and state_path.exists():
+        note(f"{again}: the state at {state_path} is damaged, or of another version.")
+    try:
+        return *_restored(plan, prune, state), state
+    except (NetworkError, RuntimeError) as error:
+        if not state.step:
+            raise
+        note(f"{again}, for its kept state does not fit ({described(error)}).")
+    state_path.unlink(missing_ok=True)
+    state = RunState(plan.candidate.id)
+    return *_restored(plan, prune, state), state
+
+
+def _restored(plan: _Plan, prune: bool, state: RunState) -> tuple[nn.Module, SnapshotRecorder]:
+    network = _build(plan, prune)
+    if state.network:
+        network.load_state_dict(state.network)
+    recorder = SnapshotRecorder(network, plan.candidate.setting.every, plan.num_snapshots)
+    if state.recorder:
+        recorder.load_state_dict(state.recorder)
+    return network, recorder
 
 
 def _build(plan: _Plan, prune: bool) -> nn.Module:

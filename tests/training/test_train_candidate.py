@@ -179,16 +179,51 @@ def test_a_longer_request_goes_on_from_a_kept_state_and_a_shorter_one_cuts_it(tm
     assert_same_run(longer, trained(tmp_path / "longer", num_snapshots=4))
 
 
+@pytest.mark.parametrize("misfit", ["snapshots", "network"])
+def test_a_kept_state_that_does_not_fit_is_dropped_and_the_run_starts_again(tmp_path, monkeypatch, misfit):
+    monkeypatch.setattr(state_callback, "SAVE_EVERY_S", 0.0)
+    writer, notes = FakeWriter(tmp_path), []
+    with pytest.raises(Crash):
+        trained(tmp_path, data=CrashingData(tiny_data(), 20), writer=writer, num_snapshots=1, to_the_end=True)
+    asked = 3
+    if misfit == "network":
+        state = RunState.load(writer.state_path, tiny_candidate().id)
+        state.network.popitem()
+        state.save(writer.state_path)
+        asked = 1
+    with pytest.raises(Crash):
+        trained(tmp_path, data=CrashingData(tiny_data(), 2), writer=writer, num_snapshots=asked, note=notes.append)
+    (line,) = notes
+    reason = {"snapshots": "holds 1 snapshots after 18 steps, of which 3", "network": "Missing key"}[misfit]
+    assert line.startswith(f"Candidate {tiny_candidate().id} is trained from the start again, ")
+    assert reason in line
+    assert "\n" not in line
+    assert not writer.state_path.exists()
+    run = trained(tmp_path, writer=writer, num_snapshots=asked, note=notes.append)
+    assert_same_run(run, trained(tmp_path / "fresh", num_snapshots=asked))
+    assert len(notes) == 1
+
+
+def test_a_state_that_fits_is_gone_on_from_without_a_word(tmp_path):
+    writer, notes = FakeWriter(tmp_path), []
+    for crash_step in (8, 12):
+        with pytest.raises(Crash):
+            trained(tmp_path, data=CrashingData(tiny_data(), crash_step), writer=writer, note=notes.append)
+    trained(tmp_path, writer=writer, note=notes.append)
+    assert notes == []
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "other"])
 def test_a_state_that_cannot_be_used_means_a_fresh_start(tmp_path, damage):
-    writer = FakeWriter(tmp_path)
+    writer, notes = FakeWriter(tmp_path), []
     with pytest.raises(Crash):
         trained(tmp_path, data=CrashingData(tiny_data(), 12), writer=writer)
     content = writer.state_path.read_bytes()
     candidate = tiny_candidate(seed=5 if damage == "other" else 4)
     writer.state_path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "other": content}[damage])
-    run = trained(tmp_path, candidate=candidate, writer=writer)
+    run = trained(tmp_path, candidate=candidate, writer=writer, note=notes.append)
     assert_same_run(run, trained(tmp_path / "fresh", candidate=candidate))
+    assert [line.partition(" is trained from the start again: ")[0] for line in notes] == [f"Candidate {candidate.id}"]
 
 
 def test_the_images_and_weights_of_a_run_depend_on_its_seed(tmp_path):
