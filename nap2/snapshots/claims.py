@@ -8,7 +8,7 @@ heartbeat is older than `STALE_AFTER_S`, by the file server's own clock, counts 
     lock refused                            → somebody alive holds it
     lock granted, owner on this machine     → its kernel says that owner is dead: take over at once
     lock granted, owner on another machine  → alive while the heartbeat is fresh
-    no locks here                           → heartbeat alone (and the pid, on this machine)
+    no locks here                           → heartbeat alone (and the pid, on this machine under this host name)
 
 Claims save work; correctness does not rest on them. Should two workers ever run one candidate (a worker stopped for
 minutes and then continued), each writes its own staging folder, both hold the same run, and one rename wins.
@@ -107,6 +107,11 @@ def read_owner(folder: Path) -> Owner | None:
         return None
 
 
+def runs_here(owner: Owner) -> bool:
+    """Whether an owner's pid is one of ours: containers share a kernel, but number their processes each for itself."""
+    return (owner.machine, owner.host) == (_machine(), socket.gethostname())
+
+
 def _hold(claim: Claim) -> Iterator[Claim]:
     heart = threading.Thread(target=claim.beat, name="nap2-claim", daemon=True)
     heart.start()
@@ -166,7 +171,7 @@ def _take(folder: Path, locked: bool) -> Claim | None:
     if before is not None and _is_alive(folder, before, locked):
         return None
     claim = Claim(folder, Owner(_machine(), socket.gethostname(), os.getpid(), token()))
-    for leftover in (*folder.glob("write-*"), *folder.glob(".*.tmp")):  # of owners that died
+    for leftover in (*folder.glob("write-*"), *folder.glob("*.tmp")):  # of owners that died
         _remove(leftover)
     write_atomically(folder / "owner.json", json.dumps(asdict(claim.owner)).encode())
     if locked:
@@ -176,8 +181,9 @@ def _take(folder: Path, locked: bool) -> Claim | None:
 
 
 def _is_alive(folder: Path, owner: Owner, locked: bool) -> bool:
-    here = owner.machine == _machine()
-    if here and (locked or not process_exists(owner.pid)):
+    if locked and owner.machine == _machine():
+        return False
+    if runs_here(owner) and not process_exists(owner.pid):
         return False
     try:
         os.utime(folder / "claim.lock")  # the server's clock, not ours

@@ -22,7 +22,7 @@ from nap2.snapshots.failures import Failure, clear_failure, read_failures, write
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store_root import create_root, read_setting
 from nap2.snapshots.stored_candidate import StoredCandidate
-from nap2.snapshots.writer import CandidateWriter
+from nap2.snapshots.writer import STATE, CandidateWriter
 
 Value = TypeVar("Value")
 
@@ -111,7 +111,7 @@ class SnapshotStore:
             if is_complete or self._has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
                 yield None
             else:
-                yield CandidateWriter(candidate, staged / "state.pt", self.root, claim, to_the_end)
+                yield CandidateWriter(candidate, staged / STATE, self.root, claim, to_the_end)
 
     def folder(self, candidate_id: str) -> Path:
         """The folder of the longest complete one.

@@ -15,6 +15,9 @@ from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.setbacks import add_setback, clear_setbacks
 from nap2.snapshots.trajectory import Trajectory
 
+STATE = "state.pt"
+"""The file of the resumable state in a candidate's staging folder."""
+
 
 @dataclass
 class CandidateWriter:
@@ -47,7 +50,7 @@ class CandidateWriter:
             raise StoreError(f"A trajectory taken every {every} steps cannot go into a store of every {expected}.")
         if len(trajectory) > MAX_SNAPSHOTS:
             raise StoreError(f"A store keeps at most {MAX_SNAPSHOTS} snapshots of a candidate, not {len(trajectory)}.")
-        if not self._claim.is_mine():
+        if self.was_taken_over():
             raise StoreError(f"Candidate {self.candidate.id} was taken over by another worker; its result stands.")
         staged = self._claim.folder / f"write-{token()}"
         try:
@@ -60,10 +63,13 @@ class CandidateWriter:
         clear_setbacks(self.state_path.parent)
         self._claim.keep_folder = keep_state
 
+    def was_taken_over(self) -> bool:
+        """Whether the claim is lost: this process was suspended for minutes, and another one went on in its place."""
+        return not self._claim.is_mine()
+
     def discard_state(self) -> None:
         """Forget the resumable state and the setbacks: the next try begins at step 0."""
-        self.state_path.unlink(missing_ok=True)
-        clear_setbacks(self.state_path.parent)
+        discard_state(self.state_path.parent)
 
     def add_setback(self) -> int:
         """Note that a process failed over this candidate, be that its fault or not; returns how many did so far."""
@@ -78,3 +84,9 @@ class CandidateWriter:
         make_durable(staged)
         onto, trash = self._root / "candidates", self._root / ".staging"
         shelf.place(staged, onto, self.candidate.id, len(trajectory), trash, self._replace)
+
+
+def discard_state(staged: Path) -> None:
+    """Forget the resumable state and the setbacks in a staging folder."""
+    (staged / STATE).unlink(missing_ok=True)
+    clear_setbacks(staged)

@@ -1,15 +1,16 @@
 """The resumable state of one training run: one file, replaced as a whole."""
 
 import os
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nap2.snapshots.curve import Curve
+from nap2.snapshots.disk import token
 
 FORMAT = 1
 
@@ -41,7 +42,7 @@ class RunState:
     def save(self, path: Path) -> None:
         """Replace the file at `path`; a reader, now or after a crash, sees the old state or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f".{path.name}.{token()}.tmp")  # a claim takes away what a killed process left
         try:
             with temporary.open("wb") as file:
                 torch.save({"format": FORMAT, **self._content()}, file)
@@ -56,14 +57,12 @@ class RunState:
         """The state in a file; a fresh one if there is no file, or it is damaged, or of another run."""
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
+            if content.pop("format") != FORMAT or content["candidate_id"] != candidate_id:
+                return cls(candidate_id)
+            return cls(**{**content, "curve": Curve(**content["curve"])})
         # A damaged archive shows as any of these; a run that begins again is right, only later.
-        except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, pickle.UnpicklingError):
+        except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, UnpicklingError):
             return cls(candidate_id)
-        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-            return cls(candidate_id)
-        if content["candidate_id"] != candidate_id:
-            return cls(candidate_id)
-        return cls(**{**content, "curve": Curve(**content["curve"])})
 
     def _content(self) -> dict[str, Any]:
         # Not asdict(self): it would copy every tensor.

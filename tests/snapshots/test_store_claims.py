@@ -115,6 +115,14 @@ def test_without_locks_a_living_process_of_this_machine_is_believed(folder):
         assert claim is None
 
 
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_the_process_numbers_of_another_container_say_nothing(folder, monkeypatch):
+    foreign_owner(folder, age_s=0, machine=claims._machine())  # the same kernel, another host name
+    monkeypatch.setattr(claims, "process_exists", lambda pid: False)
+    with claimed(folder) as claim:
+        assert claim is None
+
+
 def test_another_refusal_of_the_disk_is_not_swallowed(folder, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EIO, "Input/output error")

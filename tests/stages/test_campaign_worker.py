@@ -211,6 +211,28 @@ def test_a_candidate_at_work_elsewhere_is_left_to_its_worker(store):
         writer.finish(trajectory(asked[0], STEPS), curve(asked[0], STEPS))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreError("was taken over by another worker; its result stands."),
+        FileNotFoundError(errno.ENOENT, "No such file", "the half-written state, which the other worker took away"),
+    ],
+)
+def test_a_candidate_that_another_machine_took_over_is_left_to_it(store, error):
+    """This worker was suspended for minutes; the process that took over has, there, the number that it has here."""
+    asked = candidates(2)
+
+    def train(candidate, writer, stop_requested):
+        if candidate == asked[1]:
+            return make_train()(candidate, writer, stop_requested)
+        owner = {"machine": "another kernel", "host": "node17", "pid": os.getpid(), "token": "theirs"}
+        (writer.state_path.parent / "owner.json").write_text(json.dumps(owner))
+        raise error
+
+    summary = run(store, asked, train)
+    assert (summary.done, summary.failed, summary.missing) == (1, 0, 1)
+
+
 def test_a_worker_waits_for_the_last_candidates_of_others(store):
     asked = candidates(2)
     claim = store.claim(asked[0], STEPS)

@@ -1,8 +1,10 @@
 import os
+import signal
 
 import pytest
 import torch
 
+from nap2.snapshots.claims import claimed
 from nap2.snapshots.curve import Curve
 from nap2.training.run_state import RunState, random_state, set_random_state
 
@@ -42,6 +44,22 @@ def test_a_failed_save_keeps_the_old_state_and_no_rubbish(tmp_path, monkeypatch)
     assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
 
 
+def test_what_a_kill_while_saving_leaves_goes_with_the_next_claim(tmp_path):
+    folder = tmp_path / "abc"
+    child = os.fork()
+    if child == 0:
+        with claimed(folder):
+            state(7).save(folder / "state.pt")
+            os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            state(8).save(folder / "state.pt")
+    os.waitpid(child, 0)
+    (folder / "state.pt.17.tmp").write_bytes(b"half")  # as earlier versions called it
+    assert len(list(folder.glob("*.tmp"))) == 2
+    with claimed(folder):
+        assert sorted(file.name for file in folder.iterdir()) == ["claim.lock", "owner.json", "state.pt"]
+        assert RunState.load(folder / "state.pt", "abc").step == 7
+
+
 @pytest.mark.parametrize("content", [None, b"", b"rubbish", b"PK\x03\x04cut"])
 def test_a_missing_or_damaged_file_is_a_fresh_start(tmp_path, content):
     if content is not None:
@@ -54,8 +72,9 @@ def test_a_state_of_another_run_or_format_is_a_fresh_start(tmp_path):
     assert RunState.load(tmp_path / "state.pt", "other").step == 0
     torch.save({"format": 0, "candidate_id": "abc", "step": 7}, tmp_path / "old.pt")
     assert RunState.load(tmp_path / "old.pt", "abc").step == 0
-    torch.save([1, 2], tmp_path / "list.pt")
-    assert RunState.load(tmp_path / "list.pt", "abc").step == 0
+    for number, content in enumerate(([1, 2], torch.ones(2), {"format": 1}, {"format": 1, "candidate_id": "abc"})):
+        torch.save(content, tmp_path / f"{number}.pt")
+        assert RunState.load(tmp_path / f"{number}.pt", "abc").step == 0
 
 
 def test_nothing_in_the_file_is_executed(tmp_path):

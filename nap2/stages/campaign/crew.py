@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 
 from nap2.errors import CampaignError
-from nap2.snapshots.claims import read_owner
+from nap2.snapshots.claims import read_owner, runs_here
 from nap2.snapshots.manifest import Candidate
-from nap2.snapshots.setbacks import add_setback, clear_setbacks
+from nap2.snapshots.setbacks import add_setback
 from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.writer import discard_state
 from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_LOST_DEVICE, EXIT_REFUSED, REFUSAL, WorkerJob
 
 DEATHS_PER_CANDIDATE = 3
@@ -131,7 +132,7 @@ class Crew:
         with suppress(FileNotFoundError):
             for id in os.listdir(self.store.staging):
                 owner = read_owner(self.store.staging / id)
-                if id in self._candidates and owner is not None and owner.pid == pid:
+                if id in self._candidates and owner is not None and owner.pid == pid and runs_here(owner):
                     return self._candidates[id]
         return None
 
@@ -142,7 +143,7 @@ class Crew:
         if deaths >= DEATHS_PER_CANDIDATE:
             reason = f"its worker process died {deaths} times; the last one {how} (out of memory?)"
             self.store.record_failure(candidate, reason)
-            clear_setbacks(staged)
+            discard_state(staged)  # going on from there would end the same way
             self.note(f"{candidate.id} {candidate.arch_str} failed: {reason}")
         return deaths
 

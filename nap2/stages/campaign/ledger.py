@@ -1,12 +1,11 @@
 """What the store says about the candidates of one campaign: complete, failed, at work, missing."""
 
 import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nap2.snapshots.claims import STALE_AFTER_S, process_exists, read_owner
+from nap2.snapshots.claims import STALE_AFTER_S, process_exists, read_owner, runs_here
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.setbacks import SETBACKS
 from nap2.snapshots.store import SnapshotStore
@@ -117,7 +116,7 @@ class Ledger:
     def _is_alive(self, id: str) -> bool:
         folder = self.store.staging / id
         owner = read_owner(folder)
-        if owner is None or (owner.host == socket.gethostname() and not process_exists(owner.pid)):
+        if owner is None or (runs_here(owner) and not process_exists(owner.pid)):
             return False
         try:  # the process of that number may be another one by now, which leaves the heart alone
             return time.time() - os.stat(folder / "owner.json").st_mtime < STALE_AFTER_S

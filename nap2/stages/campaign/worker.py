@@ -1,7 +1,6 @@
 """One worker: walk over the candidates, train what nobody else has or holds, and let none of them stop the rest."""
 
 import errno
-import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from nap2.errors import CampaignError, ConfigError, DataFileError, Nap2Error, StoreError, UnknownNameError
-from nap2.snapshots.claims import HEARTBEAT_S, STALE_AFTER_S, read_owner
+from nap2.snapshots.claims import HEARTBEAT_S, STALE_AFTER_S
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.writer import CandidateWriter
@@ -168,7 +167,7 @@ class _Worker:
         return Outcome.STOPPED
 
     def _after_exception(self, candidate: Candidate, writer: CandidateWriter, error: Exception) -> Outcome:
-        if isinstance(error, StoreError) and self._was_taken_over(candidate):
+        if isinstance(error, StoreError | OSError) and writer.was_taken_over():
             return Outcome.HELD
         if isinstance(error, _NOT_ITS_FAULT):
             raise error
@@ -205,8 +204,3 @@ class _Worker:
         self.stop.lost_device = True
         self.stop.set(f"the GPU fails every call of this process since {reason}")
         return Outcome.STOPPED
-
-    def _was_taken_over(self, candidate: Candidate) -> bool:
-        """Whether this worker lost its claim: it was suspended for minutes, and another one went on in its place."""
-        owner = read_owner(self.ledger.store.staging / candidate.id)
-        return owner is None or owner.pid != os.getpid()
