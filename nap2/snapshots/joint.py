@@ -79,7 +79,7 @@ class JointSnapshots:
     def record(self, candidate_id: str) -> CandidateRecord:
         """Read one candidate as NumPy arrays and check every byte of it; raises as `read` does."""
         record = self._first_intact(candidate_id, lambda member: member.record(candidate_id))
-        if record.final_accuracy is None:
+        if record.final_accuracy is None and len(self._all_holders(candidate_id)) > 1:
             record = replace(record, final_accuracy=self._verified_final_accuracy(candidate_id))
         return record
 
