@@ -28,20 +28,21 @@ Tensors = Mapping[str, Tensor]
 
 
 def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Mapping[str, Any], card: str) -> None:
-    """Write a checkpoint; the folder appears whole or not at all, and replaces one that was there.
+    """Write a checkpoint; the folder appears whole or not at all, and replaces a checkpoint that was there.
 
     Args:
-        folder: where to.
+        folder: where to: one that is missing, empty, or holds a checkpoint.
         tensors: a state dict per component.
         spec: JSON values; `kind` is required. Keys `format_version` and `components` are added.
         card: Markdown for people: what it is, on what it was fitted, how to use it, limits.
 
     Raises:
-        CheckpointError: if the spec has no kind, or is not JSON.
+        CheckpointError: if the spec has no kind, or is not JSON, or if something else is there.
     """
     from safetensors.torch import save
 
     folder = Path(folder)
+    _check_replaceable(folder)
     if "kind" not in spec:
         raise CheckpointError(f"The spec of {folder} has no 'kind'; say what the checkpoint is, e.g. kind='predictor'.")
     staged = folder.parent / f".{folder.name}.{os.getpid()}.partial"
@@ -198,6 +199,21 @@ def _json(content: Mapping[str, Any], folder: Path) -> str:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse a place where something would be lost that is no checkpoint, or where no folder can be put.
+
+    Raises:
+        CheckpointError: if it is one.
+    """
+    if folder.name in ("", ".."):
+        raise CheckpointError(f"Asked to save a checkpoint as {str(folder)!r}; give its folder a name.")
+    if (folder / "spec.json").is_file() or not (folder.exists() or folder.is_symlink()):
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        what = "a folder of other things" if folder.is_dir() else "a file"
+        raise CheckpointError(f"Asked to save a checkpoint at {folder}, but there is {what}; name a new folder.")
 
 
 def _replace(staged: Path, folder: Path) -> None:

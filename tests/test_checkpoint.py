@@ -47,6 +47,31 @@ def test_saving_again_replaces_the_folder_whole(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["saved"]
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("thesis", "there is a folder of other things; name a new folder"),
+        ("thesis/chapter.txt", "there is a file; name a new folder"),
+        (".", r"as '\.'; give its folder a name"),
+        ("thesis/..", "give its folder a name"),
+    ],
+)
+def test_nothing_but_a_checkpoint_is_replaced(tmp_path: Path, monkeypatch, place: str, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(CheckpointError, match=message) as caught:
+        save_checkpoint(place, TENSORS, {"kind": "test"}, "")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.rglob("*")] == ["thesis", "chapter.txt"]
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, TENSORS, {"kind": "test"}, "")
+    assert load_spec(tmp_path)["kind"] == "test"
+
+
 def test_a_failed_save_leaves_the_old_one_and_nothing_else(folder: Path) -> None:
     with pytest.raises(CheckpointError, match=r"The spec of .* must be JSON .*give plain finite values"):
         save_checkpoint(folder, TENSORS, {"kind": "test", "loss": float("nan")}, "")

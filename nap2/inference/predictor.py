@@ -97,13 +97,13 @@ class Predictor:
         """Write one checkpoint folder that `from_pretrained` loads.
 
         Args:
-            folder: where to.
+            folder: where to: one that is missing, empty, or holds a checkpoint, which is replaced.
             card: Markdown for people.
             bits: of the stored matrices: 32, 16, or 8 in the encoders and 16 in the heads; read back as float32.
             **spec: adds to what is known already.
 
         Raises:
-            CheckpointError: if the spec is not JSON.
+            CheckpointError: if the spec is not JSON, or something else is there.
         """
         encoders = (self.weights_encoder, self.gradients_encoder)
         tensors, parts = as_components(encoders, self.heads, encoder_kinds(self.spec), bits)
