@@ -17,7 +17,8 @@ class RecorderCallback(Callback):
     """Takes a snapshot every `every` optimizer steps, after backward and before the step; it changes nothing.
 
     Gradients are as Lightning hands them to `on_before_optimizer_step`: accumulated, unscaled, unclipped. With several
-    optimizers, steps of the first are counted. Its state is part of Lightning's checkpoints.
+    optimizers, steps of the first are counted. An optimizer that evaluates the loss several times in a step (LBFGS) is
+    recorded at the first, whose weights are those before the step. Its state is part of Lightning's checkpoints.
 
         recorder = RecorderCallback(every=100)
         Trainer(callbacks=[recorder], …).fit(module, …)
@@ -40,6 +41,7 @@ class RecorderCallback(Callback):
         self.every, self.limit, self.attribute = every, limit, attribute
         self._recorder, self._is_given = recorder, recorder is not None
         self._state: dict[str, Any] = {}
+        self._counted_at = -1  # trainer.global_step of the last step that was counted
 
     @property
     def num_snapshots(self) -> int:
@@ -58,6 +60,7 @@ class RecorderCallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the network; a second fit of the same callback goes on counting where the first one ended."""
+        self._counted_at = -1
         if self._is_given:
             return
         state = self.state_dict()
@@ -73,8 +76,10 @@ class RecorderCallback(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Count the step and take a snapshot if it is time."""
-        if self._recorder is not None and optimizer is trainer.optimizers[0]:
-            self._recorder.step()
+        if self._recorder is None or optimizer is not trainer.optimizers[0] or trainer.global_step == self._counted_at:
+            return
+        self._counted_at = trainer.global_step
+        self._recorder.step(_grad_scale(trainer, optimizer))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of the recorder; empty before the first fit."""
@@ -85,3 +90,10 @@ class RecorderCallback(Callback):
         self._state = dict(state_dict)
         if self._recorder is not None and self._state:
             self._recorder.load_state_dict(self._state)
+
+
+def _grad_scale(trainer: Trainer, optimizer: Optimizer) -> float:
+    """What the gradients are still multiplied by: Lightning leaves it to an optimizer that can unscale them itself."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    is_left = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)  # torch's own mark
+    return float(scaler.get_scale()) if is_left else 1.0

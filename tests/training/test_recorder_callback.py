@@ -4,6 +4,7 @@ import pytest
 import torch
 from fakes_training import ARCH, RECIPE, tiny_data
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -157,3 +158,43 @@ def test_mixed_precision_is_recorded_at_the_scale_of_the_plain_run():
     quiet(callbacks=[plain]).fit(OwnModule(), loader())
     quiet(callbacks=[mixed], precision="bf16-mixed").fit(OwnModule(), loader())
     torch.testing.assert_close(mixed.trajectory().values, plain.trajectory().values, rtol=0.2, atol=0.05)
+
+
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_a_loss_scaler_is_taken_out_whoever_unscales_the_gradients(is_fused):
+    class Adam(OwnModule):
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), fused=is_fused)
+
+    plain, scaled = RecorderCallback(every=6), RecorderCallback(every=6)
+    quiet(callbacks=[plain], precision="bf16-mixed").fit(Adam(), loader())
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    quiet(callbacks=[scaled], plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)]).fit(Adam(), loader())
+    torch.testing.assert_close(scaled.trajectory().values, plain.trajectory().values, rtol=0.2, atol=0.05)
+
+
+def test_an_optimizer_that_evaluates_the_loss_several_times_takes_one_step():
+    class Lbfgs(OwnModule):
+        def configure_optimizers(self):
+            return torch.optim.LBFGS(self.parameters(), lr=0.1, max_iter=5)
+
+    callback = RecorderCallback(every=1)
+    quiet(callbacks=[callback], max_steps=3).fit(Lbfgs(), loader())
+    assert callback.num_snapshots == 3
+    module = Lbfgs()
+    optimizer, recorder = module.configure_optimizers(), SnapshotRecorder(module, every=1)
+    for batch, _ in zip(loader(), range(3), strict=False):
+        seen = []
+
+        def closure(batch=batch, seen=seen):
+            optimizer.zero_grad()
+            loss = module.training_step(batch, 0)
+            loss.backward()
+            if not seen:
+                recorder.step()
+            seen.append(loss)
+            return loss
+
+        optimizer.step(closure)
+        assert len(seen) > 1
+    assert torch.equal(callback.trajectory().values, recorder.trajectory().values)
