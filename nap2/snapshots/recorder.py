@@ -1,18 +1,22 @@
 """Watching a training loop: statistics of weights and gradients every so many optimizer steps."""
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nap2.errors import NetworkError
-from nap2.schema import DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
+from nap2.schema import COUNTS, DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
 from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.schedule import Schedule
 from nap2.snapshots.statistics import modality_statistics
 from nap2.snapshots.trajectory import Trajectory
+
+STATE = frozenset({"num_steps", "every", "layer_names", "units", "values", "counts"})
 
 
 class SnapshotRecorder:
@@ -96,14 +100,7 @@ class SnapshotRecorder:
         Raises:
             NetworkError: if there is none yet.
         """
-        if not self._values:
-            raise NetworkError(
-                f"No snapshot was taken yet: {self.num_steps} of {self.every} steps were counted; "
-                "call step() after every backward."
-            )
-        units = torch.tensor(self.units, dtype=torch.int64)
-        values, counts = torch.stack(self._values), torch.stack(self._counts)
-        return Trajectory(values, units, self.every, counts, self.layer_names, num_layers(self.model))
+        return replace(trajectory_of(self.state_dict()), num_layers=num_layers(self.model))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in another process; tensors and plain values only."""
@@ -114,16 +111,19 @@ class SnapshotRecorder:
             "layer_names": list(self.layer_names),
             "units": list(self.units),
             "values": torch.stack(self._values) if self._values else torch.zeros(0, len(MODALITIES), num_values),
-            "counts": torch.stack(self._counts) if self._counts else torch.zeros(0, dtype=torch.int64),
+            "counts": torch.stack(self._counts)
+            if self._counts
+            else torch.zeros(0, len(MODALITIES), len(COUNTS), dtype=torch.int64),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned.
 
         Raises:
-            NetworkError: if it belongs to another network or another interval, or if snapshots that this recorder wants
-                went by while the other had reached its limit.
+            NetworkError: if it is no such state, belongs to another network or another interval, or if snapshots that
+                this recorder wants went by while the other had reached its limit.
         """
+        _check_state(state)
         theirs = (state["every"], tuple(state["units"]), tuple(state["layer_names"]))
         if theirs != (self.every, self.units, self.layer_names):
             raise NetworkError(
@@ -157,3 +157,39 @@ class SnapshotRecorder:
                 "call step() after backward and before zero_grad.",
                 stacklevel=3,
             )
+
+
+def trajectory_of(state: Mapping[str, Any]) -> Trajectory:
+    """The snapshots that `SnapshotRecorder.state_dict` holds; layers beyond those recorded were not counted.
+
+    Raises:
+        NetworkError: if there is none yet, or it is no such state.
+    """
+    _check_state(state)
+    if not len(state["values"]):
+        raise NetworkError(
+            f"No snapshot was taken yet: {state['num_steps']} of {state['every']} steps were counted; "
+            "call step() after every backward."
+        )
+    values, counts = state["values"].cpu(), state["counts"].cpu()
+    units = torch.tensor(state["units"], dtype=torch.int64, device="cpu")
+    return Trajectory(values, units, state["every"], counts, tuple(state["layer_names"]))
+
+
+def _check_state(state: Mapping[str, Any]) -> None:
+    """Refuse what no recorder gave.
+
+    Raises:
+        NetworkError: if something is missing, or the values are not of the shape that the units say.
+    """
+    if absent := sorted(STATE - state.keys()):
+        raise NetworkError(
+            f"The recorder's state lacks {', '.join(absent)}; pass what SnapshotRecorder.state_dict returned."
+        )
+    count, expected = len(state["values"]), (len(MODALITIES), num_entries(state["units"]))
+    found = tuple(state["values"].shape), tuple(state["counts"].shape)
+    if count and found != ((count, *expected), (count, len(MODALITIES), len(COUNTS))):
+        raise NetworkError(
+            f"The recorder's state holds values {list(found[0])} and counts {list(found[1])}, its units need values "
+            f"{[count, *expected]}; pass what SnapshotRecorder.state_dict returned."
+        )

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from nap2.errors import NetworkError
 from nap2.schema import DEFAULT_EVERY, MAX_SNAPSHOTS
-from nap2.snapshots.recorder import SnapshotRecorder
+from nap2.snapshots.recorder import SnapshotRecorder, trajectory_of
 from nap2.snapshots.trajectory import Trajectory
 
 
@@ -41,6 +41,7 @@ class RecorderCallback(Callback):
         self.every, self.limit, self.attribute = every, limit, attribute
         self._recorder, self._is_given = recorder, recorder is not None
         self._state: dict[str, Any] = {}
+        self._is_restored = False  # from a checkpoint, which may go on in another module
         self._counted_at = -1  # trainer.global_step of the last step that was counted
 
     @property
@@ -54,12 +55,18 @@ class RecorderCallback(Callback):
         Raises:
             NetworkError: if there is none yet.
         """
-        if self._recorder is None:
-            raise NetworkError("No snapshot was taken yet: the trainer has not started; call fit() first.")
-        return self._recorder.trajectory()
+        if self._recorder is not None:
+            return self._recorder.trajectory()
+        if self._state:
+            return trajectory_of(self._state)
+        raise NetworkError("No snapshot was taken yet: the trainer has not started; call fit() first.")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the network; a second fit of the same callback goes on counting where the first one ended."""
+        """Look at the network; a second fit of the same network goes on counting where the first one ended.
+
+        Raises:
+            NetworkError: if there is none of this name, or another one was recorded before.
+        """
         self._counted_at = -1
         if self._is_given:
             return
@@ -70,6 +77,12 @@ class RecorderCallback(Callback):
                 f"{type(pl_module).__name__} has no module {self.attribute!r} to record; pass "
                 "RecorderCallback(attribute=…) the name of its network, or None for the whole module."
             )
+        if self._recorder is not None and self._recorder.model is not network and not self._is_restored:
+            raise NetworkError(
+                f"This RecorderCallback has counted {self._recorder.num_steps} steps of another network; make a new "
+                "RecorderCallback for each network."
+            )
+        self._is_restored = False
         self._recorder = SnapshotRecorder(network, self.every, self.limit)
         if state:
             self._recorder.load_state_dict(state)
@@ -87,7 +100,7 @@ class RecorderCallback(Callback):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self._state = dict(state_dict)
+        self._state, self._is_restored = dict(state_dict), True
         if self._recorder is not None and self._state:
             self._recorder.load_state_dict(self._state)
 

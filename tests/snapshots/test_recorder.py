@@ -162,6 +162,17 @@ def test_the_state_of_another_network_or_interval_is_refused():
         SnapshotRecorder(nn.Linear(2, 2), every=5).load_state_dict(state)
 
 
+def test_what_is_no_state_of_a_recorder_is_refused():
+    recorder = SnapshotRecorder(one_backward(small_cnn()), every=1)
+    with pytest.raises(NetworkError, match="state lacks counts, every, layer_names, num_steps, units, values; pass"):
+        recorder.load_state_dict({})
+    recorder.step()
+    state = recorder.state_dict()
+    for wrong in ({"values": state["values"][..., :5]}, {"counts": state["counts"][:0]}):
+        with pytest.raises(NetworkError, match=r"state holds values \[1, 2, \d+\] and counts .* its units need values"):
+            recorder.load_state_dict({**state, **wrong})
+
+
 def test_snapshots_that_went_by_cannot_be_asked_for_later():
     model = one_backward(small_cnn())
     short = SnapshotRecorder(model, every=1, limit=2)

@@ -142,6 +142,30 @@ def test_state_can_be_copied_before_the_first_fit():
         callback.trajectory()
 
 
+def test_what_a_checkpoint_holds_can_be_read_before_the_next_fit():
+    callback, restored = RecorderCallback(every=6), RecorderCallback(every=6)
+    quiet(callbacks=[callback]).fit(OwnModule(), loader())
+    restored.load_state_dict(callback.state_dict())
+    assert restored.num_snapshots == 4
+    assert torch.equal(restored.trajectory().values, callback.trajectory().values)
+    restored.load_state_dict(RecorderCallback().state_dict())
+    with pytest.raises(NetworkError, match="No snapshot was taken yet"):
+        restored.trajectory()
+
+
+def test_a_callback_is_of_one_network(tmp_path):
+    callback, module = RecorderCallback(every=6), OwnModule()
+    trainer = quiet(callbacks=[callback])
+    trainer.fit(module, loader())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    with pytest.raises(NetworkError, match=r"has counted 24 steps of another network; make a new RecorderCallback"):
+        quiet(callbacks=[callback]).fit(OwnModule(), loader())
+    quiet(callbacks=[callback], max_epochs=1).fit(module, loader(12))
+    assert callback.num_snapshots == 6
+    quiet(callbacks=[callback], max_epochs=2).fit(OwnModule(), loader(), ckpt_path=tmp_path / "run.ckpt")
+    assert callback.num_snapshots == 8
+
+
 def test_a_compiled_network_inside_a_module_is_recorded_as_the_plain_one():
     recorded = []
     for wrap in (lambda net: net, lambda net: torch.compile(net, backend="eager"), nn.DataParallel):
