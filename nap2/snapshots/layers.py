@@ -7,11 +7,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils.parametrize import is_parametrized
 
 from nap2.errors import NetworkError
 from nap2.schema import MAX_LAYERS, SAMPLED_UNITS, SAMPLING_SEED
 
 RECORDED_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+COMPUTED = (
+    "The weight of layer {name!r} is computed from other parameters (weight norm, pruning or another parametrisation) "
+    "and has no gradient of its own; remove the parametrisation before recording."
+)
 WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")  # of torch.compile, of torch's activation checkpointing
 
 
@@ -94,7 +99,7 @@ def gradient_rows(layer: RecordedLayer, grad_scale: float = 1.0) -> Tensor:
     gradient = layer.weight.grad
     if gradient is None:
         return torch.zeros_like(sampled_rows(layer.weight))
-    rows = sampled_rows(gradient)
+    rows = sampled_rows(gradient.to_dense() if gradient.is_sparse else gradient)  # tied with a sparse embedding
     if grad_scale == 1.0:
         return rows
     return (rows if rows.dtype == torch.float64 else rows.float()) / grad_scale
@@ -125,15 +130,21 @@ def _bare(name: str, inside: set[str]) -> str:
 
 
 def _record(name: str, module: nn.Module) -> RecordedLayer:
-    weight = module.weight
+    if is_parametrized(module, "weight"):  # to read such a weight would compute it, and move its state
+        raise NetworkError(COMPUTED.format(name=name))
+    weight = getattr(module, "weight", None)
+    if weight is None:
+        raise NetworkError(f"Layer {name!r} has no weight; record the network before its weight is taken out.")
     if isinstance(weight, UninitializedParameter):
         raise NetworkError(
             f"Layer {name!r} has no weight yet; run one batch through the lazy network before recording."
         )
     if not isinstance(weight, nn.Parameter):
+        raise NetworkError(COMPUTED.format(name=name))
+    if hasattr(weight, "placements"):  # torch's DTensor, whose module would be slow to import
         raise NetworkError(
-            f"The weight of layer {name!r} is computed from other parameters (weight norm, pruning or another "
-            "parametrisation) and has no gradient of its own; remove the parametrisation before recording."
+            f"The weight of layer {name!r} is spread over several processes (FSDP); record a network whose weights are "
+            "whole in every process, as DistributedDataParallel keeps them."
         )
     if weight.is_meta or not weight.is_floating_point():
         kind = "on the meta device" if weight.is_meta else f"of type {weight.dtype}"

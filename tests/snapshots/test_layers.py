@@ -83,6 +83,24 @@ def test_a_computed_weight_is_refused():
         recorded_layers(model)
 
 
+def test_a_refused_weight_is_not_computed_first():
+    model = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 5)))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(NetworkError, match="computed from other parameters"):
+        recorded_layers(model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_layer_whose_weight_is_gone_or_spread_over_processes_is_refused():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight.placements = ("shard",)  # as a DTensor has them
+    with pytest.raises(NetworkError, match=r"layer '1' is spread over several processes \(FSDP\)"):
+        recorded_layers(model)
+    del model[1].weight
+    with pytest.raises(NetworkError, match="Layer '1' has no weight"):
+        recorded_layers(model)
+
+
 def test_weights_that_hold_no_floats_are_refused():
     with pytest.raises(NetworkError, match="meta device"):
         recorded_layers(nn.Linear(2, 2, device="meta"))
@@ -119,6 +137,15 @@ def test_a_missing_gradient_is_all_zero_and_a_scaled_one_is_unscaled():
     layer.weight.grad = torch.ones(2, 4)
     assert torch.equal(gradient_rows(layer), torch.ones(2, 4))
     assert torch.equal(gradient_rows(layer, grad_scale=4.0), torch.full((2, 4), 0.25))
+
+
+def test_a_sparse_gradient_counts_as_the_dense_one_that_it_is():
+    words, head = nn.Embedding(6, 4, sparse=True), nn.Linear(4, 6)
+    head.weight = words.weight
+    words(torch.tensor([1, 3, 3])).sum().backward()
+    (layer,) = recorded_layers(head)
+    assert layer.weight.grad.is_sparse
+    assert torch.equal(gradient_rows(layer), layer.weight.grad.to_dense())
 
 
 def test_scaled_half_precision_gradients_do_not_underflow():
