@@ -2,11 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def seed_from(*parts: object) -> int:
@@ -32,37 +37,85 @@ def forked_random_state(seed: int | None = None) -> Iterator[None]:
 
 def make_deterministic() -> None:
     """The determinism flags of the paper (App. E.2.1): cuDNN deterministic, no TF32, fixed workspace."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    for owner, name, value in _settings():
-        setattr(owner, name, value)
+    os.environ.setdefault(WORKSPACE, ":16:8")
+    for setting in _settings():
+        setting.write(setting.wanted)
 
 
 @contextmanager
 def deterministic_arithmetic() -> Iterator[None]:
-    """`make_deterministic` for a block, in a process that is not ours: its own flags come back afterwards."""
-    before = [(owner, name, _value(owner, name)) for owner, name, _ in _settings()]
-    make_deterministic()
+    """`make_deterministic` for a block, in a process that is not ours: its own flags come back afterwards.
+
+    The flags belong to the whole process: where several threads are in such blocks, the last one to leave gives them
+    back.
+    """
+    _flags.enter()
     try:
         yield
     finally:
-        for owner, name, value in before:
-            if value is not None:
-                setattr(owner, name, value)
+        _flags.leave()
 
 
-def _settings() -> list[tuple[Any, str, object]]:
-    """Owner, name and wanted value of each flag; torch 2.9 named the precisions anew and keeps the old names beside."""
+@dataclass(frozen=True)
+class _Setting:
+    """A flag of torch: how to read it, how to write it, and what we want."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+    wanted: object
+
+    def value(self) -> object | None:
+        """What it is; None where torch cannot tell an old name's value after the new name was used."""
+        try:
+            return self.read()
+        except RuntimeError:
+            return None
+
+
+class _TheirFlags:
+    """The flags of a process as they were before the first of its blocks began."""
+
+    def __init__(self) -> None:
+        self.lock, self.num_blocks = threading.Lock(), 0
+        self.values: list[tuple[_Setting, object | None]] = []
+        self.workspace: str | None = None
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.num_blocks == 0:
+                self.values = [(setting, setting.value()) for setting in _settings()]
+                self.workspace = os.environ.get(WORKSPACE)
+                make_deterministic()
+            self.num_blocks += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.num_blocks -= 1
+            if self.num_blocks:
+                return
+            for setting, value in self.values:
+                if value is not None:
+                    setting.write(value)
+            if self.workspace is None:
+                os.environ.pop(WORKSPACE, None)
+
+
+_flags = _TheirFlags()
+
+
+def _settings() -> list[_Setting]:
+    """Every flag. Torch 2.9 named the precisions anew; an old name writes to several new ones, so it is given first."""
     cudnn: Any = torch.backends.cudnn
+    mkldnn: Any = torch.backends.mkldnn
     matmul: Any = torch.backends.cuda.matmul
-    settings: list[tuple[Any, str, object]] = [(cudnn, "deterministic", True), (cudnn, "benchmark", False)]
-    settings += [(owner, "allow_tf32", False) for owner in (cudnn, matmul)]
+    settings = [_flag(cudnn, "deterministic", True), _flag(cudnn, "benchmark", False)]
+    settings += [_flag(owner, "allow_tf32", False) for owner in (cudnn, matmul)]
+    settings.append(_Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"))
     if hasattr(matmul, "fp32_precision"):
-        settings += [(owner, "fp32_precision", "ieee") for owner in (matmul, cudnn.conv, cudnn.rnn)]
+        owners = (matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)
+        settings += [_flag(owner, "fp32_precision", "ieee") for owner in owners]
     return settings
 
 
-def _value(owner: Any, name: str) -> object | None:
-    try:
-        return getattr(owner, name)  # type: ignore[no-any-return]  # whatever torch keeps there
-    except RuntimeError:  # torch cannot tell an old name's value after the new name was used
-        return None
+def _flag(owner: Any, name: str, wanted: object) -> _Setting:
+    return _Setting(partial(getattr, owner, name), partial(setattr, owner, name), wanted)

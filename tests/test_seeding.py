@@ -1,5 +1,8 @@
 """The flags of determinism: set for good in our own processes, for a block in those of others."""
 
+import os
+import threading
+
 import pytest
 import torch
 
@@ -44,3 +47,44 @@ def test_precisions_set_by_torchs_new_names_are_given_back_too():
         assert flags() == OURS
         assert {owner.fp32_precision for owner in (matmul, cudnn.conv, cudnn.rnn)} == {"ieee"}
     assert (matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("tf32", "tf32", "ieee")
+    assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_the_precision_of_products_is_given_back_and_can_still_be_read(precision):
+    for name in ("highest", precision):  # the first makes torch forget the new names
+        torch.set_float32_matmul_precision(name)
+    with deterministic_arithmetic():
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.get_float32_matmul_precision() == precision
+
+
+def test_the_workspace_is_given_back(monkeypatch):
+    for theirs, inside in ((None, ":16:8"), (":4096:8", ":4096:8")):
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+        if theirs is not None:
+            monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", theirs)
+        with deterministic_arithmetic():
+            assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == inside
+        assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == theirs
+
+
+def test_blocks_of_several_threads_give_back_what_was_there_before_the_first():
+    cudnn.benchmark, cudnn.deterministic = True, False
+    first_is_in, second_is_in, first_is_out = threading.Event(), threading.Event(), threading.Event()
+
+    def first():
+        with deterministic_arithmetic():
+            first_is_in.set()
+            second_is_in.wait(60)
+        first_is_out.set()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    first_is_in.wait(60)
+    with deterministic_arithmetic():
+        second_is_in.set()
+        first_is_out.wait(60)
+        assert (cudnn.benchmark, cudnn.deterministic) == (False, True)
+    thread.join()
+    assert (cudnn.benchmark, cudnn.deterministic) == (True, False)
