@@ -67,7 +67,7 @@ class _Setting:
     def value(self) -> object | None:
         """What it is; None where torch cannot tell an old name's value after the new name was used."""
         try:
-            return self.read()
+            return self.read()  # type: ignore[no-any-return]  # whatever torch keeps there
         except RuntimeError:
             return None
 

@@ -52,6 +52,14 @@ def test_many_are_predicted_as_each_alone(predictor: Predictor) -> None:
     assert predictor.predict_many([]) == []
 
 
+def test_autocast_around_a_prediction_changes_nothing(predictor: Predictor) -> None:
+    trajectory = random_trajectory(3)
+    predicted, embedded = predictor.predict(trajectory), predictor.embed(trajectory)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert predictor.predict(trajectory) == predicted
+        assert torch.equal(predictor.embed(trajectory), embedded)
+
+
 def broken_trajectory() -> nap2.Trajectory:
     trajectory = random_trajectory(1)
     trajectory.values[0, 1, 3] = torch.nan

@@ -18,20 +18,18 @@ from nap2.inference.batches import Batch
 from nap2.inference.components import (
     Heads,
     as_components,
-    check_inputs,
-    columns,
     encoder_kinds,
     encoders_of,
     heads_of,
 )
+from nap2.inference.ensemble import Ensemble
 from nap2.inference.lookup import find_checkpoint
 from nap2.inference.prediction import Prediction
 from nap2.inference.ranking import OnBatch, Query, Ranking, rank_models
 from nap2.inference.refusals import check_budget, check_fits
 from nap2.inference.scope import Remark, batch_remarks, recipe_remarks, remarks
-from nap2.models.encode import encode_trajectories
+from nap2.models.bigru import BiGRUPredictor
 from nap2.models.encoders import AnyEncoder
-from nap2.seeding import deterministic_arithmetic
 from nap2.snapshots.trajectory import Trajectory
 from nap2.training.recipe import Recipe, recipe_named
 
@@ -63,11 +61,7 @@ class Predictor:
                 )
         self.spec = dict(spec)
         self.every, self.num_snapshots = int(spec["every"]), int(spec["num_snapshots"])
-        self.weights_encoder, self.gradients_encoder = (encoder.eval() for encoder in encoders)
-        self.heads = {modality: [net.eval() for net in nets] for modality, nets in heads.items()}
-        self._columns = columns(self.weights_encoder.size, self.gradients_encoder.size)
-        for modality, nets in self.heads.items():
-            check_inputs(modality, nets, self._columns[modality])
+        self._ensemble = Ensemble(encoders, heads)
         self._warned: set[str] = set()
 
     @classmethod
@@ -111,18 +105,28 @@ class Predictor:
 
     def to(self, device: torch.device | str) -> "Predictor":
         """Move the networks; returns itself."""
-        for net in (
-            self.weights_encoder,
-            self.gradients_encoder,
-            *(net for nets in self.heads.values() for net in nets),
-        ):
-            net.to(device)
+        self._ensemble.to(device)
         return self
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return next(self.weights_encoder.parameters()).device
+        return self._ensemble.device
+
+    @property
+    def weights_encoder(self) -> AnyEncoder:
+        """The encoder of weights."""
+        return self._ensemble.weights_encoder
+
+    @property
+    def gradients_encoder(self) -> AnyEncoder:
+        """The encoder of gradients."""
+        return self._ensemble.gradients_encoder
+
+    @property
+    def heads(self) -> dict[str, list[BiGRUPredictor]]:
+        """The heads by modality."""
+        return self._ensemble.heads
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -146,7 +150,7 @@ class Predictor:
     def predict_many(self, trajectories: Sequence[Trajectory], modality: str | None = None) -> list[float]:
         """`predict` for several trajectories at once, in their order."""
         modality = self._known(modality)
-        accuracies = self._head_outputs(trajectories, modality).mean(1).tolist()
+        accuracies = self._outputs(trajectories, modality).mean(1).tolist()
         for trajectory in trajectories:
             self._warn(self._remarks(trajectory, modality))
         return list(accuracies)
@@ -154,14 +158,15 @@ class Predictor:
     def predict_with_spread(self, trajectory: Trajectory, modality: str | None = None) -> Prediction:
         """`predict` with the spread of the ensemble; what speaks against trusting it stands in the result."""
         modality = self._known(modality)
-        (outputs,) = self._head_outputs([trajectory], modality)
+        (outputs,) = self._outputs([trajectory], modality)
         spread = float(outputs.std()) if len(outputs) > 1 else None
         found = tuple(remark.text for remark in self._remarks(trajectory, modality))
         return Prediction(float(outputs.mean()), spread, found)
 
     def embed(self, trajectory: Trajectory) -> Tensor:
         """Float32 `[T, D]`: the embedding of each snapshot, weights first; D is 256 with two CAE encoders."""
-        return self._embed([trajectory])[0]
+        self._check([trajectory])
+        return self._ensemble.embed([trajectory])[0]
 
     def rank(
         self,
@@ -226,21 +231,14 @@ class Predictor:
             raise UnknownNameError("modality of this predictor", modality, self.modalities)
         return modality
 
-    @torch.no_grad()
-    @deterministic_arithmetic()
-    def _head_outputs(self, trajectories: Sequence[Trajectory], modality: str) -> Tensor:
-        """Float32 `[A, H]` on the CPU: what each head says of each trajectory."""
-        if not trajectories:
-            return torch.zeros(0, len(self.heads[modality]))
-        embeddings = self._embed(trajectories)
-        lengths = torch.tensor([len(embedding) for embedding in embeddings])
-        padded = nn.utils.rnn.pad_sequence(embeddings, batch_first=True)[..., self._columns[modality]].to(self.device)
-        return torch.stack([net(padded, lengths).cpu() for net in self.heads[modality]], 1)
+    def _outputs(self, trajectories: Sequence[Trajectory], modality: str) -> Tensor:
+        """Float32 `[A, H]`: what each head says of each trajectory."""
+        self._check(trajectories)
+        return self._ensemble.outputs(trajectories, modality)
 
-    def _embed(self, trajectories: Sequence[Trajectory]) -> list[Tensor]:
+    def _check(self, trajectories: Sequence[Trajectory]) -> None:
         for trajectory in trajectories:
             check_fits(trajectory, self.every, self.num_snapshots)
-        return encode_trajectories(self.weights_encoder, self.gradients_encoder, trajectories, self.device)
 
     def _remarks(self, trajectory: Trajectory, modality: str) -> list[Remark]:
         return remarks(trajectory, self.spec.get("scope", {}), modality, "gradients" in self.heads)

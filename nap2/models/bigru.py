@@ -36,7 +36,7 @@ class Packing:
     @classmethod
     def of(cls, lengths: Tensor) -> "Packing":
         """The packing of sequences of these lengths, all at least 1, never rising."""
-        seen = torch.arange(int(lengths[0]))[:, None] < lengths  # [T, B]
+        seen = torch.arange(int(lengths[0]), device="cpu")[:, None] < lengths  # [T, B]
         steps, sequences = seen.nonzero(as_tuple=True)
         sizes = seen.sum(1)
         return cls(lengths, sizes.tolist(), sizes.cumsum(0) - sizes, steps, sequences)
@@ -47,7 +47,7 @@ class Packing:
 
     def last_rows(self) -> Tensor:
         """int64 `[B]`: the row of each sequence's last step."""
-        return self.starts[self.lengths - 1] + torch.arange(len(self.lengths))
+        return self.starts[self.lengths - 1] + torch.arange(len(self.lengths), device="cpu")
 
 
 class BiGRUPredictor(nn.Module):
@@ -86,7 +86,7 @@ class BiGRUPredictor(nn.Module):
             `[B]`, fractions in [0, 1].
         """
         if lengths is None:
-            lengths = torch.full((len(trajectory),), trajectory.shape[1])
+            lengths = torch.full((len(trajectory),), trajectory.shape[1], device="cpu")
         ordered, order = lengths.cpu().sort(descending=True, stable=True)
         packing = Packing.of(ordered)
         rows = packing.rows(trajectory[order.to(trajectory.device)])
@@ -132,7 +132,7 @@ class BiGRUPredictor(nn.Module):
 
     def _recur(self, rows: Tensor, packing: Packing) -> Tensor:
         if rows.device.type != "cpu":  # cuDNN runs a pass as one kernel
-            outputs: Tensor = self.gru(PackedSequence(rows, torch.tensor(packing.batch_sizes)))[0].data
+            outputs: Tensor = self.gru(PackedSequence(rows, torch.tensor(packing.batch_sizes, device="cpu")))[0].data
             return outputs
         for layer in range(self.gru.num_layers):
             rows = rows if layer == 0 else self.between_layers(rows)

@@ -30,12 +30,13 @@ class PrefixPredictions:
 def predict_prefixes(net: BiGRUPredictor, trajectory: Tensor, lengths: Tensor | None = None) -> PrefixPredictions:
     """Predict from all prefixes of `[A, T, D]` trajectories that hold `lengths` `[A]` snapshots (all T where None)."""
     if lengths is None:
-        lengths = torch.full((len(trajectory),), trajectory.shape[1])
+        lengths = torch.full((len(trajectory),), trajectory.shape[1], device="cpu")
     ordered, order = lengths.cpu().sort(descending=True, stable=True)
     whole = Packing.of(ordered)
     # The longest prefixes come first; prefix p belongs to the trajectory in place `owner[p]` of the order.
-    owner = torch.cat([torch.arange(size) for size in reversed(whole.batch_sizes)])
-    length = torch.arange(int(ordered[0]), 0, -1).repeat_interleave(torch.tensor(whole.batch_sizes[::-1]))
+    owner = torch.cat([torch.arange(size, device="cpu") for size in reversed(whole.batch_sizes)])
+    sizes = torch.tensor(whole.batch_sizes[::-1], device="cpu")
+    length = torch.arange(int(ordered[0]), 0, -1, device="cpu").repeat_interleave(sizes)
     prefixes = Packing.of(length)
     source = torch.cat([start + owner[:size] for start, size in zip(whole.starts, prefixes.batch_sizes, strict=True)])
     rows = whole.rows(trajectory[order.to(trajectory.device)])

@@ -43,9 +43,9 @@ def dense_index(units: tuple[int, ...]) -> Tensor:
     parts = []
     for layer, layer_units in enumerate(units):
         row = layer * MAX_VALUES * NUM_STATISTICS
-        places = torch.arange(num_scalar_places(layer_units)) * NUM_STATISTICS
+        places = torch.arange(num_scalar_places(layer_units), device="cpu") * NUM_STATISTICS
         for statistic in range(len(SCALAR_STATISTICS)):
             parts.append(row + places + statistic)
-        quantile_places = torch.arange(num_quantile_places(layer_units)) * NUM_STATISTICS
+        quantile_places = torch.arange(num_quantile_places(layer_units), device="cpu") * NUM_STATISTICS
         parts.append(row + quantile_places + NUM_STATISTICS - 1)
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64, device="cpu")

@@ -104,16 +104,15 @@ class SnapshotRecorder:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in another process; tensors and plain values only."""
-        num_values = num_entries(self.units)
+        no_values = torch.zeros(0, len(MODALITIES), num_entries(self.units), device="cpu")
+        no_counts = torch.zeros(0, len(MODALITIES), len(COUNTS), dtype=torch.int64, device="cpu")
         return {
             "num_steps": self.num_steps,
             "every": self.every,
             "layer_names": list(self.layer_names),
             "units": list(self.units),
-            "values": torch.stack(self._values) if self._values else torch.zeros(0, len(MODALITIES), num_values),
-            "counts": torch.stack(self._counts)
-            if self._counts
-            else torch.zeros(0, len(MODALITIES), len(COUNTS), dtype=torch.int64),
+            "values": torch.stack(self._values) if self._values else no_values,
+            "counts": torch.stack(self._counts) if self._counts else no_counts,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

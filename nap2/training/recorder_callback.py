@@ -108,5 +108,6 @@ class RecorderCallback(Callback):
 def _grad_scale(trainer: Trainer, optimizer: Optimizer) -> float:
     """What the gradients are still multiplied by: Lightning leaves it to an optimizer that can unscale them itself."""
     scaler = getattr(trainer.precision_plugin, "scaler", None)
-    is_left = scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False)  # torch's own mark
-    return float(scaler.get_scale()) if is_left else 1.0
+    if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):  # torch's own mark
+        return 1.0
+    return float(scaler.get_scale())

@@ -53,6 +53,19 @@ def test_a_predictor_on_a_gpu_is_saved_as_from_a_cpu(tmp_path):
     assert nap2.Predictor.from_pretrained(tmp_path / "checkpoint").predict(TRAJECTORIES[1]) == expected
 
 
+def test_a_default_device_changes_nothing():
+    predictor = random_predictor(every=2, num_snapshots=4)
+    trajectories = [random_trajectory(n, every=2, seed=n, units=(5, 11)) for n in (1, 4)]  # units not seen elsewhere
+    with torch.device("cuda"):
+        there = predictor.predict_many(trajectories)
+        assert predictor.predict_many([]) == []
+        (place,) = predictor.rank({"net": networks()["small"].cpu()}, batches(), query_batches=4)
+        recorder = nap2.SnapshotRecorder(networks()["small"].cpu(), every=2)
+        assert not recorder.state_dict()["values"].is_cuda
+    assert place.failure is None
+    assert there == predictor.predict_many(trajectories)
+
+
 def test_linear_encoders_encode_on_a_gpu():
     torch.manual_seed(0)
     encoders = [LinearEncoder.from_pca(torch.randn(5, 12, 65, 100)) for _ in range(2)]
