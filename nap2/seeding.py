@@ -3,7 +3,7 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,11 +28,38 @@ def generator(*parts: object) -> torch.Generator:
 @contextmanager
 def forked_random_state(seed: int | None = None) -> Iterator[None]:
     """Run a block on its own random state (seeded if asked); afterwards torch's CPU and CUDA states are as before."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=_gpus()):
         if seed is not None:
             torch.manual_seed(seed)
         yield
+
+
+class RandomStream:
+    """A random state of its own, of the CPU and of every GPU: each block goes on where the last one ended."""
+
+    def __init__(self, seed: int) -> None:
+        with forked_random_state(seed):
+            self._keep()
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Draw from the stream; afterwards torch's own states are as before."""
+        with forked_random_state():
+            torch.set_rng_state(self._cpu)
+            for gpu, state in self._by_gpu.items():
+                torch.cuda.set_rng_state(state, gpu)
+            try:
+                yield
+            finally:
+                self._keep()
+
+    def _keep(self) -> None:
+        self._cpu = torch.get_rng_state()
+        self._by_gpu = {gpu: torch.cuda.get_rng_state(gpu) for gpu in _gpus()}
+
+
+def _gpus() -> Sequence[int]:
+    return range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
 
 
 def make_deterministic() -> None:

@@ -1,18 +1,19 @@
 """The same mini-batches for every network of a ranking, and one clear line about a loader that cannot give them."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from nap2.errors import described
-from nap2.seeding import forked_random_state, seed_from
+from nap2.errors import NetworkError, described
+from nap2.seeding import RandomStream, seed_from
 
 Batch = Sequence[Tensor]
 
 
-class BatchesError(Exception):
-    """The loader, not the network, is at fault."""
+class CallerError(NetworkError):
+    """What is passed beside the networks, the loader say, is at fault, and no network."""
 
 
 def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[Batch, None, None]:
@@ -22,35 +23,47 @@ def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[
     and what the network draws in between changes nothing.
 
     Raises:
-        BatchesError: if the loader gives nothing, or fails.
+        CallerError: if the loader gives nothing, or fails.
     """
-    generators = _generators(loader)
-    with forked_random_state(seed_from("rank", seed)):
-        state = torch.get_rng_state()
-    kept = {generator: generator.get_state() for generator in generators}
-    for generator in generators:
+    stream = _stream(seed)
+    kept = {generator: generator.get_state() for generator in _generators(loader)}
+    for generator in kept:
         generator.manual_seed(seed_from("rank", seed))
     try:
         given = 0
         batches: Iterator[Batch] = iter(())
         while given < num_batches:
-            with forked_random_state():
-                torch.set_rng_state(state)
+            with stream.block():
                 try:
                     batch = next(batches, None)
                     if batch is None:
                         batches = iter(loader)
                         batch = next(batches, None)
                 except Exception as error:  # a foreign loader may fail in any way
-                    raise BatchesError(f"The loader failed at batch {given + 1}: {described(error)}") from error
-                state = torch.get_rng_state()
+                    raise _failed(given + 1, error) from error
             if batch is None:
-                raise BatchesError("The loader gives no batch; pass one that yields (inputs, targets).")
+                raise CallerError("The loader gives no batch; pass one that yields (inputs, targets).")
             given += 1
             yield batch
     finally:
         for generator, before in kept.items():
             generator.set_state(before)
+
+
+def read_once(batches: Iterator[Batch], num_batches: int, seed: int) -> list[Batch]:
+    """The next batches of an iterator, no more than asked for, on the random state that `replayed` reads a loader on.
+
+    Raises:
+        CallerError: if it fails.
+    """
+    read: list[Batch] = []
+    with _stream(seed).block():
+        try:
+            for batch in islice(batches, num_batches):
+                read.append(batch)
+        except Exception as error:  # a foreign iterator may fail in any way
+            raise _failed(len(read) + 1, error) from error
+    return read
 
 
 class SameBatches:
@@ -64,7 +77,7 @@ class SameBatches:
         """The same batches as pairs (inputs, targets).
 
         Raises:
-            BatchesError: if one is no such pair, or not the one of the first time.
+            CallerError: if one is no such pair, or not the one of the first time.
         """
         for place, (inputs, targets) in enumerate(map(_pair, batches)):
             sums = (inputs.sum(dtype=torch.float64), targets.sum(dtype=torch.float64))
@@ -73,7 +86,7 @@ class SameBatches:
             if place == len(self.marks):
                 self.marks.append(mark)
             if mark != self.marks[place]:
-                raise BatchesError(
+                raise CallerError(
                     f"The loader gave another batch {place + 1} the second time, so networks cannot be compared; pass "
                     "a list of batches, or draw its randomness from torch's random state alone."
                 )
@@ -84,32 +97,50 @@ def num_batches_of(loader: Iterable[Batch]) -> int:
     """Mini-batches of one epoch; 0 where the loader does not say.
 
     A loader of a part of a run, as `data_modules` has them, has another length and says `batches_per_epoch`.
+
+    Raises:
+        CallerError: if its `__len__` fails.
     """
     if isinstance(per_epoch := getattr(loader, "batches_per_epoch", None), int):
         return per_epoch
     try:
         return len(loader)  # type: ignore[arg-type]  # what has no length raises
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return 0
+    except Exception as error:  # a foreign loader may fail in any way
+        raise CallerError(f"The loader's __len__ failed: {described(error)}.") from error
 
 
 def _pair(batch: object) -> tuple[Tensor, Tensor]:
     parts = tuple(batch) if isinstance(batch, (tuple, list)) else ()
     if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
         found = f"{len(parts)} parts" if parts else f"a {type(batch).__name__}"
-        raise BatchesError(f"A batch must be two tensors, (inputs, class indices); the loader gave {found}.")
+        raise CallerError(f"A batch must be two tensors, (inputs, class indices); the loader gave {found}.")
     inputs: Tensor = parts[0]
     targets: Tensor = parts[1]
+    if not inputs.dim() or not targets.dim() or not len(inputs):
+        raise CallerError(
+            f"A batch must hold at least one input; the loader gave inputs {list(inputs.shape)} and targets "
+            f"{list(targets.shape)}."
+        )
     if len(inputs) != len(targets):
-        raise BatchesError(f"A batch of the loader has {len(inputs)} inputs, but {len(targets)} targets.")
+        raise CallerError(f"A batch of the loader has {len(inputs)} inputs, but {len(targets)} targets.")
     if targets.is_floating_point():
         return inputs, targets  # probabilities of the classes
     if targets.dim() != 1 or (len(targets) and int(targets.min()) < 0):
-        raise BatchesError(
+        raise CallerError(
             f"Targets must be class indices from 0, one for each input; the loader gave {list(targets.shape)} with "
             f"smallest {int(targets.min()) if targets.numel() else 'none'}."
         )
     return inputs, targets.long()
+
+
+def _stream(seed: int) -> RandomStream:
+    return RandomStream(seed_from("rank", seed))
+
+
+def _failed(place: int, error: Exception) -> CallerError:
+    return CallerError(f"The loader failed at batch {place}: {described(error)}")
 
 
 def _generators(loader: Iterable[Batch]) -> list[torch.Generator]:

@@ -28,6 +28,7 @@ from nap2.inference.importing import models_from
 from nap2.inference.lookup import known_checkpoints, places
 from nap2.inference.predictor import KIND, Predictor
 from nap2.inference.ranking import Ranking
+from nap2.inference.refusals import check_spec
 from nap2.inference.table import ranking_table
 from nap2.training.recipe import RECIPES, recipe_named
 
@@ -104,6 +105,7 @@ def _line(folder: Path) -> str:
     """What a folder holds, or why it cannot be used: one that is damaged does not hide the others."""
     try:
         spec = load_spec(folder, KIND)
+        check_spec(spec)
     except CheckpointError as error:
         return f"{folder.name}  cannot be used: {error}"
     setting, heads = spec.get("setting", {}), spec.get("heads", [{}])

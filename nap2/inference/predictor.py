@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nap2.checkpoint import load_checkpoint, save_checkpoint
-from nap2.errors import CheckpointError, UnknownNameError
+from nap2.errors import UnknownNameError
 from nap2.inference.batches import Batch
 from nap2.inference.components import (
     Heads,
@@ -26,10 +26,12 @@ from nap2.inference.ensemble import Ensemble
 from nap2.inference.lookup import find_checkpoint
 from nap2.inference.prediction import Prediction
 from nap2.inference.ranking import OnBatch, Query, Ranking, rank_models
-from nap2.inference.refusals import check_budget, check_fits
-from nap2.inference.scope import Remark, batch_remarks, recipe_remarks, remarks
+from nap2.inference.refusals import check_budget, check_fits, check_spec
+from nap2.inference.scope import Remark, remarks
+from nap2.inference.training_remarks import training_remarks
 from nap2.models.bigru import BiGRUPredictor
 from nap2.models.encoders import AnyEncoder
+from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
 from nap2.training.recipe import Recipe, recipe_named
 
@@ -54,11 +56,7 @@ class Predictor:
     """
 
     def __init__(self, encoders: tuple[AnyEncoder, AnyEncoder], heads: Heads, spec: Mapping[str, Any]) -> None:
-        for key in ("every", "num_snapshots"):
-            if not isinstance(spec.get(key), int) or spec[key] < 1:
-                raise CheckpointError(
-                    f"The spec of a predictor needs {key!r}, a whole number from 1, and holds {spec.get(key)!r}."
-                )
+        check_spec(spec)
         self.spec = dict(spec)
         self.every, self.num_snapshots = int(spec["every"]), int(spec["num_snapshots"])
         self._ensemble = Ensemble(encoders, heads)
@@ -85,6 +83,7 @@ class Predictor:
         Raises:
             CheckpointError: if a component is missing or of another shape, or the spec is incomplete.
         """
+        check_spec(spec)
         return cls(encoders_of(tensors, spec), heads_of(tensors, spec), spec)
 
     def save(self, folder: Path | str, card: str, *, bits: int = 32, **spec: Any) -> None:
@@ -163,6 +162,10 @@ class Predictor:
         found = tuple(remark.text for remark in self._remarks(trajectory, modality))
         return Prediction(float(outputs.mean()), spread, found)
 
+    def recorder(self, model: nn.Module) -> SnapshotRecorder:
+        """A recorder for a training loop of one's own: its trajectory is what this predictor reads, and no longer."""
+        return SnapshotRecorder(model, self.every, self.num_snapshots)
+
     def embed(self, trajectory: Trajectory) -> Tensor:
         """Float32 `[T, D]`: the embedding of each snapshot, weights first; D is 256 with two CAE encoders."""
         self._check([trajectory])
@@ -172,22 +175,23 @@ class Predictor:
         self,
         models: Mapping[str, nn.Module],
         loader: Iterable[Batch],
-        query_batches: int = 100,
-        recipe: str | Recipe | None = "nasbench201",
+        query_batches: int | None = None,
+        recipe: str | Recipe | None = None,
         seed: int = 0,
         *,
         modality: str | None = None,
         on_batch: OnBatch | None = None,
     ) -> list[Ranking]:
-        """Train a copy of each model for `query_batches` mini-batches and rank them by predicted accuracy.
+        """Train a copy of each model for about 100 mini-batches and rank them by predicted accuracy.
 
         Args:
             models: by name, each giving logits `[B, classes]`; they are left untouched. A `DataParallel`,
                 `DistributedDataParallel` or compiled wrapper is looked through: its copy is trained without it.
             loader: gives (inputs, class indices); read once per model, each sees the same batches in the same order.
-            query_batches: `every` times 1 to K; `query_near` finds the nearest.
+            query_batches: mini-batches of each, `every` times 1 to K; None means `query_near(100)`.
             recipe: a `Recipe` or the name of one in `nap2.training.recipe.RECIPES`; None means the one that the
-                predictor's own training candidates were trained with, which is the one to use.
+                predictor's own training candidates were trained with, which is the one to use (`nasbench201`, and a
+                warning, where it does not say).
             seed: of the loader's order and of any randomness in training.
             modality: one of `modalities`; None means the first.
             on_batch: called after every mini-batch with the network's name and how many it has seen.
@@ -199,19 +203,15 @@ class Predictor:
         Raises:
             CheckpointError: if `query_batches` does not fit the predictor.
             UnknownNameError: if there is no such recipe or modality.
-            NetworkError: if the loader is empty, or gives other batches the second time.
+            NetworkError: if the loader is empty, fails, or gives other batches the second time, or `on_batch` fails.
         """
-        check_budget(query_batches, self.every, self.num_snapshots)
-        modality = self._known(modality)
-        own, used = self.own_recipe, recipe_named(recipe, self.own_recipe)
-        query = Query(loader, query_batches, used, self.every, seed, on_batch)
-
-        def doubts(batch_size: int) -> list[str]:
-            if own is None:
-                return []
-            found = recipe_remarks(used, own, modality, "gradients" in self.heads) + batch_remarks(batch_size, own)
-            return [remark.text for remark in found]
-
+        asked = self.query_near(100) if query_batches is None else query_batches
+        num_batches = check_budget(asked, self.every, self.num_snapshots)
+        modality, used = self._known(modality), recipe_named(recipe, self.own_recipe)
+        query = Query(loader, num_batches, used, self.every, seed, on_batch)
+        doubts = partial(
+            training_remarks, own=self.own_recipe, modality=modality, has_gradients_alone="gradients" in self.heads
+        )
         return rank_models(partial(self.predict_with_spread, modality=modality), models, query, doubts)
 
     def query_near(self, num_batches: int) -> int:

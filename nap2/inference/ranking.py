@@ -1,22 +1,19 @@
 """Train copies of some networks on the same mini-batches and order them by what a predictor says of each."""
 
-import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.parameter import is_lazy
+from torch import nn
 
 from nap2.errors import NetworkError, described
-from nap2.inference.batches import Batch, BatchesError, SameBatches, num_batches_of, replayed
+from nap2.inference.batches import Batch, CallerError, SameBatches, num_batches_of, read_once, replayed
 from nap2.inference.prediction import Prediction
+from nap2.inference.scope import Remark
+from nap2.inference.training_loop import ready_copy, train
+from nap2.inference.training_remarks import Training
 from nap2.seeding import deterministic_arithmetic, forked_random_state
-from nap2.snapshots.layers import unwrapped
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
 from nap2.training.recipe import Recipe
@@ -81,24 +78,28 @@ class Outcome:
     seconds: float
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def rank_models(
     predict: Callable[[Trajectory], Prediction],
     models: Mapping[str, nn.Module],
     query: Query,
-    doubts: Callable[[int], Sequence[str]] = lambda batch_size: (),
+    doubts: Callable[[Training], Sequence[Remark]] = lambda training: (),
 ) -> list[Ranking]:
-    """See `Predictor.rank`; `doubts` says, from the inputs of a mini-batch, what every network is to be warned of."""
+    """See `Predictor.rank`; `doubts` says of the training what every network is to be warned of."""
     if not hasattr(models, "items"):
         raise NetworkError(
             f"Models are ranked by name: pass a dictionary {{name: model}}, not a {type(models).__name__}."
         )
     if isinstance(query.loader, Iterator):  # it can be read only once
-        batches = [batch for batch, _ in zip(query.loader, range(query.query_batches), strict=False)]
-        query = Query(batches, query.query_batches, query.recipe, query.every, query.seed, query.on_batch)
+        query = replace(query, loader=read_once(query.loader, query.query_batches, query.seed))
     query.recipe.build_optimizer([nn.Parameter(torch.zeros(1))])  # torch loads much with the first: no network's time
     seen = SameBatches()
     outcomes = [_query(predict, name, model, query, seen) for name, model in models.items()]
-    common_warnings = () if seen.batch_size is None else tuple(doubts(seen.batch_size))
+    common_warnings: tuple[str, ...] = ()
+    if seen.batch_size is not None:
+        training = Training(query.recipe, query.query_batches, seen.batch_size, num_batches_of(query.loader))
+        common_warnings = tuple(remark.text for remark in doubts(training))
     best_first = sorted(outcomes, key=lambda o: -1.0 if o.prediction is None else o.prediction.accuracy, reverse=True)
     return [_placed(place, outcome, common_warnings) for place, outcome in enumerate(best_first, 1)]
 
@@ -126,19 +127,19 @@ def _query(
     try:
         with forked_random_state(query.seed), deterministic_arithmetic():
             shown = seen.checked(batches)
-            network, shown = _ready(_copied(_bare(model)), shown)
+            network, shown = ready_copy(model, shown)
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)
-            for num_steps, loss in enumerate(_train(network, shown, recorder, query), 1):
-                if query.on_batch is not None:
-                    query.on_batch(name, num_steps)
+            losses = train(network, shown, recorder, query.recipe, num_batches_of(query.loader))
+            for num_steps, loss in enumerate(losses, 1):
+                _tell(query.on_batch, name, num_steps)
                 if not torch.isfinite(loss):
                     failure = f"diverged: the loss was {float(loss)} at mini-batch {num_steps}"
                     break
         seconds = time.perf_counter() - started
         if failure is None:
             prediction = predict(recorder.trajectory())
-    except BatchesError as error:
-        raise NetworkError(str(error)) from error
+    except CallerError:
+        raise
     except Exception as error:  # noqa: BLE001  # a foreign network may fail in any way, and keeps its place in the list
         seconds, failure = time.perf_counter() - started, described(error)
     finally:
@@ -146,82 +147,15 @@ def _query(
     return Outcome(name, prediction, failure, num_steps, seconds)
 
 
-def _bare(model: object) -> nn.Module:
-    """The network without what it is wrapped in.
+def _tell(on_batch: OnBatch | None, name: str, num_steps: int) -> None:
+    """Call `on_batch`, if there is one.
 
     Raises:
-        NetworkError: if it is none.
+        CallerError: if it fails, which is no network's fault.
     """
-    if not isinstance(model, nn.Module):
-        raise NetworkError(f"a {type(model).__name__} is no torch module; call what makes one before ranking.")
-    return unwrapped(model)
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    """A deep copy; what a lazy network has not built yet, which torch refuses to copy, is made anew and still empty."""
-    empty: dict[int, Any] = {}
-    for tensor in filter(is_lazy, (*model.parameters(), *model.buffers())):
-        kind: Any = type(tensor)
-        empty[id(tensor)] = kind(device=tensor.device, dtype=tensor.dtype)
-    return copy.deepcopy(model, empty)
-
-
-def _ready(
-    network: nn.Module, shown: Iterator[tuple[Tensor, Tensor]]
-) -> tuple[nn.Module, Iterator[tuple[Tensor, Tensor]]]:
-    """The network in training mode, its lazy layers built by a look at the first batch, and all the batches.
-
-    Raises:
-        NetworkError: if nothing in it can be trained.
-    """
-    if any(map(is_lazy, network.parameters())):
-        first = next(shown)
-        with torch.no_grad():
-            network.eval()(first[0])
-        shown = chain([first], shown)
-    if any(True for _ in network.parameters()) and not any(p.requires_grad for p in network.parameters()):
-        raise NetworkError("every parameter is frozen (requires_grad is False), so nothing can be trained.")
-    return network.train(), shown
-
-
-def _train(
-    network: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], recorder: SnapshotRecorder, query: Query
-) -> Iterator[Tensor]:
-    """Train on every batch; yields each loss."""
-    optimizer = query.recipe.build_optimizer(network.parameters())
-    device = next(network.parameters()).device
-    per_epoch = num_batches_of(query.loader)
-    for step, (inputs, targets) in enumerate(batches):
-        epoch = min(step // per_epoch, query.recipe.epochs - 1) if per_epoch else 0  # a small loader is over many times
-        for group in optimizer.param_groups:
-            group["lr"] = query.recipe.learning_rate(epoch)
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=query.recipe.precision == "bf16"):
-            loss = functional.cross_entropy(_logits(network(inputs.to(device)), targets), targets.to(device))
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        recorder.step()
-        optimizer.step()
-        yield loss.detach()
-
-
-def _logits(output: object, targets: Tensor) -> Tensor:
-    """The network's output, if a cross-entropy can be computed from it.
-
-    Raises:
-        NetworkError: if it is no `[B, classes]` tensor, or has too few classes for the targets.
-    """
-    if not isinstance(output, Tensor):
-        raise NetworkError(
-            f"forward returned a {type(output).__name__}; wrap the network so that it returns its logits alone, one "
-            "tensor [batch, classes]."
-        )
-    if output.dim() != 2 or len(output) != len(targets):
-        raise NetworkError(
-            f"forward returned {list(output.shape)} for {len(targets)} inputs; it must return logits [batch, classes]."
-        )
-    if not targets.is_floating_point() and len(targets) and int(targets.max()) >= output.shape[1]:
-        raise NetworkError(
-            f"label {int(targets.max())} occurs, but the network has {output.shape[1]} outputs, for labels from 0 to "
-            f"{output.shape[1] - 1}."
-        )
-    return output
+    if on_batch is None:
+        return
+    try:
+        on_batch(name, num_steps)
+    except Exception as error:  # a foreign function may fail in any way
+        raise CallerError(f"on_batch failed after mini-batch {num_steps} of {name}: {described(error)}.") from error

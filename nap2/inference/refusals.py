@@ -1,4 +1,9 @@
-"""Trajectories and budgets that a predictor cannot read, refused in one line each."""
+"""Trajectories, budgets and specs that a predictor cannot read, refused in one line each."""
+
+import operator
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, SupportsIndex
 
 from nap2.errors import CheckpointError
 from nap2.snapshots.trajectory import Trajectory
@@ -32,16 +37,81 @@ def check_fits(trajectory: object, every: int, num_snapshots: int) -> None:
         )
 
 
-def check_budget(query_batches: int, every: int, num_snapshots: int) -> None:
-    """Refuse a number of mini-batches that does not end with a snapshot: what comes after the last one is not read.
+def check_budget(query_batches: SupportsIndex, every: int, num_snapshots: int) -> int:
+    """The number of mini-batches, unless it does not end with a snapshot: what comes after the last one is not read.
 
     Raises:
         CheckpointError: if it is not `every` times 1 to `num_snapshots`.
     """
-    count, rest = divmod(query_batches, every)
-    if rest or not 1 <= count <= num_snapshots:
-        steps = f"{every} to {every * num_snapshots} in steps of {every}" if num_snapshots > 1 else f"{every}"
+    steps = f"{every} to {every * num_snapshots} in steps of {every}" if num_snapshots > 1 else f"{every}"
+    try:
+        asked = operator.index(query_batches)
+    except TypeError as error:
         raise CheckpointError(
-            f"Asked to rank after {query_batches} mini-batches, but this predictor reads {steps}; "
+            f"Asked to rank after {query_batches!r} mini-batches, no whole number; this predictor reads {steps}."
+        ) from error
+    count, rest = divmod(asked, every)
+    if rest or not 1 <= count <= num_snapshots:
+        raise CheckpointError(
+            f"Asked to rank after {asked} mini-batches, but this predictor reads {steps}; "
             f"use query_batches={every * min(max(count, 1), num_snapshots)}."
         )
+    return asked
+
+
+def check_spec(spec: Mapping[str, Any]) -> None:
+    """Refuse a spec that was edited by hand into something else.
+
+    Raises:
+        CheckpointError: if it lacks the interval or the number of snapshots, or one of its parts has another form.
+    """
+    for key, (is_fitting, form) in FORMS.items():
+        is_needed = key in ("every", "num_snapshots")
+        if (is_needed or key in spec) and not is_fitting(spec.get(key)):
+            raise CheckpointError(f"The spec of a predictor needs {key!r}, {form}, and holds {spec.get(key)!r:.60}.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_range(value: object) -> bool:
+    is_pair = isinstance(value, (list, tuple)) and len(value) == 2
+    return is_pair and all(isinstance(end, (int, float)) for end in value)  # type: ignore[attr-defined]  # a pair
+
+
+def _are_encoders(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(entry, Mapping) and isinstance(entry.get("kind", ""), str) for entry in value.values()
+    )
+
+
+def _are_heads(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(entry, Mapping) for entry in value)
+
+
+def _is_setting(value: object) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("recipe") or {}, Mapping)
+
+
+def _is_scope(value: object) -> bool:
+    if not isinstance(value, Mapping) or not isinstance(value.get("log10_scale", {}), Mapping):
+        return False
+    counts = [value.get(name) for name in ("num_layers", "max_units", "num_classes")]
+    series = value.get("log10_scale", {}).values()
+    return all(count is None or _is_range(count) for count in counts) and all(
+        isinstance(ranges, (list, tuple)) and all(map(_is_range, ranges)) for ranges in series
+    )
+
+
+FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = MappingProxyType(
+    {
+        "every": (_is_count, "a whole number from 1"),
+        "num_snapshots": (_is_count, "a whole number from 1"),
+        "encoders": (_are_encoders, "a kind by modality"),
+        "heads": (_are_heads, "a list with a component and a modality in each entry"),
+        "setting": (_is_setting, "what the training candidates had in common"),
+        "scope": (_is_scope, "ranges [least, most]"),
+    }
+)
+"""What the parts of a spec look like; the first two are needed."""

@@ -17,13 +17,10 @@ from nap2.errors import counted
 from nap2.schema import COUNTS, MAX_LAYERS, MODALITIES, SCALAR_STATISTICS
 from nap2.snapshots.layout import num_entries, num_scalar_places
 from nap2.snapshots.trajectory import Trajectory
-from nap2.training.recipe import Recipe
 
 PERCENTILES = (0.01, 0.99)
 TOLERANCE = 2.0
 """A scale is remarked on when it leaves the percentiles by more than this factor: 2 of 100 training runs leave them."""
-DECIDING = ("optimizer", "lr", "momentum", "nesterov", "weight_decay", "precision")
-"""What of a recipe decides the first mini-batches."""
 NO_GRADIENTS = (
     "its gradients are zero at every snapshot: nothing reaches its layers, or recorder.step() was not called between "
     "backward and zero_grad"
@@ -108,33 +105,6 @@ def remarks(trajectory: Trajectory, scope: Mapping[str, Any], modality: str, has
         text = f"{num_lost} of its weights or gradients were not finite and were left out; did the training diverge?"
         found.append(Remark("non_finite", text))
     return found
-
-
-def recipe_remarks(used: Recipe, own: Recipe, modality: str, has_gradients_alone: bool) -> list[Remark]:
-    """Where a recipe moves weights otherwise than the training candidates' own did."""
-    if all(getattr(used, name) == getattr(own, name) for name in DECIDING):
-        return []
-    text = (
-        f"it was trained with {used.optimizer} at lr {used.lr:g} (recipe {used.name}), the networks that the predictor "
-        f"was trained on with {own.optimizer} at lr {own.lr:g} (recipe {own.name})"
-    )
-    if used.precision != own.precision:
-        text += f", and in {used.precision}, not {own.precision}"
-    offer = (
-        f"; {GRADIENTS_ALONE}" if used.optimizer != own.optimizer and modality == "both" and has_gradients_alone else ""
-    )
-    return [Remark("recipe", text + offer)]
-
-
-def batch_remarks(batch_size: int, own: Recipe) -> list[Remark]:
-    """Where mini-batches are of another size than the training candidates' own: the fewer inputs, the more noise."""
-    if own.batch_size / TOLERANCE <= batch_size <= own.batch_size * TOLERANCE:
-        return []
-    text = (
-        f"its mini-batches hold {counted(batch_size, 'input')}, those of the networks that the predictor was trained "
-        f"on {own.batch_size}"
-    )
-    return [Remark("batch_size", text)]
 
 
 def _facts(trajectory: Trajectory) -> dict[str, int | None]:

@@ -8,7 +8,7 @@ from fakes_predictor import random_predictor
 from torch import nn
 
 import nap2
-from nap2.errors import ConfigError, NetworkError
+from nap2.errors import NetworkError
 from nap2.inference import Predictor, Ranking
 from nap2.inference.scope import scope_of
 from nap2.training.recipe import DIGITS, RECIPES
@@ -164,6 +164,11 @@ def test_a_network_that_cannot_be_ranked_says_why(ranker: Predictor, model: nn.M
         ([(torch.zeros(2, 5),)], "the loader gave 1 parts"),
         ([(torch.zeros(2, 5), torch.zeros(3).long())], "has 2 inputs, but 3 targets"),
         ([(torch.zeros(2, 5), torch.tensor([0, -1]))], "class indices from 0, one for each input.* smallest -1"),
+        (
+            [(torch.tensor(1.0), torch.zeros(2).long())],
+            r"must hold at least one input; .* inputs \[\] and",
+        ),
+        ([(torch.zeros(0, 5), torch.zeros(0).long())], r"must hold at least one input; .* inputs \[0, 5\] and targets"),
         ([(torch.zeros(2, 5), torch.zeros(2, 3).long())], r"class indices from 0, one for each input.*\[2, 3\]"),
     ],
 )
@@ -171,6 +176,63 @@ def test_a_loader_that_gives_something_else_is_refused(ranker: Predictor, data: 
     with pytest.raises(NetworkError, match=message) as caught:
         ranker.rank({"net": deep(2)}, data, 2)
     assert "\n" not in str(caught.value)
+
+
+class InPlace(nn.Sequential):
+    """Writes into its inputs before it reads them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.mul_(0.5))
+
+
+class Halving(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x * 0.5)
+
+
+def test_a_network_that_writes_into_its_inputs_changes_nobodys_batches(ranker: Predictor) -> None:
+    torch.manual_seed(0)
+    model, data = nn.Linear(5, 3), batches(5, count=1)
+    models = {"a": InPlace(model), "b": Halving(model), "lazy": InPlace(nn.LazyLinear(3))}
+    places = {place.name: place for place in ranker.rank(models, data, 4)}
+    assert [place.failure for place in places.values()] == [None] * 3
+    assert places["a"].predicted_accuracy == places["b"].predicted_accuracy
+    assert torch.equal(data[0][0], batches(5, count=1)[0][0])
+
+
+class Complex(nn.Module):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.phase, self.head = nn.Parameter(torch.ones(5, dtype=dtype)), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head((x * self.phase).real)
+
+
+@pytest.mark.parametrize("recipe", ["nasbench201", "nasbench201_adamw"])
+def test_parameters_and_gradients_that_torch_does_not_fuse_are_trained_all_the_same(
+    ranker: Predictor, recipe: str
+) -> None:
+    words = [(torch.randint(0, 20, (6, 4)), torch.arange(6) % 3)]
+    sparse, dense = (
+        nn.Sequential(nn.Embedding(20, 5, sparse=s), nn.Flatten(), nn.Linear(20, 3)) for s in (True, False)
+    )
+    sparse.load_state_dict(dense.state_dict())
+    found = [one(ranker, model, words, recipe=recipe) for model in (sparse, dense)]
+    assert [place.failure for place in found] == [None, None]
+    assert found[0].predicted_accuracy == pytest.approx(found[1].predicted_accuracy, abs=1e-6)
+    assert one(ranker, Complex(torch.complex64), batches(5), recipe=recipe).failure is None
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_ranking_trains_also_where_gradients_are_off(ranker: Predictor, mode) -> None:
+    model = nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+    expected = one(ranker, model, batches(5)).predicted_accuracy
+    with mode():
+        assert one(ranker, model, batches(5)).predicted_accuracy == expected
+        made_here = nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+        made_here.load_state_dict(model.state_dict())
+        assert one(ranker, made_here, batches(5)).predicted_accuracy == expected
 
 
 def test_labels_of_few_bits_and_class_probabilities_are_fine(ranker: Predictor) -> None:
@@ -205,8 +267,16 @@ def test_the_recipe_may_be_ones_own_or_the_predictors(ranker: Predictor) -> None
     named = one(predictor, model, data, recipe="digits")
     for recipe in (DIGITS, None):
         assert one(predictor, model, data, recipe=recipe).predicted_accuracy == named.predicted_accuracy
-    with pytest.raises(ConfigError, match="names no recipe; give one of nasbench201"):
-        one(ranker, model, data, recipe=None)
+    assert one(predictor, model, data).predicted_accuracy == named.predicted_accuracy
+
+
+def test_where_a_predictor_names_no_recipe_the_published_one_is_used_and_said(ranker: Predictor) -> None:
+    model = deep(3)
+    place = one(ranker, model, batches(5))
+    named = one(ranker, model, batches(5), recipe="nasbench201")
+    assert place.predicted_accuracy == named.predicted_accuracy
+    (text,) = place.warnings
+    assert text == "the predictor does not say how its own networks were trained; this one was by recipe nasbench201"
 
 
 def test_mini_batches_of_another_size_than_the_training_runs_are_pointed_out() -> None:

@@ -91,6 +91,19 @@ def test_networks_on_a_gpu_are_ranked_as_on_a_cpu(is_predictor_there):
         assert all(torch.equal(p.cpu(), old) for p, old in zip(model.parameters(), before[name], strict=True))
 
 
+def test_the_first_look_of_a_lazy_network_is_on_its_device():
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, inputs):
+            seen.append(inputs.device.type)
+            return super().forward(inputs)
+
+    lazy = nn.Sequential(nn.Flatten(), Watched(192, 4).to("cuda"), nn.LazyLinear(3))  # the stand-in has no lazy weights
+    random_predictor(every=2, num_snapshots=3).rank({"lazy": lazy}, batches(), query_batches=4)
+    assert seen[0] == "cuda"
+
+
 def test_a_loss_scaler_is_taken_out_of_the_gradients():
     model = networks()["small"].to("cuda")
     plain, scaled = (nap2.SnapshotRecorder(model, every=1) for _ in range(2))

@@ -8,7 +8,8 @@ import torch
 from fakes_predictor import random_predictor
 from torch import nn
 
-from nap2.inference.scope import recipe_remarks, remarks, scales, scope_of
+from nap2.inference.scope import remarks, scales, scope_of
+from nap2.inference.training_remarks import recipe_remarks
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
 from nap2.training.recipe import RECIPES

@@ -8,7 +8,7 @@ from fakes_training import ARCH, DEAD_ARCH, RECIPE, FakeWriter, tiny_candidate, 
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nap2.errors import UnknownNameError
-from nap2.inference.scope import recipe_remarks
+from nap2.inference.training_remarks import recipe_remarks
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.training.recipe import RECIPES, Recipe
 from nap2.training.train_candidate import train_candidate

@@ -1,0 +1,121 @@
+"""The first mini-batches of one network's training, on a copy of it."""
+
+import copy
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parameter import is_lazy
+
+from nap2.errors import NetworkError
+from nap2.snapshots.layers import unwrapped
+from nap2.snapshots.recorder import SnapshotRecorder
+from nap2.training.recipe import Recipe
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+def ready_copy(model: object, batches: Batches) -> tuple[nn.Module, Batches]:
+    """A copy of a network in training mode, its lazy layers built by a look at the first batch, and all the batches.
+
+    Raises:
+        NetworkError: if it is no network, or nothing in it can be trained.
+    """
+    network = _copied(_bare(model))
+    if any(map(is_lazy, network.parameters())):
+        first = next(batches)
+        with torch.no_grad():
+            network.eval()(_own(first[0], _device(network)))
+        batches = chain([first], batches)
+    if any(True for _ in network.parameters()) and not any(p.requires_grad for p in network.parameters()):
+        raise NetworkError("every parameter is frozen (requires_grad is False), so nothing can be trained.")
+    return network.train(), batches
+
+
+def train(
+    network: nn.Module, batches: Batches, recorder: SnapshotRecorder, recipe: Recipe, batches_per_epoch: int
+) -> Iterator[Tensor]:
+    """Train on every batch; yields each loss.
+
+    Args:
+        network: in training mode.
+        batches: what it is trained on; neither it nor a network that writes into its inputs changes them.
+        recorder: of the network.
+        recipe: how it is trained.
+        batches_per_epoch: after how many the learning rate changes; 0 where nobody knows.
+    """
+    optimizer = recipe.build_optimizer(network.parameters())
+    device = _device(network)
+    for step, (inputs, targets) in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate(epoch_of(step, batches_per_epoch, recipe))
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            loss = functional.cross_entropy(_logits(network(_own(inputs, device)), targets), _own(targets, device))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        for parameter in network.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:  # which weight decay cannot be added to
+                parameter.grad = parameter.grad.to_dense()
+        recorder.step()
+        optimizer.step()
+        yield loss.detach()
+
+
+def epoch_of(step: int, batches_per_epoch: int, recipe: Recipe) -> int:
+    """The epoch of a mini-batch, both counted from 0; a small loader is over many times, and stays in the last."""
+    return min(step // batches_per_epoch, recipe.epochs - 1) if batches_per_epoch else 0
+
+
+def _bare(model: object) -> nn.Module:
+    """The network without what it is wrapped in.
+
+    Raises:
+        NetworkError: if it is none.
+    """
+    if not isinstance(model, nn.Module):
+        raise NetworkError(f"a {type(model).__name__} is no torch module; call what makes one before ranking.")
+    return unwrapped(model)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A deep copy; what a lazy network has not built yet, which torch refuses to copy, is made anew and still empty."""
+    empty: dict[int, Any] = {}
+    for tensor in filter(is_lazy, (*model.parameters(), *model.buffers())):
+        kind: Any = type(tensor)
+        empty[id(tensor)] = kind(device=tensor.device, dtype=tensor.dtype)
+    return copy.deepcopy(model, empty)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
+def _own(tensor: Tensor, device: torch.device) -> Tensor:
+    """A copy, even where it is on the device already: a network may write into its inputs."""
+    return tensor.to(device, copy=True)
+
+
+def _logits(output: object, targets: Tensor) -> Tensor:
+    """The network's output, if a cross-entropy can be computed from it.
+
+    Raises:
+        NetworkError: if it is no `[B, classes]` tensor, or has too few classes for the targets.
+    """
+    if not isinstance(output, Tensor):
+        raise NetworkError(
+            f"forward returned a {type(output).__name__}; wrap the network so that it returns its logits alone, one "
+            "tensor [batch, classes]."
+        )
+    if output.dim() != 2 or len(output) != len(targets):
+        raise NetworkError(
+            f"forward returned {list(output.shape)} for {len(targets)} inputs; it must return logits [batch, classes]."
+        )
+    if not targets.is_floating_point() and len(targets) and int(targets.max()) >= output.shape[1]:
+        raise NetworkError(
+            f"label {int(targets.max())} occurs, but the network has {output.shape[1]} outputs, for labels from 0 to "
+            f"{output.shape[1] - 1}."
+        )
+    return output

@@ -1,0 +1,81 @@
+"""What of a short training is unlike the training candidates' own, whatever the network."""
+
+from dataclasses import dataclass
+
+from nap2.errors import counted
+from nap2.inference.scope import GRADIENTS_ALONE, TOLERANCE, Remark
+from nap2.inference.training_loop import epoch_of
+from nap2.training.recipe import Recipe
+
+DECIDING = ("optimizer", "lr", "momentum", "nesterov", "weight_decay", "precision")
+"""What of a recipe decides the first mini-batches."""
+KEPT_RATE = 0.75
+"""A learning rate that falls below this share of the first is remarked on: candidates see a few epochs of many."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How networks are trained for a query.
+
+    Attributes:
+        recipe: the values.
+        query_batches: mini-batches of each network.
+        batch_size: inputs of a mini-batch.
+        batches_per_epoch: of the loader; 0 where it does not say.
+    """
+
+    recipe: Recipe
+    query_batches: int
+    batch_size: int
+    batches_per_epoch: int
+
+
+def training_remarks(training: Training, own: Recipe | None, modality: str, has_gradients_alone: bool) -> list[Remark]:
+    """Every doubt about a training; `own` is how the candidates were trained, None where the predictor does not say."""
+    used, found = training.recipe, rate_remarks(training)
+    if own is None:
+        text = f"the predictor does not say how its own networks were trained; this one was by recipe {used.name}"
+        return [Remark("recipe", text), *found]
+    of_recipe = recipe_remarks(used, own, modality, has_gradients_alone)
+    return of_recipe + batch_remarks(training.batch_size, own) + found
+
+
+def recipe_remarks(used: Recipe, own: Recipe, modality: str, has_gradients_alone: bool) -> list[Remark]:
+    """Where a recipe moves weights otherwise than the training candidates' own did."""
+    if all(getattr(used, name) == getattr(own, name) for name in DECIDING):
+        return []
+    text = (
+        f"it was trained with {used.optimizer} at lr {used.lr:g} (recipe {used.name}), the networks that the predictor "
+        f"was trained on with {own.optimizer} at lr {own.lr:g} (recipe {own.name})"
+    )
+    if used.precision != own.precision:
+        text += f", and in {used.precision}, not {own.precision}"
+    offer = (
+        f"; {GRADIENTS_ALONE}" if used.optimizer != own.optimizer and modality == "both" and has_gradients_alone else ""
+    )
+    return [Remark("recipe", text + offer)]
+
+
+def batch_remarks(batch_size: int, own: Recipe) -> list[Remark]:
+    """Where mini-batches are of another size than the training candidates' own: the fewer inputs, the more noise."""
+    if own.batch_size / TOLERANCE <= batch_size <= own.batch_size * TOLERANCE:
+        return []
+    text = (
+        f"its mini-batches hold {counted(batch_size, 'input')}, those of the networks that the predictor was trained "
+        f"on {own.batch_size}"
+    )
+    return [Remark("batch_size", text)]
+
+
+def rate_remarks(training: Training) -> list[Remark]:
+    """Where a loader is so short that its epochs, counted by the schedule, use up the learning rate."""
+    recipe, steps = training.recipe, (0, training.query_batches - 1)
+    first, last = (recipe.learning_rate(epoch_of(step, training.batches_per_epoch, recipe)) for step in steps)
+    if last >= KEPT_RATE * first:
+        return []
+    text = (
+        f"its learning rate fell from {first:g} to {last:.2g} by mini-batch {training.query_batches}, as an epoch of "
+        f"the loader is {counted(training.batches_per_epoch, 'mini-batch', 'mini-batches')}; pass more data, or a "
+        "Recipe with schedule='constant'"
+    )
+    return [Remark("learning_rate", text)]

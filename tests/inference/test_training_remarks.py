@@ -1,0 +1,23 @@
+"""What is unlike the candidates' own training is said, whatever the network."""
+
+import pytest
+
+from nap2.inference.training_remarks import Training, rate_remarks
+from nap2.training.recipe import DIGITS, NASBENCH201
+
+
+@pytest.mark.parametrize(
+    ("recipe", "query_batches", "batches_per_epoch"),
+    [(NASBENCH201, 100, 196), (NASBENCH201, 2300, 196), (DIGITS, 40, 21), (NASBENCH201, 100, 2), (DIGITS, 40, 0)],
+)
+def test_a_loader_of_usual_length_is_not_remarked_on(recipe, query_batches, batches_per_epoch) -> None:
+    assert rate_remarks(Training(recipe, query_batches, 64, batches_per_epoch)) == []
+
+
+@pytest.mark.parametrize(("recipe", "last"), [(NASBENCH201, "0.051"), (DIGITS, "0.0011")])
+def test_a_loader_so_short_that_its_epochs_use_up_the_learning_rate_is(recipe, last: str) -> None:
+    (remark,) = rate_remarks(Training(recipe, 100, 64, 1))
+    assert remark.text == (
+        f"its learning rate fell from 0.1 to {last} by mini-batch 100, as an epoch of the loader is 1 mini-batch; pass "
+        "more data, or a Recipe with schedule='constant'"
+    )

@@ -1,0 +1,132 @@
+"""What is passed beside the networks is blamed for itself, in one line, and is read no more than needed."""
+
+import pytest
+import torch
+from fakes_predictor import random_predictor
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from nap2.errors import CheckpointError, NetworkError
+from nap2.inference import Predictor
+from nap2.inference.batches import replayed
+
+MODELS = {"one": nn.Linear(5, 3), "two": nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3))}
+BATCH = torch.randn(6, 5), torch.arange(6) % 3
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Predictor:
+    return random_predictor(every=2, num_snapshots=3)
+
+
+class Loader:
+    """A batch, then an error; a length or an error instead of one."""
+
+    def __init__(self, length: int | Exception = 1, fails: bool = False) -> None:
+        self.length, self.fails = length, fails
+
+    def __len__(self) -> int:
+        if isinstance(self.length, Exception):
+            raise self.length
+        return self.length
+
+    def __iter__(self):
+        yield BATCH
+        if self.fails:
+            raise OSError("the disk\nis gone")
+
+
+def fail(name: str, done: int) -> None:
+    raise KeyError("my own mistake")
+
+
+@pytest.mark.parametrize(
+    ("loader", "options", "message"),
+    [
+        (Loader(fails=True), {}, "The loader failed at batch 2: OSError: the disk is gone"),
+        (iter(Loader(fails=True)), {}, "The loader failed at batch 2: OSError: the disk is gone"),
+        (Loader(ZeroDivisionError("no shards")), {}, "The loader's __len__ failed: ZeroDivisionError: no shards"),
+        (None, {}, "The loader failed at batch 1: TypeError"),
+        ([BATCH], {"on_batch": fail}, "on_batch failed after mini-batch 1 of one: KeyError: 'my own mistake'"),
+    ],
+)
+def test_no_network_is_blamed_for_what_stands_beside_it(ranker, loader, options, message: str) -> None:
+    with pytest.raises(NetworkError, match=message) as caught:
+        ranker.rank(MODELS, loader, 4, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loader_that_knows_no_length_is_read_all_the_same(ranker: Predictor) -> None:
+    expected = [place.predicted_accuracy for place in ranker.rank(MODELS, [BATCH] * 4, 4)]
+    for length in (NotImplementedError(), TypeError()):
+        found = [place.predicted_accuracy for place in ranker.rank(MODELS, Loader(length), 4)]
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+class Number:
+    """A whole number that is no int, as NumPy has them."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+def test_a_budget_is_any_whole_number_and_by_default_near_100(ranker: Predictor) -> None:
+    assert ranker.rank(MODELS, [BATCH], Number(4))[0].query_batches == 4
+    assert ranker.rank(MODELS, [BATCH])[0].query_batches == ranker.query_near(100) == 6
+    for wrong in (4.0, "4"):
+        with pytest.raises(CheckpointError, match=f"after {wrong!r} mini-batches, no whole number; .* reads 2 to 6 in"):
+            ranker.rank(MODELS, [BATCH], wrong)
+
+
+def shuffled() -> DataLoader:
+    data = TensorDataset(torch.randn(24, 5, generator=torch.Generator().manual_seed(0)), torch.arange(24) % 3)
+    return DataLoader(data, batch_size=6, shuffle=True)
+
+
+def test_an_iterator_is_read_like_its_loader_and_no_further(ranker: Predictor) -> None:
+    taken: list[int] = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield BATCH
+
+    ranker.rank(MODELS, endless(), 4)
+    assert len(taken) == 4
+    state = torch.get_rng_state()
+    iterator = iter(shuffled())
+    torch.set_rng_state(state)
+    by_iterator = ranker.rank(MODELS, iterator, 4)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(123)  # the order is that of `seed`
+    again = ranker.rank(MODELS, iter(shuffled()), 4)
+    for found in (by_iterator, again):
+        assert [place.predicted_accuracy for place in found] == [place.predicted_accuracy for place in by_iterator]
+
+
+class DrawsOnGpu:
+    """A loader whose batches come from the GPU's random state, as `torch.rand(…, device="cuda")` does."""
+
+    def __iter__(self):
+        for _ in range(3):
+            generator = torch.Generator()
+            generator.set_state(torch.cuda.get_rng_state(0))
+            yield torch.rand(2, 5, generator=generator), torch.tensor([0, 1])
+            torch.cuda.set_rng_state(generator.get_state(), 0)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_loader_that_draws_on_the_gpu_gives_other_batches_and_each_network_the_same(request) -> None:
+    if request.node.callspec.params["gpu"] == "real":
+        pytest.skip("a CPU generator stands for the GPU's")
+    runs = []
+    for _ in range(2):
+        runs.append([])
+        for inputs, _ in replayed(DrawsOnGpu(), 6, seed=0):
+            runs[-1].append(inputs)
+            torch.cuda.manual_seed_all(len(runs))  # a network draws in between
+    assert all(torch.equal(*pair) for pair in zip(*runs, strict=True))
+    assert len({float(inputs.sum()) for inputs in runs[0]}) == 6
