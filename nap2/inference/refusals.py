@@ -108,10 +108,10 @@ FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = MappingProxyType(
     {
         "every": (_is_count, "a whole number from 1"),
         "num_snapshots": (_is_count, "a whole number from 1"),
-        "encoders": (_are_encoders, "a kind by modality"),
-        "heads": (_are_heads, "a list with a component and a modality in each entry"),
-        "setting": (_is_setting, "what the training candidates had in common"),
-        "scope": (_is_scope, "ranges [least, most]"),
+        "encoders": (_are_encoders, "an object with a kind for each modality"),
+        "heads": (_are_heads, "a list of objects with component and modality"),
+        "setting": (_is_setting, "an object that says how its candidates were trained"),
+        "scope": (_is_scope, "an object of ranges [least, most]"),
     }
 )
 """What the parts of a spec look like; the first two are needed."""

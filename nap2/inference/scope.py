@@ -25,6 +25,12 @@ NO_GRADIENTS = (
     "its gradients are zero at every snapshot: nothing reaches its layers, or recorder.step() was not called between "
     "backward and zero_grad"
 )
+UNREAD = 0.1
+"""A share of weights that are not read is remarked on from here: embeddings of positions are smaller."""
+NOT_READ = (
+    "are not read: they lie in no convolution or linear layer (but in transposed convolutions, recurrent layers, "
+    "embeddings, or the input projections of attention)"
+)
 GRADIENTS_ALONE = 'modality="gradients" reads gradients alone, whose order survives another optimizer better (App. I)'
 
 
@@ -89,6 +95,8 @@ def remarks(trajectory: Trajectory, scope: Mapping[str, Any], modality: str, has
         has_gradients_alone: whether the predictor could read gradients alone.
     """
     found = _count_remarks(trajectory, scope) if scope else []
+    if trajectory.unread is not None and trajectory.unread > UNREAD:
+        found.append(Remark("unread", f"{100 * trajectory.unread:.0f} % of its weights {NOT_READ}"))
     read = MODALITIES if modality == "both" else (modality,)
     measured = scales(trajectory)
     for name in read:
@@ -98,10 +106,11 @@ def remarks(trajectory: Trajectory, scope: Mapping[str, Any], modality: str, has
         if remark and name == "gradients" and modality == "both" and has_gradients_alone:
             remark = Remark(remark.kind, f"{remark.text}; {GRADIENTS_ALONE}")
         found += [remark] if remark else []
-    if "gradients" in read and not measured[:, MODALITIES.index("gradients")].isfinite().any():
+    lost = trajectory.counts[..., COUNTS.index("non_finite_values")].sum(0)  # [M]
+    gradients = MODALITIES.index("gradients")
+    if "gradients" in read and not lost[gradients] and not measured[:, gradients].isfinite().any():
         found.append(Remark("no_gradients", NO_GRADIENTS))
-    num_lost = int(trajectory.counts[..., COUNTS.index("non_finite_values")].sum())
-    if num_lost:
+    if num_lost := int(lost.sum()):
         text = f"{num_lost} of its weights or gradients were not finite and were left out; did the training diverge?"
         found.append(Remark("non_finite", text))
     return found
@@ -119,7 +128,7 @@ def _facts(trajectory: Trajectory) -> dict[str, int | None]:
 NOUNS = {
     "num_layers": ("convolution or linear layer", "convolutions and linear layers"),
     "max_units": ("unit in its widest layer", "units in its widest layer"),
-    "num_classes": ("output", "outputs"),
+    "num_classes": ("unit in the layer defined last", "units in the layer defined last"),
 }
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import UninitializedParameter, is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
 from nap2.errors import NetworkError
@@ -58,6 +58,17 @@ def recorded_layers(model: nn.Module) -> list[RecordedLayer]:
 def num_layers(model: nn.Module) -> int:
     """Convolutions and linear layers of a network, those beyond the 65 that are recorded included."""
     return len(_layers(model))
+
+
+def unread_share(model: nn.Module) -> float:
+    """Share of a network's weights (parameters of two axes or more) that lie in no convolution or linear layer.
+
+    They are those of transposed convolutions, recurrent layers, embeddings, and the input projections of attention.
+    """
+    read = {id(module._parameters.get("weight")) for _, module in _layers(model)}
+    weights = [parameter for parameter in model.parameters() if not is_lazy(parameter) and parameter.dim() > 1]
+    unread = sum(weight.numel() for weight in weights if id(weight) not in read)
+    return unread / max(sum(weight.numel() for weight in weights), 1)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

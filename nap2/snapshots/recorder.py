@@ -1,5 +1,6 @@
 """Watching a training loop: statistics of weights and gradients every so many optimizer steps."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from nap2.errors import NetworkError
 from nap2.schema import COUNTS, DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
-from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows
+from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows, unread_share
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.schedule import Schedule
 from nap2.snapshots.statistics import modality_statistics
@@ -80,8 +81,13 @@ class SnapshotRecorder:
             Whether a snapshot was taken.
 
         Raises:
-            NetworkError: if the recorded layers are no longer those of the first step.
+            NetworkError: if the recorded layers are no longer those of the first step, or `grad_scale` is no factor.
         """
+        if not 0 < grad_scale < math.inf:
+            raise NetworkError(
+                f"The gradients cannot have been multiplied by {grad_scale}; pass a finite grad_scale above 0, as "
+                "scaler.get_scale() gives it."
+            )
         self.num_steps += 1
         if not self.schedule.is_due(self.num_steps):
             return False
@@ -100,7 +106,8 @@ class SnapshotRecorder:
         Raises:
             NetworkError: if there is none yet.
         """
-        return replace(trajectory_of(self.state_dict()), num_layers=num_layers(self.model))
+        found = trajectory_of(self.state_dict())
+        return replace(found, num_layers=num_layers(self.model), unread=unread_share(self.model))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in another process; tensors and plain values only."""

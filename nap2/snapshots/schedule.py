@@ -1,5 +1,6 @@
 """When snapshots are taken: snapshot k = 1..limit at optimizer step every · k, before that step changes the weights."""
 
+import operator
 from dataclasses import dataclass
 
 from nap2.errors import NetworkError
@@ -18,11 +19,17 @@ class Schedule:
     limit: int = MAX_SNAPSHOTS
 
     def __post_init__(self) -> None:
-        if not (_is_count(self.every) and _is_count(self.limit)):
+        try:
+            every, limit = operator.index(self.every), operator.index(self.limit)
+        except TypeError:
+            every = limit = 0
+        if min(every, limit) < 1:
             raise NetworkError(
                 f"A recorder needs whole numbers every >= 1 and limit >= 1, not every={self.every!r}, "
                 f"limit={self.limit!r}."
             )
+        object.__setattr__(self, "every", every)  # those of other libraries become ints
+        object.__setattr__(self, "limit", limit)
 
     def is_due(self, step: int) -> bool:
         """Whether a snapshot belongs to this optimizer step; the first step is 1."""
@@ -31,7 +38,3 @@ class Schedule:
     def num_due(self, step: int) -> int:
         """Snapshots that have been taken once this step is done."""
         return min(step // self.every, self.limit)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value >= 1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nap2.errors import StoreError, described
-from nap2.schema import COUNTS, MODALITIES
+from nap2.schema import COUNTS, MAX_LAYERS, MODALITIES
 from nap2.snapshots.layout import num_entries
 
 
@@ -23,6 +23,7 @@ class Trajectory:
         counts: int64 `[T, M, C]`, see `nap2.schema.COUNTS`.
         layer_names: names of the recorded layers, in `named_modules()` order.
         num_layers: layers of the whole network, those beyond the 65 recorded included; None where nobody counted.
+        unread: share of the network's weights in no convolution or linear layer; None where nobody counted.
     """
 
     values: Tensor
@@ -31,8 +32,14 @@ class Trajectory:
     counts: Tensor
     layer_names: tuple[str, ...]
     num_layers: int | None = None
+    unread: float | None = None
 
     def __post_init__(self) -> None:
+        if not 1 <= len(self.units) <= MAX_LAYERS or self.units.dim() != 1 or int(self.units.min()) < 0:
+            raise StoreError(
+                f"A trajectory holds the units of 1 to {MAX_LAYERS} layers, at least 0 each, not {list(self.units.shape)} "
+                "numbers or negative ones; record it again."
+            )
         expected = (len(self.values), len(MODALITIES), num_entries(self.units.tolist()))
         if tuple(self.values.shape) != expected or self.values.dtype != torch.float32:
             raise StoreError(
@@ -59,14 +66,24 @@ class Trajectory:
         return replace(self, values=self.values[:num_snapshots], counts=self.counts[:num_snapshots])
 
     def save(self, path: Path | str) -> None:
-        """Write one safetensors file."""
+        """Write one safetensors file, and its folder where that is missing.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         tensors = {"values": self.values, "units": self.units, "counts": self.counts}
         metadata = {"format": "nap2-trajectory", "every": str(self.every), "layer_names": json.dumps(self.layer_names)}
-        if self.num_layers is not None:
-            metadata["num_layers"] = str(self.num_layers)
-        save_file({k: t.contiguous() for k, t in tensors.items()}, str(path), metadata=metadata)
+        for name in ("num_layers", "unread"):
+            if getattr(self, name) is not None:
+                metadata[name] = str(getattr(self, name))
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            save_file({k: t.contiguous() for k, t in tensors.items()}, str(path), metadata=metadata)
+        except (SafetensorError, OSError) as error:
+            raise StoreError(f"The trajectory cannot be saved as {path} ({described(error)}).") from error
 
     @classmethod
     def load(cls, path: Path | str) -> "Trajectory":
@@ -87,6 +104,10 @@ class Trajectory:
                 tensors = {name: file.get_tensor(name) for name in ("values", "units", "counts")}
             every, names = int(metadata["every"]), tuple(json.loads(metadata["layer_names"]))
             num_layers = int(metadata["num_layers"]) if "num_layers" in metadata else None
+            unread = float(metadata["unread"]) if "unread" in metadata else None
         except (SafetensorError, LookupError, ValueError, TypeError) as error:
             raise StoreError(f"{path} cannot be read as a trajectory ({described(error)}); record it again.") from error
-        return cls(every=every, layer_names=names, num_layers=num_layers, **tensors)
+        try:
+            return cls(every=every, layer_names=names, num_layers=num_layers, unread=unread, **tensors)
+        except (StoreError, TypeError) as error:  # of numbers that do not belong together
+            raise StoreError(f"{path} cannot be read as a trajectory: {error}") from error

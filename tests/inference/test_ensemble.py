@@ -165,3 +165,26 @@ def test_parts_that_do_not_belong_together_are_refused(half: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(UnknownNameError, match="No kind of encoder is called 'vae'"):
         Predictor.assemble(tensors, {**spec, "encoders": {"weights": {"kind": "vae"}}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("every", True),
+        ("num_snapshots", "3"),
+        ("heads", {"a": 1}),
+        ("heads", ["head_both_0"]),
+        ("encoders", None),
+        ("encoders", {"weights": "cae"}),
+        ("setting", None),
+        ("setting", {"recipe": "sgd"}),
+        ("scope", None),
+        ("scope", {"num_layers": [1]}),
+        ("scope", {"log10_scale": {"weights": [[1.0]]}}),
+    ],
+)
+def test_a_spec_that_was_edited_into_something_else_is_refused_in_one_line(half: Path, key: str, value: object) -> None:
+    spec, tensors = load_checkpoint(half)
+    with pytest.raises(CheckpointError, match=f"The spec of a predictor needs {key!r}, an? .* holds ") as caught:
+        Predictor.assemble(tensors, {**spec, key: value})
+    assert "\n" not in str(caught.value)

@@ -85,7 +85,11 @@ def test_training_runs_themselves_lie_inside(scope: dict) -> None:
     [
         (recorded(network(depth=5)), "num_layers", "it has 5 convolutions and linear layers, .* had 3$"),
         (recorded(network(width=20)), "max_units", "20 units in its widest layer, .* had 5 to 8$"),
-        (recorded(network(classes=4)), "num_classes", "it has 4 outputs, the networks that the predictor .* had 3$"),
+        (
+            recorded(network(classes=4)),
+            "num_classes",
+            "it has 4 units in the layer defined last, .* had 3$",
+        ),
         (
             recorded(network(), gradient_factor=100),
             "gradients_scale",
@@ -130,6 +134,27 @@ def test_values_that_were_not_finite_are_pointed_out(scope: dict) -> None:
     assert "non_finite" in kinds(recorder.trajectory(), {})
 
 
+def test_gradients_that_were_lost_are_not_called_zero() -> None:
+    model = network()
+    (model(torch.randn(4, 4)) * torch.nan).sum().backward()
+    recorder = SnapshotRecorder(model, every=1)
+    recorder.step()
+    assert kinds(recorder.trajectory(), {}) == ["non_finite"]
+
+
+def test_weights_that_are_not_read_are_pointed_out_where_they_are_many() -> None:
+    for other, expected in ((nn.Bilinear(1, 1, 1), []), (nn.LSTM(2, 3), ["unread"])):
+        model = nn.Sequential(nn.Linear(4, 8), other)
+        model[0](torch.randn(4, 4)).sum().backward()
+        recorder = SnapshotRecorder(model, every=1)
+        recorder.step()
+        assert kinds(recorder.trajectory(), {}) == expected
+    (remark,) = remarks(recorder.trajectory(), {}, "both", True)
+    assert remark.text.startswith(
+        "65 % of its weights are not read: they lie in no convolution or linear layer (but in"
+    )
+
+
 def test_a_plain_prediction_warns_once_per_kind() -> None:
     trajectories = [recorded(network(width, seed=width)) for width in (5, 6, 7, 8)]
     predictor = random_predictor(every=1, num_snapshots=2, scope=scope_of(trajectories))
@@ -142,10 +167,10 @@ def test_a_plain_prediction_warns_once_per_kind() -> None:
             predictor.predict(recorded(network(classes=5)))
         predictor.predict(recorded(network(depth=4)))
     texts = [str(warning.message) for warning in caught]
-    assert [("outputs" in text, "linear layers" in text) for text in texts] == [(True, False), (False, True)]
+    assert [("defined last" in text, "linear layers" in text) for text in texts] == [(True, False), (False, True)]
     assert all(warning.filename == __file__ for warning in caught)
     result = predictor.predict_with_spread(recorded(network(classes=5)))
-    assert [("outputs" in text) for text in result.warnings] == [True]
+    assert [("defined last" in text) for text in result.warnings] == [True]
 
 
 def test_gradients_that_were_never_computed_are_pointed_out() -> None:

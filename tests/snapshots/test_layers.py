@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nap2.errors import NetworkError
-from nap2.snapshots.layers import gradient_rows, recorded_layers, sampled_rows, sampled_units
+from nap2.snapshots.layers import gradient_rows, recorded_layers, sampled_rows, sampled_units, unread_share
 
 PINNED = {  # units: (first, last, sum, digest of the list)
     100: ([0, 1, 2, 3], [97, 98, 99], 4922, "8ea1c46dc2f28153"),
@@ -152,3 +152,17 @@ def test_scaled_half_precision_gradients_do_not_underflow():
     (layer,) = recorded_layers(nn.Linear(4, 2).half())
     layer.weight.grad = torch.full((2, 4), 1e-3, dtype=torch.float16)
     assert gradient_rows(layer, grad_scale=2.0**16).min() > 1e-8
+
+
+@pytest.mark.parametrize(
+    ("model", "share"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 10)), 0.0),
+        (nn.Sequential(nn.Linear(4, 5), nn.ConvTranspose2d(2, 5, 2)), 40 / 60),
+        (nn.TransformerEncoderLayer(8, 2, 32), 3 * 64 / (4 * 64 + 2 * 8 * 32)),
+        (nn.Sequential(nn.LSTM(4, 8), nn.Linear(8, 2)), (32 * 4 + 32 * 8) / (32 * 4 + 32 * 8 + 16)),
+        (nn.ReLU(), 0.0),
+    ],
+)
+def test_the_share_of_weights_that_are_not_read(model, share):
+    assert unread_share(model) == pytest.approx(share)

@@ -127,6 +127,14 @@ def test_scaled_losses_are_recorded_unscaled():
     torch.testing.assert_close(recorders[0].trajectory().values, recorders[1].trajectory().values)
 
 
+@pytest.mark.parametrize("scale", [0.0, -2.0, float("nan"), float("inf")])
+def test_what_no_loss_can_be_multiplied_by_is_refused(scale):
+    recorder = SnapshotRecorder(one_backward(small_cnn()), every=1)
+    with pytest.raises(NetworkError, match="pass a finite grad_scale above 0"):
+        recorder.step(grad_scale=scale)
+    assert recorder.step(grad_scale=torch.tensor(2.0))
+
+
 def test_a_run_continued_elsewhere_gives_the_same_trajectory():
     whole_model, first_model = small_cnn(), small_cnn()
     whole = SnapshotRecorder(whole_model, every=4)
@@ -217,6 +225,11 @@ def test_the_schedule_says_what_the_recorder_does():
 def test_an_interval_or_limit_that_counts_nothing_is_refused(arguments):
     with pytest.raises(NetworkError, match="every >= 1 and limit >= 1"):
         SnapshotRecorder(small_cnn(), **arguments)
+
+
+def test_whole_numbers_of_other_libraries_count_too():
+    recorder = SnapshotRecorder(small_cnn(), every=torch.tensor(3), limit=torch.tensor(2))
+    assert (type(recorder.every), recorder.every, type(recorder.limit), recorder.limit) == (int, 3, int, 2)
 
 
 def test_what_is_no_network_is_refused():

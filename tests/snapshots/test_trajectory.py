@@ -1,5 +1,7 @@
 """A trajectory survives its file, can be shortened, and refuses what does not fit together."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -18,10 +20,11 @@ def some_trajectory(num_snapshots=3, every=100):
 
 
 def test_a_saved_trajectory_comes_back_whole(tmp_path):
-    saved = some_trajectory(every=7)
+    saved = replace(some_trajectory(every=7), num_layers=9, unread=0.1234567)
     saved.save(tmp_path / "run.safetensors")
     loaded = Trajectory.load(tmp_path / "run.safetensors")
     assert (loaded.every, loaded.layer_names) == (7, saved.layer_names)
+    assert (loaded.num_layers, loaded.unread) == (9, 0.1234567)
     for name in ("values", "units", "counts"):
         assert torch.equal(getattr(loaded, name), getattr(saved, name)), name
 
@@ -72,6 +75,32 @@ def test_a_file_that_does_not_say_how_it_was_taken_is_refused(tmp_path, metadata
     save_file(tensors, str(tmp_path / "run.safetensors"), metadata={"format": "nap2-trajectory", **metadata})
     with pytest.raises(StoreError, match=r"run\.safetensors cannot be read as a trajectory"):
         Trajectory.load(tmp_path / "run.safetensors")
+
+
+@pytest.mark.parametrize("units", [[], [4] * 66, [-3, 4], [[4], [4]]])
+def test_a_file_of_no_possible_network_is_refused(tmp_path, units):
+    path, flat = tmp_path / "run.safetensors", [u for u in torch.tensor(units).flatten().tolist() if u > 0]
+    tensors = {
+        "values": torch.zeros(1, 2, num_entries(flat)),
+        "units": torch.tensor(units, dtype=torch.int64),
+        "counts": torch.zeros(1, 2, 5, dtype=torch.int64),
+    }
+    metadata = {"format": "nap2-trajectory", "every": "7", "layer_names": "[]"}
+    save_file(tensors, str(path), metadata=metadata)
+    with pytest.raises(
+        StoreError, match=r"run.safetensors cannot be read as a trajectory: .* 1 to 65 layers"
+    ) as caught:
+        Trajectory.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_saved_in_a_new_folder_and_not_in_place_of_a_folder(tmp_path):
+    some_trajectory().save(tmp_path / "new" / "run.safetensors")
+    assert len(Trajectory.load(tmp_path / "new" / "run.safetensors")) == 3
+    for place in (tmp_path / "new", tmp_path / "new" / "run.safetensors" / "deeper"):
+        with pytest.raises(StoreError, match="cannot be saved as") as caught:
+            some_trajectory().save(place)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_truncated_file_is_refused(tmp_path):
