@@ -60,6 +60,15 @@ def test_autocast_around_a_prediction_changes_nothing(predictor: Predictor) -> N
         assert torch.equal(predictor.embed(trajectory), embedded)
 
 
+def test_a_predictors_own_recorder_takes_what_it_reads_and_no_more() -> None:
+    predictor, model = random_predictor(every=2, num_snapshots=1), nn.Linear(5, 3)
+    recorder = predictor.recorder(model)
+    for _ in range(5):
+        model(torch.randn(4, 5)).square().sum().backward()
+        recorder.step()
+    assert 0 < predictor.predict(recorder.trajectory()) < 1
+
+
 def broken_trajectory() -> nap2.Trajectory:
     trajectory = random_trajectory(1)
     trajectory.values[0, 1, 3] = torch.nan

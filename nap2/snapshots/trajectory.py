@@ -37,8 +37,8 @@ class Trajectory:
     def __post_init__(self) -> None:
         if not 1 <= len(self.units) <= MAX_LAYERS or self.units.dim() != 1 or int(self.units.min()) < 0:
             raise StoreError(
-                f"A trajectory holds the units of 1 to {MAX_LAYERS} layers, at least 0 each, not {list(self.units.shape)} "
-                "numbers or negative ones; record it again."
+                f"A trajectory holds the units of 1 to {MAX_LAYERS} layers, at least 0 each, not "
+                f"{list(self.units.shape)} numbers or negative ones; record it again."
             )
         expected = (len(self.values), len(MODALITIES), num_entries(self.units.tolist()))
         if tuple(self.values.shape) != expected or self.values.dtype != torch.float32:
