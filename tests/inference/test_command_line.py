@@ -210,13 +210,16 @@ def test_a_damaged_folder_does_not_hide_the_predictors_beside_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken/spec.json").write_text("{")
+    edited = json.loads((checkpoints / "tiny/spec.json").read_text()) | {"setting": None}
+    for name, text in (("broken", "{"), ("edited", json.dumps(edited))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "spec.json").write_text(text)
     monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path)
     assert main(["list"]) == 0
-    good, broken = capsys.readouterr().out.splitlines()
+    good, broken, changed = capsys.readouterr().out.splitlines()
     assert good.startswith("tiny  nasbench201 on digits")
     assert broken.startswith("broken  cannot be used: ")
+    assert changed.startswith("edited  cannot be used: The spec of a predictor needs 'setting', an object")
     assert broken.endswith("copy the checkpoint again.")
 
 
