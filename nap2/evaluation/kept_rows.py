@@ -1,10 +1,11 @@
-"""Rows for a page of results: `python -m nap2.evaluation.kept_rows RESULTS SECTION/NAME.jsonl [METHOD …]`.
+"""Rows for a page of results: `python -m nap2.evaluation.kept_rows [--size N] RESULTS SECTION/NAME.jsonl [METHOD …]`.
 
 `RESULTS` is the folder that `stage=evaluate` wrote. Of its rows those of Kendall's τ and Spearman's ρ are kept, of each
-figure the latest, by default of all methods; the paired differences between them go into the section's own file, unless
-the section compares pools of several sizes.
+figure the latest, by default of all methods and train sizes; the paired differences between them go into the section's
+own file, unless the section compares pools of several sizes.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,13 +22,14 @@ from nap2.evaluation.rows import ResultRow, read_rows
 METRICS = (TAU.name, RHO.name)
 
 
-def keep(results: Path, target: Path, methods: Sequence[str] = ()) -> int:
+def keep(results: Path, target: Path, methods: Sequence[str] = (), size: int | None = None) -> int:
     """Write the latest row of every figure to `target`, and the differences beside it.
 
     Args:
         results: folder of `rows.jsonl` and `differences.jsonl`.
         target: file of rows in the folder of a section; replaced.
         methods: names as in the rows; all of them by default.
+        size: of what was fitted, rows of this train size alone; those fitted on nothing stay.
 
     Returns:
         How many rows were kept.
@@ -48,8 +50,13 @@ def keep(results: Path, target: Path, methods: Sequence[str] = ()) -> int:
     for name in methods:
         if name not in known:
             raise UnknownNameError("method of these rows", name, known)
-    chosen = [row for row in found if row.method in (methods or known)]
-    beside, new = target.with_name(DIFFERENCES), _lines(results / DIFFERENCES)
+    sizes = {row.train_size for row in found} if size is None else {0, size}
+    if size is not None and size not in {row.train_size for row in found}:
+        fitted = ", ".join(str(row_size) for row_size in sorted({row.train_size for row in found} - {0}))
+        raise EvaluationError(f"No row of {results} was fitted on {size} candidates; there are {fitted or 'none'}.")
+    chosen = [row for row in found if row.method in (methods or known) and row.train_size in sizes]
+    beside = target.with_name(DIFFERENCES)
+    new = [line for line in _lines(results / DIFFERENCES) if line["train_size"] in sizes]
     merged = _merged(_lines(beside), new, {row.method for row in chosen})
     _write(target, (asdict(row) for row in chosen))
     if grows(section_rows(target.parent)):
@@ -95,10 +102,14 @@ def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser("python -m nap2.evaluation.kept_rows", description=__doc__)
+    parser.add_argument("results", type=Path, help="folder that stage=evaluate wrote")
+    parser.add_argument("target", type=Path, help="file of rows in the folder of a section, <section>/<name>.jsonl")
+    parser.add_argument("methods", nargs="*", help="names as in the rows; all of them by default")
+    parser.add_argument("--size", type=int, help="rows of this train size alone, and of what is fitted on nothing")
+    asked = parser.parse_args()
     try:
-        count = keep(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+        count = keep(asked.results, asked.target, asked.methods, asked.size)
     except Nap2Error as error:
         sys.exit(f"error: {error}")
-    sys.stdout.write(f"{count} rows kept in {sys.argv[2]}\n")
+    sys.stdout.write(f"{count} rows kept in {asked.target}\n")

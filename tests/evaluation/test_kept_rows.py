@@ -79,6 +79,18 @@ def test_a_section_that_compares_pools_of_several_sizes_keeps_no_differences(res
     assert sorted(path.name for path in section.iterdir()) == ["large.jsonl", "small.jsonl"]
 
 
+def test_one_train_size_can_be_kept(results, tmp_path) -> None:
+    rows = read_rows(results / "rows.jsonl")
+    append_rows(results / "rows.jsonl", [replace(row, train_size=50) for row in rows if row.method == "nap2"])
+    keep(results, tmp_path / "section/full.jsonl", size=700)
+    assert {(row.method == "nap2", row.train_size) for row in read_rows(tmp_path / "section/full.jsonl")} == {
+        (True, 700),
+        (False, 0),
+    }
+    with pytest.raises(EvaluationError, match=r"was fitted on 60 candidates; there are 50, 700"):
+        keep(results, tmp_path / "section/none.jsonl", size=60)
+
+
 def test_what_cannot_be_kept_is_said(results, tmp_path) -> None:
     with pytest.raises(UnknownNameError, match=r"'parms'.* Did you mean 'params'"):
         keep(results, tmp_path / "section/x.jsonl", ["parms"])
