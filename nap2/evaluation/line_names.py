@@ -21,7 +21,7 @@ def name_lines(axes: Axes, names: Sequence[LineName]) -> None:
     """Names beside the ends of their lines, moved apart where they would touch."""
     low, high = axes.get_ylim()
     gap = (high - low) * 0.048
-    heights = spread([height for height, _, _ in names], gap)
+    heights = spread([height for height, _, _ in names], gap, high)
     for (height, name, colour), shown in zip(names, heights, strict=True):
         axes.annotate(
             name,
@@ -44,10 +44,12 @@ def name_lines(axes: Axes, names: Sequence[LineName]) -> None:
         )
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Heights in their order, at least `gap` apart, moved as little as possible (least squares)."""
+def spread(heights: Sequence[float], gap: float, top: float = float("inf")) -> list[float]:
+    """Heights in their order, at least `gap` apart, moved as little as possible (least squares), none above `top`."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     steps = [rank * gap for rank in range(len(order))]
     fitted = isotonic_regression([heights[place] - step for place, step in zip(order, steps, strict=True)]).x
-    shown = dict(zip(order, (float(x) + step for x, step in zip(fitted, steps, strict=True)), strict=True))
+    limits = [top - (len(order) - 1 - rank) * gap for rank in range(len(order))]
+    placed = (min(float(x) + step, limit) for x, step, limit in zip(fitted, steps, limits, strict=True))
+    shown = dict(zip(order, placed, strict=True))
     return [shown[place] for place in range(len(heights))]

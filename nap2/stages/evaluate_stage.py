@@ -74,7 +74,7 @@ def run(config: Config) -> int:
         summary.append(_sentence(found, methods[0].method, last[0], another_seed))
         over_sizes += found
     if has_several_sizes(over_sizes):
-        picture, title = _plot_name(config, "tau-by-labels"), _title(config, "architectures")
+        picture, title = _plot_name(config, "tau-by-labels"), _title(config, "by labelled architectures")
         plots.append(labels_plot(over_sizes, folder / picture, another_seed=another_seed, title=title))
     _write_tables(folder, tables)
     for line in (*summary, *(f"plot: {plot}" for plot in plots)):

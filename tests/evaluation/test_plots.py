@@ -89,6 +89,15 @@ def test_names_are_moved_apart_and_keep_their_order():
     assert np.mean([shown[0], shown[1], shown[3]]) == pytest.approx(np.mean([0.5, 0.51, 0.5]))
 
 
+def test_no_name_stands_above_the_picture():
+    wanted = [0.97, 0.98, 0.99, 0.99, 0.2]
+    shown = spread(wanted, 0.05, top=1.0)
+    assert max(shown) == pytest.approx(1.0)
+    assert np.diff(sorted(shown)).min() >= 0.05 - 1e-12
+    assert np.argsort(shown, kind="stable").tolist() == np.argsort(wanted, kind="stable").tolist()
+    assert shown[4] == 0.2
+
+
 def test_ticks_are_evenly_spaced_and_end_at_the_last_budget():
     assert _ticks(list(range(100, 2400, 100))) == [200, 500, 800, 1100, 1400, 1700, 2000, 2300]
     assert _ticks([100]) == [100]
