@@ -14,7 +14,7 @@ from benchmarks.harness import Measurement, paired
 from benchmarks.references.proxies_plain import REFERENCES
 from nap2.baselines import PROXIES, score_network
 from nap2.baselines.zero_cost.layers import weights_of
-from nap2.baselines.zero_cost.proxy import Pass
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.spaces import SPACES
 
 SPACE = SPACES["nasbench201"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nap2.baselines.learning_curve import LEARNING_CURVES, observe, rank_curves, score_curve
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.snapshots.curve import Curve
 
 LOSSES = [2.3 - 0.01 * step for step in range(120)]

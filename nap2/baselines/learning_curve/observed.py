@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.snapshots.curve import Curve
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from nap2.baselines.learning_curve.observed import Floats, ObservedCurve, observe
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.snapshots.curve import Curve
 
 LAST_LOSSES = 10

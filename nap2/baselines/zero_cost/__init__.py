@@ -1,7 +1,8 @@
 """Zero-cost proxies: scores of untrained networks, from shared passes over one mini-batch."""
 
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.pool import POOL_SCORES, PoolScore, pool_score
-from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, ProxyScore
+from nap2.baselines.zero_cost.proxy import BatchNorm, Proxy, ProxyScore
 from nap2.baselines.zero_cost.registry import PROXIES
 from nap2.baselines.zero_cost.score import score_network
 

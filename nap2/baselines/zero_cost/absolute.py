@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.homogeneous import (
     Flow,
     RunningScale,
@@ -23,7 +24,6 @@ from nap2.baselines.zero_cost.layers import (
     weights_of,
 )
 from nap2.baselines.zero_cost.observers import NO_RELU
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench
 
 ENTROPY_DRAWS = 3

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import grad
 from torch.nn.functional import cross_entropy
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.layers import weights_of
 from nap2.baselines.zero_cost.observers import (
     CorrelationObserver,
@@ -20,7 +21,7 @@ from nap2.baselines.zero_cost.observers import (
     SaliencyObserver,
     WordObserver,
 )
-from nap2.baselines.zero_cost.proxy import Pass, UndefinedScoreError
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.workbench import Workbench, checked_labels, failed, logits_of
 
 OBSERVERS: Mapping[Pass, Callable[[Callable[[], float]], Observer]] = MappingProxyType(

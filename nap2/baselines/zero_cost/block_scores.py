@@ -2,10 +2,12 @@
 
 from itertools import pairwise
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.blocks import BlockStatistics
 from nap2.baselines.zero_cost.gaussian import ZEN_IMAGES, Response, log_response
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.passes import Passes
-from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScoreError
+from nap2.baselines.zero_cost.proxy import BatchNorm, Proxy
 
 _AZ_NAS = "Lee and Ham 2024 (AZ-NAS, CVPR)"
 

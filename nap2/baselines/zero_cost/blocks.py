@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.autograd import grad
 from torch.nn.functional import pixel_unshuffle
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.gaussian import initialise, random_images
 from nap2.baselines.zero_cost.layers import blocks_of
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench
 
 

@@ -5,9 +5,11 @@ import math
 import torch
 from torch import Tensor
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.homogeneous import Flow
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.passes import Passes
-from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScoreError
+from nap2.baselines.zero_cost.proxy import BatchNorm, Proxy
 
 
 def synflow(passes: Passes) -> float:

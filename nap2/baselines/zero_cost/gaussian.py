@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.layers import BATCH_NORMALISATION, POOLS, layers_of, leaves_of
 from nap2.baselines.zero_cost.observers import WordObserver
 from nap2.baselines.zero_cost.patterns import count_distinct
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench
 
 ZEN_IMAGES = 16  # as published

@@ -5,12 +5,14 @@ import math
 import torch
 from torch import Tensor
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.batch_run import WeightGradients
 from nap2.baselines.zero_cost.gradients import SINGLE_IMAGES, SampleSigns
 from nap2.baselines.zero_cost.observers import LayerSaliency
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.passes import Passes
 from nap2.baselines.zero_cost.patterns import count_distinct
-from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScoreError
+from nap2.baselines.zero_cost.proxy import BatchNorm, Proxy
 
 L_SWAG_IMAGES = 16  # images whose patterns L-SWAG counts
 _SOURCE = "Abdelfattah et al. 2021 (arXiv:2101.08134)"

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.batch_run import WeightGradients, gradients_of_loss
 from nap2.baselines.zero_cost.layers import weights_of
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench, logits_of
 
 SPLITS = 2  # ZiCo's own two batches, cut from the one that is given

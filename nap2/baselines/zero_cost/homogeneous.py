@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import grad
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.layers import BATCH_NORMALISATION, layers_of, replace_modules, weights_of
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 
 SMALLEST, LARGEST = 1e-250, 1e250  # outside, a sum or product of float64 may have lost what it should hold
 EULER_TOLERANCE = 1e-11  # rounding of a float64 sum over a large map; a missed path would weigh far more

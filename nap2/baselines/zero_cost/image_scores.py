@@ -5,10 +5,12 @@ import math
 import torch
 from torch import Tensor
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.batch_run import InputGradient
 from nap2.baselines.zero_cost.gradients import SINGLE_IMAGES
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.passes import Passes
-from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScoreError
+from nap2.baselines.zero_cost.proxy import BatchNorm, Proxy
 
 JACOBIAN_EPSILON = 1e-5  # k of the published code, in both Jacobian scores
 MANY_CLASSES = 100  # from here on EPE-NAS compares classes in pairs

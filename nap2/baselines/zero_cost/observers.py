@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.layers import Convolution, blocks_of, layers_of, leaves_of, relus_counted_twice, relus_of
 from nap2.baselines.zero_cost.patterns import joint_activity, pack_patterns, rows_of
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 
 SMALLEST_SQUARE = 1e-25  # below, float32 may have rounded squares of small gradients to zero
 NO_RELU = "no nn.ReLU module was run"

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.layers import layers_of
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.baselines.zero_cost.workbench import Workbench
 
 

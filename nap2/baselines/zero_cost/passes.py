@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.absolute import ENTROPY_DRAWS, flow_entropy, synaptic_flow
 from nap2.baselines.zero_cost.batch_run import BACKWARD, Outcome, run_batch
 from nap2.baselines.zero_cost.blocks import block_statistics
@@ -20,7 +21,7 @@ from nap2.baselines.zero_cost.gaussian import (
 )
 from nap2.baselines.zero_cost.gradients import SINGLE_IMAGES, sample_signs, split_gradients, tangent_kernel
 from nap2.baselines.zero_cost.operations import count_operations
-from nap2.baselines.zero_cost.proxy import BATCH_RUN, Pass, UndefinedScoreError
+from nap2.baselines.zero_cost.pass_names import BATCH_RUN, Pass
 from nap2.baselines.zero_cost.workbench import Workbench, computes_weights
 
 

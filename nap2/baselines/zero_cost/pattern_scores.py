@@ -5,11 +5,13 @@ import math
 import torch
 from torch import Tensor
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.gaussian import SWAP_IMAGES
 from nap2.baselines.zero_cost.observers import Overlap
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.passes import Passes
 from nap2.baselines.zero_cost.patterns import agreement, count_distinct, count_distinct_images
-from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScoreError
+from nap2.baselines.zero_cost.proxy import BatchNorm, Proxy
 
 SWAP_MEAN, SWAP_SPREAD = 1000.0, 1e6  # thousands of parameters, and their square: see `swap_reg`
 _SOURCE = "Peng et al. 2024 (arXiv:2403.04161)"

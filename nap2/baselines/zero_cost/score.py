@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.passes import Passes
-from nap2.baselines.zero_cost.proxy import Proxy, ProxyScore, UndefinedScoreError
+from nap2.baselines.zero_cost.proxy import Proxy, ProxyScore
 from nap2.baselines.zero_cost.registry import PROXIES
 from nap2.baselines.zero_cost.workbench import make_workbench, undisturbed
 from nap2.errors import UnknownNameError

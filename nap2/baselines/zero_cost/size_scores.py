@@ -1,8 +1,10 @@
 """Scores that need no data: parameters, multiply-adds, norm of the weights."""
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.layers import weights_of
+from nap2.baselines.zero_cost.pass_names import Pass
 from nap2.baselines.zero_cost.passes import Passes
-from nap2.baselines.zero_cost.proxy import BatchNorm, Pass, Proxy, UndefinedScoreError
+from nap2.baselines.zero_cost.proxy import BatchNorm, Proxy
 
 
 def params(passes: Passes) -> float:

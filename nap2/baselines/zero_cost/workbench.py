@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized, type_before_parametrizations
 
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.copying import copy_network
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 from nap2.errors import NetworkError, counted
 from nap2.seeding import deterministic_arithmetic, forked_random_state, seed_from
 from nap2.snapshots.layers import unwrapped

@@ -9,8 +9,8 @@ from fakes_proxy import Residual, batch, cell_network, perceptron, residual_perc
 from torch import nn
 
 from nap2.baselines import score_network
+from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.homogeneous import absolute_network, find_cuts, plain_flow, scaled_flow
-from nap2.baselines.zero_cost.proxy import UndefinedScoreError
 
 
 def log_total(flow):

@@ -3,8 +3,8 @@
 import pytest
 
 from nap2.baselines import POOL_SCORES, PROXIES
+from nap2.baselines.zero_cost.pass_names import BATCH_RUN, Pass
 from nap2.baselines.zero_cost.passes import PRODUCERS
-from nap2.baselines.zero_cost.proxy import BATCH_RUN, Pass
 
 PROMISED = {
     "params",
