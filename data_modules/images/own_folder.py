@@ -12,6 +12,8 @@ from data_modules.images.own_npz import split_indices
 from nap2.errors import DataFileError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+DEEP = ("I", "F")
+"""How Pillow's modes of 16 and 32 bits a pixel begin."""
 
 
 def read_folder(
@@ -102,13 +104,18 @@ def _image_files(name: str, folder: Path) -> list[Path]:
 
 def _read_image(name: str, path: Path, image_size: int | None) -> np.ndarray:
     """uint8 `[H, W, 3]`."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            mode, image = file.mode, file.convert("RGB")
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise DataFileError(f"{name}: {path.absolute()} cannot be read ({error}); replace or remove it.") from error
+    if mode.startswith(DEEP):  # such pixels were cut off at 255 just now, which leaves a white image
+        raise DataFileError(
+            f"{name}: {path.absolute()} has more than 8 bits a pixel (mode {mode}); scale it to 0..255 and save it "
+            "with 8 bits."
+        )
     if image_size is not None:
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(image)

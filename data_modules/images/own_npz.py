@@ -75,7 +75,16 @@ def _load(name: str, path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, AttributeError, TypeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        OSError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        RuntimeError,
+    ) as error:
         raise DataFileError(
             f"{name}: {path.absolute()} cannot be read as .npz ({error}); write it again with np.savez(path, "
             "images=…, labels=…)."

@@ -43,7 +43,7 @@ def load_arrays(path: Path) -> dict[str, Any]:
     """
     try:
         content = _Unpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    except (EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, MemoryError) as error:
+    except (EOFError, ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
         raise pickle.UnpicklingError(f"no readable pickle: {error}") from error
     if not isinstance(content, Mapping):
         raise pickle.UnpicklingError(f"it holds a {type(content).__name__}, not a dictionary")

@@ -144,7 +144,12 @@ def test_a_partial_set_needs_its_own_name(tmp_path, monkeypatch):
         read_cifar100(tmp_path, "cifar10")
 
 
-@pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x04.", pickle.dumps([1, 2]), pickle.dumps({"x": 1})])
+BAD_ENCODING = pickle.dumps({b"data": noise(2, 768)}, protocol=2).replace(b"latin1", b"lat#n1")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no pickle", b"\x80\x04.", pickle.dumps([1, 2]), pickle.dumps({"x": 1}), BAD_ENCODING]
+)
 def test_a_damaged_pickle_is_named(tmp_path, content):
     write_imagenet16(tmp_path / "ImageNet16")
     (tmp_path / "ImageNet16" / "train_data_batch_7").write_bytes(content)

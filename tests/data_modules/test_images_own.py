@@ -125,6 +125,15 @@ def test_a_damaged_npz_is_named(tmp_path, content):
         read_npz(tmp_path / "y.npz", "x", 2)
 
 
+def test_an_npz_in_a_compression_that_is_none_is_named(tmp_path):
+    np.savez(tmp_path / "x.npz", images=noise(4, 8, 8), labels=np.zeros(4, int))
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = 77  # the method, as the archive's directory says it
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataFileError, match=r"x.npz cannot be read as .npz .*not supported"):
+        read_npz(tmp_path / "x.npz", "x", 2)
+
+
 def test_digits_come_with_scikit_learn():
     from sklearn.datasets import load_digits
 
@@ -158,3 +167,21 @@ def test_an_image_set_holds_what_it_promises():
         ImageSet("x", images, labels, images[:0], labels[:0], 1, one, one)
     with pytest.raises(DataFileError, match="expected one int64 label each"):
         ImageSet("x", images, labels[:3], images, labels, 1, one, one)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "suffix"),
+    [(np.uint16(1000), ".png"), (np.uint16(1000), ".tif"), (np.int32(1000), ".tif"), (np.float32(0.5), ".tif")],
+)
+def test_an_image_that_would_be_cut_off_at_255_is_refused(tmp_path, pixels, suffix):
+    write_classes(tmp_path, ["a", "b"])
+    Image.fromarray(np.full((8, 8), pixels)).save(tmp_path / "b" / f"deep{suffix}")
+    with pytest.raises(DataFileError, match=rf"deep{suffix} has more than 8 bits a pixel .*save it with 8 bits"):
+        read_folder(tmp_path, "x", 2)
+
+
+def test_an_image_too_large_to_open_is_named(tmp_path, monkeypatch):
+    write_classes(tmp_path, ["a", "b"])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)
+    with pytest.raises(DataFileError, match=r"a/0.png cannot be read \(Image size .64 pixels. exceeds limit"):
+        read_folder(tmp_path, "x", 2)
