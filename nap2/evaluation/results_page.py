@@ -15,14 +15,18 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.as_text import figure, method_label
 from nap2.evaluation.difference_log import read_differences
+from nap2.evaluation.further_test import sizes_of
 from nap2.evaluation.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.published import PublishedFigure, load_published
+from nap2.evaluation.results_overview import most_labels, overview
 from nap2.evaluation.rows import ResultRow, read_rows
 from nap2.evaluation.tables import Table, to_markdown
 from nap2.evaluation.tables_by_size import tables_by_size
 from nap2.evaluation.views import difference_table, published_table
 
 DIFFERENCES, PICTURE = "differences.jsonl", "tau-by-labels.png"
+DIFFERENT = "Is a method better than another? Paired differences"
+FURTHER = "Fewer labels, and Spearman ρ"
 HEAD = """# Results
 
 Written by `python -m nap2.evaluation.results_page docs/results` from the rows in `docs/results/`; a test holds the page
@@ -31,24 +35,39 @@ to them. τ is Kendall's τ-b between predicted and published final test accurac
 
 def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
     """The text of the page made from `folder`, with the published figures of the same methods beside ours."""
-    parts = [HEAD]
+    parts, in_short = [], {}
     for section in sorted(path for path in folder.iterdir() if path.is_dir()):
-        parts.append((section / "intro.md").read_text(encoding="utf-8").strip())
-        read = section_rows(section)
+        intro, read = (section / "intro.md").read_text(encoding="utf-8").strip(), section_rows(section)
+        parts.append(intro)
         if grows(read):
             parts.append(to_markdown(growth_table(read)))
-            continue
-        found = aggregate(one_of_each(read))
-        if has_several_sizes(found):
-            parts.append(f"![Kendall τ by labelled candidates]({folder.name}/{section.name}/{PICTURE})")
-        parts += [to_markdown(table) for table in tables_by_size(found)]
-        if (section / DIFFERENCES).exists():
-            size = max(one.row.train_size for one in found)
-            parts.append(to_markdown(difference_table(read_differences(section / DIFFERENCES, size))))
-        beside = published_table(found, published)
-        if beside.rows:
-            parts.append(to_markdown(beside))
-    return "\n\n".join(parts) + "\n"
+        else:
+            found = in_short[intro.partition("\n")[0].lstrip("# ")] = aggregate(one_of_each(read))
+            parts += one_test_set(section, found, published)
+    return "\n\n".join((HEAD, to_markdown(overview(in_short)), *parts)) + "\n"
+
+
+def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[PublishedFigure]) -> list[str]:
+    """A section whose rows are of one test set: the picture, τ with the most labels, and the rest to be opened."""
+    parts = []
+    if has_several_sizes(found):
+        parts.append(f"![Kendall τ by labelled candidates]({section.parent.name}/{section.name}/{PICTURE})")
+    taus = dict(zip(sizes_of(found), tables_by_size(found, ("kendall_tau",)), strict=True))
+    shown = {*most_labels(found).values()}
+    parts += [to_markdown(table) for size, table in taus.items() if size in shown]
+    beside = published_table(found, published)
+    if beside.rows:
+        parts.append(to_markdown(beside))
+    if (section / DIFFERENCES).exists():
+        compared = read_differences(section / DIFFERENCES, max(taus))
+        parts.append(folded(DIFFERENT, [difference_table(compared)]))
+    fewer = [table for size, table in taus.items() if size not in shown]
+    return [*parts, folded(FURTHER, [*fewer, *tables_by_size(found, ("spearman_rho",))])]
+
+
+def folded(title: str, tables: Sequence[Table]) -> str:
+    """Tables that a reader opens: all that the page holds, and a page that can be read through."""
+    return "\n\n".join((f"<details><summary>{title}</summary>", *map(to_markdown, tables), "</details>"))
 
 
 def draw_pictures(folder: Path) -> list[Path]:

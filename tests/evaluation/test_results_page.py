@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,24 @@ def test_a_section_of_several_numbers_of_labels_shows_a_picture_that_lies_there(
     assert shown
     assert all((DOCS / name).read_bytes().startswith(b"\x89PNG") for name in shown)
     assert set(DOCS.glob("results/*/*.png")) == {DOCS / name for name in shown}
+
+
+def test_a_page_shows_tau_with_the_most_labels_of_each_source_and_folds_the_rest(tmp_path):
+    (tmp_path / "1-here").mkdir()
+    (tmp_path / "1-here/intro.md").write_text("## Here\n\nProse.\n")
+    asked = [("a", 10, 0.3), ("a", 20, 0.4), ("b", 15, 0.6)]
+    found = [replace(row, source=source, train_size=n) for source, n, tau in asked for row in rows(nap2=tau)]
+    found += [replace(row, metric="spearman_rho", value=0.9) for row in found]
+    (tmp_path / "1-here/rows.jsonl").write_text("".join(json.dumps(asdict(one)) + "\n" for one in found))
+    page = whole_page(tmp_path, [])
+    open_part, _, closed = page.partition("<details>")
+    assert closed.count("</details>") == 1
+    for name, tau in (("nap2 (a, 20)", "0.400"), ("nap2 (b, 15)", "0.600")):
+        assert f"| {name} | {tau} |" in open_part
+    assert "0.300" not in open_part
+    assert "0.300" in closed
+    assert "0.900" not in open_part
+    assert closed.count("0.900") == 3
 
 
 def test_a_section_of_several_pools_is_shown_by_pool(tmp_path):
