@@ -1,19 +1,27 @@
-"""Embeddings of every stored candidate in one Zarr group, written block by block so that memory stays flat."""
+"""Embeddings of every stored candidate in one Zarr group, written block by block so that memory stays flat.
+
+A missing chunk reads as the fill value and a flipped bit as another number, so chunks carry a checksum, and nothing
+that is not finite is given out.
+"""
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import zarr
+import zarr.errors
 from torch import Tensor
+from zarr.codecs import ZstdCodec
 
 from nap2.errors import StoreError
 
 BLOCK = 64  # candidates per chunk
+_DAMAGE = (ValueError, LookupError, TypeError, RuntimeError, zarr.errors.BaseZarrError)  # what zarr makes of bad bytes
 
 
 class EmbeddingStore:
@@ -22,7 +30,8 @@ class EmbeddingStore:
     The attributes name the candidates, in order, and the encoders by hash: those of other encoders are never mixed in.
     """
 
-    def __init__(self, group: zarr.Group) -> None:
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        self.path = path
         self._embedding: Any = group["embedding"]
         self._length: Any = group["length"]
         self.attributes: Mapping[str, Any] = dict(group.attrs)
@@ -33,28 +42,33 @@ class EmbeddingStore:
         """Open the group at `path` if it holds just these, else start it anew (embeddings can always be made again)."""
         wanted: dict[str, Any] = {"ids": list(ids), "encoders": encoders, "num_snapshots": num_snapshots}
         if (path / "zarr.json").is_file():
-            group = zarr.open_group(path, mode="r+")
-            if {key: group.attrs.get(key) for key in wanted} == wanted:
-                return cls(group)
+            with suppress(*_DAMAGE):
+                found = cls(path, zarr.open_group(path, mode="r+"))
+                if {key: found.attributes.get(key) for key in wanted} == wanted:
+                    return found
             shutil.rmtree(path)
         group = zarr.open_group(path, mode="w")
         shape = (len(ids), num_snapshots, size)
         chunks = (min(BLOCK, len(ids)), num_snapshots, size)
-        group.create_array("embedding", shape=shape, chunks=chunks, dtype="float32", fill_value=float("nan"))
-        group.create_array("length", shape=shape[:1], chunks=chunks[:1], dtype="int64", fill_value=0)
+        codec = ZstdCodec(checksum=True)
+        for name, axes, dtype, fill in (("embedding", 3, "float32", float("nan")), ("length", 1, "int64", 0)):
+            group.create_array(
+                name, shape=shape[:axes], chunks=chunks[:axes], dtype=dtype, fill_value=fill, compressors=codec
+            )
         group.attrs.update(wanted)
-        return cls(group)
+        return cls(path, group)
 
     @classmethod
     def open(cls, path: Path) -> "EmbeddingStore":
         """Open an existing group.
 
         Raises:
-            StoreError: if there is none.
+            StoreError: if there is none, or it is damaged.
         """
         if not (path / "zarr.json").is_file():
             raise StoreError(f"No embeddings at {path}; run stage=embed first.")
-        return cls(zarr.open_group(path, mode="r"))
+        with _intact(path):
+            return cls(path, zarr.open_group(path, mode="r"))
 
     @property
     def ids(self) -> list[str]:
@@ -68,7 +82,8 @@ class EmbeddingStore:
 
     def missing(self) -> list[str]:
         """Candidates that have no embedding yet, in order."""
-        written = self._length[:] > 0
+        with _intact(self.path):
+            written = self._length[:] > 0
         return [name for name, row in self._row.items() if not written[row]]
 
     def write(self, ids: Sequence[str], trajectories: Sequence[Tensor]) -> None:
@@ -77,14 +92,15 @@ class EmbeddingStore:
         block = np.full((len(rows), *self._embedding.shape[1:]), np.nan, dtype=np.float32)
         for place, trajectory in enumerate(trajectories):
             block[place, : len(trajectory)] = trajectory.numpy()
-        self._embedding.oindex[rows] = block
-        self._length.oindex[rows] = np.array([len(trajectory) for trajectory in trajectories])
+        with _intact(self.path):
+            self._embedding.oindex[rows] = block
+            self._length.oindex[rows] = np.array([len(trajectory) for trajectory in trajectories])
 
     def read(self, ids: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Embeddings `[A, T, D]` (zero beyond the length) and lengths int64 `[A]` of some candidates, in their order.
 
         Raises:
-            StoreError: if one is unknown or not embedded yet.
+            StoreError: if one is unknown or not embedded yet, or the bytes are not those that were written.
         """
         unknown = [name for name in ids if name not in self._row]
         if unknown:
@@ -92,11 +108,27 @@ class EmbeddingStore:
                 f"{len(unknown)} candidates (first: {unknown[0]}) have no embedding; run stage=embed again."
             )
         rows = np.array([self._row[name] for name in ids], dtype=np.int64)
-        lengths = self._length.oindex[rows]
+        with _intact(self.path):
+            lengths, values = self._length.oindex[rows], self._embedding.oindex[rows]
         if (lengths == 0).any():
             raise StoreError(f"{int((lengths == 0).sum())} candidates are not embedded yet; run stage=embed again.")
-        values = np.nan_to_num(self._embedding.oindex[rows], nan=0.0)
+        is_held = np.arange(values.shape[1]) < lengths[:, None]  # [A, T]
+        with _intact(self.path):
+            if not np.isfinite(values[is_held]).all():
+                raise ValueError("values that are missing or not finite")
+        values[~is_held] = 0.0
         return torch.from_numpy(values), torch.from_numpy(lengths)
+
+
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StoreError(
+            f"The embeddings at {path} are damaged ({reason}); delete that folder and run stage=embed again."
+        ) from error
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:

@@ -1,5 +1,7 @@
 """Embeddings on disk: resumable, never of mixed encoders, never silently incomplete."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,54 @@ def test_reading_what_is_not_there_says_what_to_do(tmp_path: Path) -> None:
         store.read(["a", "b"])
     with pytest.raises(StoreError, match=r"1 candidates \(first: z\) have no embedding"):
         store.read(["z"])
+
+
+def flipped_bits(content: bytes) -> Iterator[bytes]:
+    for place in range(0, 8 * len(content), 3):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        yield bytes(changed)
+
+
+@pytest.mark.parametrize("array", ["embedding", "length"])
+def test_no_damage_is_silent(array: str, tmp_path: Path) -> None:
+    store = EmbeddingStore.create(tmp_path / "e", ["a", "b"], 2, 3, "x")
+    store.write(["a", "b"], [torch.ones(2, 3), torch.ones(2, 3)])
+    written = store.read(["a", "b"])
+    (chunk,) = (path for path in (tmp_path / "e" / array / "c").rglob("*") if path.is_file())
+    content = chunk.read_bytes()
+    refused = []
+    for changed in (*flipped_bits(content), content[: len(content) // 2], b""):
+        chunk.write_bytes(changed)
+        try:
+            found = store.read(["a", "b"])
+        except StoreError as error:
+            refused.append(str(error))
+        else:
+            assert all(torch.equal(*pair) for pair in zip(found, written, strict=True))
+    assert len(refused) > len(content)
+    assert all(message.endswith("run stage=embed again.") for message in refused)
+    chunk.unlink()
+    with pytest.raises(StoreError, match=r"damaged \(values that are missing|2 candidates are not embedded yet"):
+        store.read(["a", "b"])
+
+
+def test_what_is_not_finite_is_not_given_out(tmp_path: Path) -> None:
+    store = EmbeddingStore.create(tmp_path / "e", ["a", "b"], 2, 4, "x")
+    store.write(["a", "b"], [torch.tensor([[1.0, 2.0, float("nan"), 3.0]]), torch.ones(2, 4)])
+    assert store.read(["b"])[1].tolist() == [2]
+    with pytest.raises(
+        StoreError, match=r"/e are damaged \(values that are missing or not finite\); delete that folder"
+    ):
+        store.read(["a", "b"])
+
+
+def test_what_is_left_of_a_folder_is_made_anew(tmp_path: Path) -> None:
+    EmbeddingStore.create(tmp_path / "e", ["a", "b"], 3, 4, "x").write(["b"], trajectories([2]))
+    shutil.rmtree(tmp_path / "e" / "embedding")
+    with pytest.raises(StoreError, match=r"/e are damaged \(.*embedding.*run stage=embed again"):
+        EmbeddingStore.open(tmp_path / "e")
+    assert EmbeddingStore.create(tmp_path / "e", ["a", "b"], 3, 4, "x").missing() == ["a", "b"]
 
 
 def test_a_fingerprint_follows_every_value_and_name() -> None:
