@@ -33,7 +33,11 @@ class Aggregate:
 
 
 def aggregate(rows: Iterable[ResultRow]) -> list[Aggregate]:
-    """One aggregate per method, budget, metric and setting, in the order in which they first appear."""
+    """One aggregate per method, budget, metric and setting, in the order in which they first appear.
+
+    Of trials that were evaluated several times the latest counts, and none from before the row over all trials: an
+    earlier evaluation may have had more of them.
+    """
     groups: dict[tuple[object, ...], list[ResultRow]] = {}
     for row in rows:
         groups.setdefault(replace(row, trial=None, seed=None).key(), []).append(row)
@@ -42,7 +46,9 @@ def aggregate(rows: Iterable[ResultRow]) -> list[Aggregate]:
 
 def _aggregate(group: list[ResultRow]) -> Aggregate:
     latest = {row.trial: row for row in sorted(group, key=lambda row: row.date)}  # a seed changed later is no new trial
-    overall, trials = latest.get(None), [row for trial, row in latest.items() if trial is not None]
+    overall = latest.get(None)
+    begun = overall.date if overall is not None else ""
+    trials = [row for trial, row in latest.items() if trial is not None and row.date >= begun]
     values = [row.value for row in trials if row.value is not None]
     if not trials and overall is not None and overall.value is not None:
         values = [overall.value]

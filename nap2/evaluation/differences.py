@@ -23,6 +23,8 @@ class Difference:
         against_batches: budget of `against`: its largest that is not above.
         interval: of `method` minus `against`, paired over test candidates.
         num_test: candidates that both scored.
+        source: what `method` was fitted on; empty: on nothing.
+        against_source: what `against` was fitted on.
     """
 
     method: str
@@ -32,6 +34,8 @@ class Difference:
     against_batches: int
     interval: Interval
     num_test: int
+    source: str = ""
+    against_source: str = ""
 
     @property
     def verdict(self) -> str:
@@ -71,7 +75,9 @@ def differences(
                 pair = (predictions.values[:, first], against.values[:, second])
                 measured, num_test = _paired(*pair, exam, metric, rounds, seed)
                 batches = (predictions.query_batches[first], against.query_batches[second])
-                found.append(Difference(predictions.method, against.method, metric.name, *batches, measured, num_test))
+                names = (predictions.method, against.method, metric.name)
+                sources = (predictions.source, against.source)
+                found.append(Difference(*names, *batches, measured, num_test, *sources))
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nap2.errors import DataFileError, EvaluationError, Nap2Error, UnknownNameError
+from nap2.evaluation import difference_log
 from nap2.evaluation.difference_log import read_differences
 from nap2.evaluation.metrics import RHO, TAU
 from nap2.evaluation.results_page import DIFFERENCES, grows, section_rows
@@ -81,8 +82,7 @@ def _merged(
 ) -> list[Mapping[str, Any]]:
     """The differences that were kept before, replaced and joined by those between the given methods."""
     fresh = [line for line in new if {line["method"], line["against"]} <= set(methods)]
-    names = ("method", "against", "metric", "query_batches", "train_size")
-    return list({tuple(line[name] for name in names): line for line in (*old, *fresh)}.values())
+    return difference_log.latest((*old, *fresh))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from nap2.evaluation.published import PublishedFigure, load_published
 from nap2.evaluation.results_overview import most_labels, overview
 from nap2.evaluation.rows import ResultRow, read_rows
 from nap2.evaluation.tables import Table, to_markdown
-from nap2.evaluation.tables_by_size import tables_by_size
+from nap2.evaluation.tables_by_size import tables_by_size, with_size
 from nap2.evaluation.views import difference_table, published_table
 
 DIFFERENCES, PICTURE = "differences.jsonl", "tau-by-labels.png"
@@ -59,8 +59,7 @@ def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[
     if beside.rows:
         parts.append(to_markdown(beside))
     if (section / DIFFERENCES).exists():
-        compared = read_differences(section / DIFFERENCES, max(taus))
-        parts.append(folded(DIFFERENT, [difference_table(compared)]))
+        parts.append(folded(DIFFERENT, difference_tables(section / DIFFERENCES, sizes_of(found))))
     fewer = [table for size, table in taus.items() if size not in shown]
     return [*parts, folded(FURTHER, [*fewer, *tables_by_size(found, ("spearman_rho",))])]
 
@@ -68,6 +67,13 @@ def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[
 def folded(title: str, tables: Sequence[Table]) -> str:
     """Tables that a reader opens: all that the page holds, and a page that can be read through."""
     return "\n\n".join((f"<details><summary>{title}</summary>", *map(to_markdown, tables), "</details>"))
+
+
+def difference_tables(path: Path, sizes: Sequence[int]) -> list[Table]:
+    """One for each train size at which something was compared."""
+    by_size = {size: compared for size in sizes if (compared := read_differences(path, size))}
+    several = len(sizes) > 1
+    return [with_size(difference_table(compared), size, several) for size, compared in by_size.items()]
 
 
 def draw_pictures(folder: Path) -> list[Path]:
@@ -123,13 +129,17 @@ def one_of_each(read: dict[str, list[ResultRow]]) -> list[ResultRow]:
 
 
 def growth_table(read: dict[str, list[ResultRow]]) -> Table:
-    """Kendall τ of each method by the number of candidates tested, one column per file, fewest first."""
+    """Kendall τ of each method by the number of candidates tested, one column per file, fewest first.
+
+    Methods that were fitted on several numbers of labels stand there with the largest of their pool.
+    """
     columns = sorted(read, key=lambda name: max(row.num_test for row in read[name]))
     cells: dict[str, dict[str, Aggregate]] = {}
     for name in columns:
         latest = max(row.query_batches for row in read[name])
+        size = max(row.train_size for row in read[name])
         for found in aggregate(row for row in read[name] if row.metric == "kendall_tau"):
-            if found.row.query_batches in (0, latest):
+            if found.row.query_batches in (0, latest) and found.row.train_size in (0, size):
                 cells.setdefault(method_label(_without_size(found)), {})[name] = found
     shown = [method for method in cells if len(cells[method]) == len(columns)]
     shown.sort(key=lambda method: -(cells[method][columns[-1]].mean or 0.0))

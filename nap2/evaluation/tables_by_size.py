@@ -14,7 +14,11 @@ def tables_by_size(found: Sequence[Aggregate], metrics: Sequence[str] = ("kendal
     sizes = sizes_of(found)
     tables = []
     for size in sizes:
-        for table in (budget_table(of_size(found, size), metric) for metric in metrics):
-            several = f", {size} training candidates" if len(sizes) > 1 else ""
-            tables.append(replace(table, title=table.title + several))
+        for metric in metrics:
+            tables.append(with_size(budget_table(of_size(found, size), metric), size, len(sizes) > 1))
     return tables
+
+
+def with_size(table: Table, size: int, several: bool) -> Table:
+    """A table whose title says the train size, where a page has several."""
+    return replace(table, title=f"{table.title}, {size} training candidates") if several else table

@@ -52,8 +52,8 @@ def difference_table(differences: Sequence[Difference]) -> Table:
     """Each method against one, with the interval, and the word for it."""
     rows = tuple(
         (
-            found.method,
-            found.against,
+            _with_source(found.method, found.source),
+            _with_source(found.against, found.against_source),
             str(found.query_batches),
             str(found.against_batches),
             *(("–", "–") if found.verdict == "undefined" else _gap_and_interval(found)),
@@ -66,8 +66,15 @@ def difference_table(differences: Sequence[Difference]) -> Table:
         title=f"Differences in {label}, paired over the test candidates",
         header=("method", "against", "batches", "against at", "difference", "95 % interval", "verdict"),
         rows=rows,
-        notes=("A difference whose bootstrap interval holds 0 is called none.",),
+        notes=(
+            "A difference whose bootstrap interval holds 0 is called none. Each interval stands for itself: of twenty "
+            "methods that do not differ, one is expected to seem to.",
+        ),
     )
+
+
+def _with_source(method: str, source: str) -> str:
+    return f"{method} ({source})" if source else method
 
 
 def _gap_and_interval(found: Difference) -> tuple[str, str]:
@@ -225,6 +232,10 @@ def _marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
         marks.append(
             "Candidates without a score: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + "."
         )
+    partly = {found.row.method: found for found in chosen if found.num_trials and found.num_undefined}
+    if partly:
+        counts = (f"{name} {one.num_undefined} of {one.num_trials + one.num_undefined}" for name, one in partly.items())
+        marks.append(f"Trials without a figure (all scores equal), which no mean counts: {', '.join(counts)}.")
     if any(found.row.protocol != "holdout" for found in chosen):
         marks.append(
             "Each candidate is predicted by fits that saw neither it nor its class; one τ per repeat, over all."

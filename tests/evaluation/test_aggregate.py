@@ -25,3 +25,11 @@ def test_a_trial_evaluated_again_under_another_seed_is_one_trial_and_the_later_f
     for rows in (first + again, again + first):
         (found,) = aggregate(rows)
         assert (found.mean, found.num_trials, found.row.value) == (pytest.approx(0.2), 2, 0.2)
+
+
+def test_trials_of_an_earlier_evaluation_that_had_more_do_not_count() -> None:
+    first = [row(0.9, trial, trial) for trial in range(4)] + [row(0.9, None, None)]
+    again = [row(0.1, 0, 0, "2026-01-02"), row(0.3, 1, 1, "2026-01-02"), row(0.2, None, None, "2026-01-02")]
+    for rows in (first + again, again + first):
+        (found,) = aggregate(rows)
+        assert (found.mean, found.num_trials, found.row.value) == (pytest.approx(0.2), 2, 0.2)

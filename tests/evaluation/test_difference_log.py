@@ -31,6 +31,26 @@ def test_the_latest_of_equal_keys_counts(tmp_path):
     assert read_differences(path, 700) == [changed, FOUND[1]]
 
 
+def test_the_same_methods_of_other_sources_or_at_other_budgets_are_other_differences(tmp_path):
+    path = tmp_path / "differences.jsonl"
+    others = [
+        dataclasses.replace(FOUND[1], against_source="cifar100"),
+        dataclasses.replace(FOUND[1], against_batches=100),
+    ]
+    append_differences(path, [*FOUND, *others], 700)
+    assert FOUND[1].against_source == "cifar10"
+    assert read_differences(path, 700) == [*FOUND, *others]
+
+
+def test_a_line_of_an_earlier_version_names_no_source_and_gives_way_to_one_that_does(tmp_path):
+    path = tmp_path / "differences.jsonl"
+    earlier = [dataclasses.replace(one, source="", against_source="") for one in FOUND]
+    append_differences(path, earlier, 700)
+    assert read_differences(path, 700) == earlier
+    append_differences(path, FOUND[:1], 700)
+    assert read_differences(path, 700) == [earlier[1], FOUND[0]]
+
+
 def test_an_undefined_interval_stays_undefined(tmp_path):
     path = tmp_path / "differences.jsonl"
     append_differences(path, [dataclasses.replace(FOUND[0], interval=Interval(*[math.nan] * 4))], 700)

@@ -45,6 +45,13 @@ def test_pools_stand_side_by_side_smallest_first_best_method_first():
     assert table.rows == (("nap2", "0.200", "0.700"), ("sotl", "0.250", "0.300"))
 
 
+def test_each_pool_stands_there_with_its_largest_number_of_labels():
+    learned = [
+        replace(one, train_size=size) for size, one in ((100, rows(139, nap2=0.7)[0]), (50, rows(139, nap2=0.5)[0]))
+    ]
+    assert growth_table({"big": learned, "small": rows(52, nap2=0.2)}).rows == (("nap2", "0.200", "0.700"),)
+
+
 def test_a_section_of_several_numbers_of_labels_shows_a_picture_that_lies_there():
     page = (DOCS / "results.md").read_text()
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)

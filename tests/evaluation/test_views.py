@@ -53,6 +53,14 @@ def test_undefined_figures_are_called_so():
     assert budget_table(aggregates(constant)).rows[0][1] == "undefined"
 
 
+def test_trials_that_a_mean_leaves_out_are_said():
+    partly = predictions("partly", [0.1])
+    partly.values[1] = 1.0
+    table = budget_table(aggregates(partly))
+    assert "±" in table.rows[0][1]
+    assert "Trials without a figure (all scores equal), which no mean counts: partly 1 of 3." in table.notes
+
+
 def test_the_cost_table_shows_correlation_interval_seconds_and_failures():
     table = cost_table(aggregates(PARAMS, NAP2))
     columns = ("method", "Kendall τ", "s.e.", "Spearman ρ", "s.e.", "forwards", "s per candidate", "scored", "failed")
@@ -68,6 +76,15 @@ def test_the_difference_table_uses_the_word_none():
     found = differences([twin, WEAK], NAP2, EXAM, rounds=200)
     verdicts = {(row[0], row[2]): row[-1] for row in difference_table(found).rows}
     assert verdicts == {(m, b): v for m, v in (("twin", "none"), ("early_stopping", "worse")) for b in ("100", "200")}
+
+
+def test_the_difference_table_names_what_methods_were_fitted_on():
+    union = predictions("nap2", [0.2, 0.1], source="cifar10+cifar100", train_size=700)
+    table = difference_table(differences([union, WEAK], NAP2, EXAM, [200], rounds=20))
+    assert [row[:2] for row in table.rows] == [
+        ("nap2 (cifar10+cifar100)", "nap2 (cifar10)"),
+        ("early_stopping", "nap2 (cifar10)"),
+    ]
 
 
 def test_the_csv_has_every_aggregate_in_full_precision():

@@ -1,0 +1,147 @@
+"""Every decimal in the prose of the results page is a figure of the rows beside it, or of the paper."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nap2.evaluation.aggregate import Aggregate, aggregate
+from nap2.evaluation.difference_log import read_differences
+from nap2.evaluation.published import load_published
+from nap2.evaluation.results_page import DIFFERENCES, one_of_each, section_rows
+
+DOCS = Path(__file__).parents[2] / "docs"
+PUBLISHED = load_published(DOCS / "published/nap2.csv")
+DECIMAL = r"−?(?<![\d.])\.\d+"
+PCA, UNION = "nap2 (pca encoder)", "cifar10+tinyimagenet16-120"
+
+
+class Section:
+    """The rows of one section, by what is asked of them."""
+
+    def __init__(self, name: str) -> None:
+        self.folder = DOCS / "results" / name
+        self.found = aggregate(one_of_each(section_rows(self.folder)))
+        self.prose = (self.folder / "intro.md").read_text()
+
+    def one(self, method: str, size: int = 0, batches: int = 100, source: str | None = None) -> Aggregate:
+        asked = ("kendall_tau", method, size, batches)
+        rows = [(one, one.row) for one in self.found if source in (None, one.row.source)]
+        (found,) = [one for one, r in rows if (r.metric, r.method, r.train_size, r.query_batches) == asked]
+        return found
+
+    def tau(self, method: str, size: int = 0, batches: int = 100, source: str | None = None) -> float:
+        mean = self.one(method, size, batches, source).mean
+        assert mean is not None
+        return mean
+
+    def std(self, method: str, size: int) -> float:
+        std = self.one(method, size).std
+        assert std is not None
+        return std
+
+
+def printed(
+    table: str, method: str, snapshots: int, init_time_s: float | None = None, target: str = "cifar10"
+) -> float:
+    """The paper's Kendall τ, in-domain where it was fitted on anything, of all features where the table has several."""
+    asked = (table, "kendall_tau", method, snapshots, init_time_s, target)
+    (found,) = [
+        one.mean
+        for one in PUBLISHED
+        if (one.table, one.metric, one.method, one.snapshots, one.init_time_s, one.target) == asked
+        and one.source in (None, target)
+        and one.condition in (None, "Both (default)")
+    ]
+    return found
+
+
+def ablated(condition: str) -> float:
+    (found,) = [p.mean for p in PUBLISHED if (p.table, p.condition, p.snapshots) == ("36", condition, 1)]
+    return found
+
+
+def cifar10() -> list[float]:
+    s = Section("1-cifar10")
+    gap, other = s.tau(PCA, 103) - s.tau("nap2", 103), s.tau("nap2", 50) - s.tau(PCA, 50)
+    assert gap > s.std(PCA, 103) > s.std("nap2", 103)  # "little more than the spread of repeats"
+    assert other < s.std(PCA, 50)
+    return [
+        *(s.tau(PCA, 103), s.tau("sotl"), s.tau("early_stopping"), s.tau("nap2_plus: curve alone", 103)),
+        *(gap, other, s.tau("nap2 (random encoder)", 103)),
+        *(printed("4", "SoTL-E", 1), printed("4", "SoTL", 1), printed("32", "NAP2", 1)),
+        *(printed("1", "NAP2", 6, init_time_s=seconds) for seconds in (2.2e6, 1.8e5)),
+    ]
+
+
+def transfer() -> list[float]:
+    s = Section("3-transfer")
+    gaps = [
+        one
+        for size in (48, 50, 103)
+        for one in read_differences(s.folder / DIFFERENCES, size)
+        if (one.method, one.against) == ("graph regression", PCA)
+    ]
+    assert (len(gaps), sum(one.verdict == "none" for one in gaps)) == (5, 3)
+    parts = ("graph alone", "size alone", "dynamics alone (pca encoder)", "without dynamics", "curve alone")
+    whole = s.tau("nap2_plus (pca encoder)", 103)
+    ahead = [s.tau(f"nap2_plus: {part}", 103) > whole for part in parts]
+    assert ahead == [True, True, True, False, False]
+    by_size = sorted(one.interval.value for one in gaps)
+    return [by_size[0], by_size[-1], s.tau("last_losses"), s.tau("early_stopping")]
+
+
+def union() -> list[float]:
+    s, t = Section("4-union"), Section("3-transfer")
+    gains = [s.tau(PCA, size, source=UNION) - s.tau(PCA, size, source="cifar10") for size in (103, 50)]
+    elsewhere = [t.tau(PCA, size, source=UNION) - t.tau(PCA, size, source="cifar10") for size in (103, 50)]
+    errors = [t.one(PCA, size, source=UNION).standard_error for size in (103, 50)]
+    assert all(abs(gap) < error for gap, error in zip(elsewhere, errors, strict=True) if error is not None)
+    return [*gains, -elsewhere[0], elsewhere[1]]
+
+
+def what_it_reads() -> list[float]:
+    s = Section("5-what-it-reads")
+    gains = [
+        s.tau(name, 160) - s.tau(name, 160, 1) for name in (f"{PCA[:-1]}, {m} alone)" for m in ("gradients", "weights"))
+    ]
+    assert s.tau(PCA, 160) - s.tau(PCA, 160, 1) < s.std(PCA, 160)
+    dynamics = "nap2_plus: dynamics alone (pca encoder)"
+    return [
+        *(s.tau(PCA, 160, 1), s.tau(PCA, 160), *gains),
+        *(ablated("Norm only (2ch)"), ablated("All 12 features (default)")),
+        *(s.tau(f"{PCA[:-1]}, {family} alone)", 160) for family in ("general", "distribution")),
+        *(s.tau("parameters", batches=0), s.tau(dynamics, 50), s.tau(PCA, 50)),
+    ]
+
+
+CLAIMED = {
+    "1-cifar10": cifar10,
+    "2-pool": list,
+    "3-transfer": transfer,
+    "4-union": union,
+    "5-what-it-reads": what_it_reads,
+}
+
+
+def test_every_section_is_checked():
+    assert sorted(CLAIMED) == sorted(path.name for path in (DOCS / "results").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_decimals_in_the_prose_are_those_of_the_rows(name):
+    prose = (DOCS / "results" / name / "intro.md").read_text()
+    typed = re.findall(DECIMAL, prose)
+    values = CLAIMED[name]()
+    assert len(typed) == len(values)
+    shown = [f"{value:.{len(text.split('.')[1])}f}" for text, value in zip(typed, values, strict=True)]
+    assert typed == [text.replace("0.", ".", 1).replace("-", "−") for text in shown]
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_the_prose_names_how_many_candidates_were_tested(name):
+    prose = (DOCS / "results" / name / "intro.md").read_text()
+    rows = [row for of_file in section_rows(DOCS / "results" / name).values() for row in of_file]
+    largest = {max(row.num_test for row in of_file) for of_file in section_rows(DOCS / "results" / name).values()}
+    assert rows
+    assert all(re.search(rf"\b{count}\b", prose) for count in largest)
