@@ -35,27 +35,31 @@ class Failure:
 def write_failure(folder: Path, candidate: Candidate, reason: str, step: int | None) -> Failure:
     """Record one more failure of a candidate; returns what now stands in its file."""
     path = folder / f"{candidate.id}.json"
-    tries = 1 + (read_failure(path).tries if path.exists() else 0)
+    before = read_failure(path)
+    tries = 1 if before is None else before.tries + 1
     failure = Failure(" ".join(reason.split()), step, tries, candidate.arch_str, candidate.seed, software_versions())
     write_atomically(path, json.dumps(asdict(failure), indent=1).encode())
     return failure
 
 
-def read_failure(path: Path) -> Failure:
-    """What one file says.
+def read_failure(path: Path) -> Failure | None:
+    """What one file says; None if there is none (any more: somebody tried that candidate again, and it is complete).
 
     Raises:
         StoreError: if it is damaged.
     """
     try:
         return Failure(**json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
     except (ValueError, TypeError) as error:
         raise StoreError(f"The failure record {path} is damaged ({error}); delete it to try that candidate.") from error
 
 
 def read_failures(folder: Path) -> dict[str, Failure]:
     """All failures by candidate id, in sorted order."""
-    return {path.stem: read_failure(path) for path in sorted(folder.glob("[!.]*.json"))}
+    found = {path.stem: read_failure(path) for path in sorted(folder.glob("[!.]*.json"))}
+    return {id: failure for id, failure in found.items() if failure is not None}
 
 
 def clear_failure(folder: Path, candidate_id: str) -> None:

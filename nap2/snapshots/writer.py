@@ -1,10 +1,10 @@
 """How a finished training run becomes a complete candidate of the store."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nap2.errors import StoreError
+from nap2.errors import CorruptSnapshotError, StoreError
 from nap2.schema import MAX_SNAPSHOTS
 from nap2.snapshots import candidate_folder, shelf
 from nap2.snapshots.claims import Claim
@@ -37,6 +37,9 @@ class CandidateWriter:
     def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool = False) -> None:
         """Make the candidate complete, in one step; shorter ones of the same candidate then disappear.
 
+        They are of the same run: if one of them was trained further (to its end, with few snapshots), its losses and
+        accuracies stand in the new one.
+
         Args:
             trajectory: the snapshots; their number names the folder.
             curve: what the run showed; `snapshot_accuracy` and `snapshot_seconds` have one entry per snapshot.
@@ -55,7 +58,7 @@ class CandidateWriter:
         staged = self._claim.folder / f"write-{token()}"
         try:
             with explained(f"Writing candidate {self.candidate.id}", staged):
-                self._write(staged, trajectory, curve)
+                self._write(staged, trajectory, self._as_far_as_known(curve))
         finally:
             with suppress(OSError):  # what matters was raised already
                 remove_folder(staged, self._root / ".staging")
@@ -74,6 +77,20 @@ class CandidateWriter:
     def add_setback(self) -> int:
         """Note that a process failed over this candidate, be that its fault or not; returns how many did so far."""
         return add_setback(self.state_path.parent)
+
+    def _as_far_as_known(self, curve: Curve) -> Curve:
+        before = shelf.find(self._root / "candidates", self.candidate.id)
+        with suppress(CorruptSnapshotError):  # a damaged one goes, whatever it said
+            if before is not None:
+                known = candidate_folder.read_candidate(before)
+                steps, epochs = (known.arrays[name].tolist() for name in ("train_loss", "epoch_accuracy"))
+                return replace(
+                    curve,
+                    train_loss=max(curve.train_loss, steps, key=len),
+                    epoch_accuracy=max(curve.epoch_accuracy, epochs, key=len),
+                    final_accuracy=known.final_accuracy if curve.final_accuracy is None else curve.final_accuracy,
+                )
+        return curve
 
     def _write(self, staged: Path, trajectory: Trajectory, curve: Curve) -> None:
         tensors = {"values": trajectory.values, "units": trajectory.units, "counts": trajectory.counts}

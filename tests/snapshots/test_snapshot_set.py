@@ -161,6 +161,18 @@ def test_a_final_accuracy_does_not_replace_more_snapshots(tmp_path):
     assert release(tmp_path, shorter).path is None
 
 
+def test_a_final_accuracy_is_that_of_whichever_part_knows_it(tmp_path):
+    release(tmp_path, fakes.store(tmp_path / "short", (0, fakes.trajectory(0, 1), 0.75)))
+    release(tmp_path, fakes.filled(tmp_path / "long", [0, 1], num_snapshots=3))
+    released, wanted = SnapshotSet.open(tmp_path / "set"), candidate(0).id
+    assert released.complete()[wanted] == 3
+    assert released.final_accuracy(wanted) == released.read(wanted).curve.final_accuracy == 0.75
+    assert released.final_accuracy(candidate(1).id) is None
+    assert released.has(wanted, 3, to_the_end=True)
+    with pytest.raises(StoreError, match="holds no candidate"):
+        released.final_accuracy(candidate(7).id)
+
+
 def test_whether_a_damaged_candidate_gained_an_accuracy_is_not_guessed(tmp_path):
     store = fakes.filled(tmp_path / "store", [0, 1])
     release(tmp_path, store)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from math import comb
+from pathlib import Path
 
 import fakes_store as fakes
 import pytest
@@ -124,6 +125,28 @@ def test_a_run_to_the_end_replaces_one_without_final_accuracy(store):
     assert list(store.staging.iterdir()) == []
 
 
+def test_more_snapshots_of_a_run_that_was_trained_to_its_end_lose_nothing_of_it(store):
+    known = fakes.curve(1, final_accuracy=0.5)
+    known.train_loss, known.epoch_accuracy = [2.5, 2.25, 2.0, 1.75], [0.25, 0.375]
+    with store.claim(fakes.candidate(), 1, to_the_end=True) as writer:
+        writer.finish(fakes.trajectory(0, 1), known)
+    candidate = fakes.finish(store, seed=0, num_snapshots=3)  # 2 losses, 1 epoch
+    assert store.complete() == {candidate.id: 3}
+    assert store.final_accuracy(candidate.id) == 0.5
+    found = store.read(candidate.id).curve
+    assert (found.train_loss, found.epoch_accuracy) == (known.train_loss, known.epoch_accuracy)
+    assert len(found.snapshot_accuracy) == 3
+    fakes.finish(store, seed=0, num_snapshots=4, final_accuracy=0.75)
+    assert store.final_accuracy(candidate.id) == 0.75
+
+
+def test_a_damaged_shorter_one_hinders_no_longer_one(store):
+    candidate = fakes.finish(store, seed=0, num_snapshots=1, final_accuracy=0.5)
+    (store.folder(candidate.id) / "units" / "zarr.json").write_text("{")
+    fakes.finish(store, seed=0, num_snapshots=3)
+    assert len(store.read(candidate.id).trajectory) == 3
+
+
 def test_the_training_state_outlives_an_interruption_and_goes_with_the_end(store):
     def interrupted():
         with store.claim(fakes.candidate(), 2) as writer:
@@ -170,6 +193,21 @@ def test_failures_are_kept_counted_and_forgotten(store):
     assert (failure.reason, failure.step, failure.tries, failure.seed) == ("loss is inf", 40, 2, 7)
     fakes.finish(store, seed=7, num_snapshots=1)
     assert store.failures() == {}
+
+
+def test_a_failure_that_is_forgotten_while_others_are_read_stops_nobody(store, monkeypatch):
+    kept, forgotten = fakes.candidate(1), fakes.candidate(2)
+    for candidate in (kept, forgotten):
+        store.record_failure(candidate, "its worker died")
+    read_bytes = Path.read_bytes
+
+    def read(path):
+        store.clear_failure(forgotten.id)  # by the worker that has just completed it
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert list(store.failures()) == [kept.id]
+    assert store.record_failure(forgotten, "again").tries == 1
 
 
 def test_a_damaged_failure_record_is_named(store):

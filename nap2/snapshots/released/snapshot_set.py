@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -73,6 +73,12 @@ class SnapshotSet:
                     longest[entry.id] = (part, entry)
         return dict(sorted(longest.items()))
 
+    @cached_property
+    def _final_accuracies(self) -> Mapping[str, float]:
+        """By id, of whichever part knows it: a run that was trained to its end may have been released longer since."""
+        entries = (entry for part in reversed(self.parts) for entry in part.entries)
+        return {entry.id: entry.final_accuracy for entry in entries if entry.final_accuracy is not None}
+
     @property
     def index_path(self) -> Path | None:
         """None: a set may lie on read-only media, and nothing but a new part is added to it."""
@@ -95,8 +101,8 @@ class SnapshotSet:
         """Whether it holds a candidate with that many snapshots (and its final accuracy)."""
         if candidate_id not in self._found:
             return False
-        entry = self._entry(candidate_id)
-        return entry.snapshots >= num_snapshots and (entry.final_accuracy is not None or not to_the_end)
+        is_known = candidate_id in self._final_accuracies
+        return self._entry(candidate_id).snapshots >= num_snapshots and (is_known or not to_the_end)
 
     def record(self, candidate_id: str) -> CandidateRecord:
         """Read one candidate as NumPy arrays and check every byte of it (see `read`)."""
@@ -110,6 +116,8 @@ class SnapshotSet:
             raise damaged(part.data, f"candidate {candidate_id} cannot be unpacked: {error}") from error
         if record.candidate.id != candidate_id or len(record.arrays["values"]) != entry.snapshots:
             raise damaged(part.data, f"it holds {record.candidate.id} where {candidate_id} belongs")
+        if record.final_accuracy is None:
+            record = replace(record, final_accuracy=self.final_accuracy(candidate_id))
         return record
 
     def read(self, candidate_id: str) -> StoredCandidate:
@@ -130,8 +138,12 @@ class SnapshotSet:
         return self._entry(candidate_id).sha256
 
     def final_accuracy(self, candidate_id: str) -> float | None:
-        """Its final accuracy (fraction), as the list of its part says; None where it is not known."""
-        return self._entry(candidate_id).final_accuracy
+        """Its final accuracy (fraction), as the lists of the parts say; None where it is not known.
+
+        Raises:
+            StoreError: if there is no such candidate.
+        """
+        return self._final_accuracies.get(self._entry(candidate_id).id)
 
     def stamp(self, candidate_id: str) -> str:
         """Parts are immutable, so the hash will do."""
