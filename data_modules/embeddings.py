@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nap2.errors import ConfigError
+from nap2.models.readings import shuffled
 from nap2.seeding import generator
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -27,6 +28,8 @@ class EmbeddingDataModule(LightningDataModule):
         batch_size: sequences of a training batch; architectures with `prefix_sharing`.
         seed: of the training order.
         prefix_sharing: give whole trajectories in training; the module predicts from their prefixes itself.
+        shuffle_snapshots: give the snapshots of each sequence in a random order, another one every time it is fetched
+            among other sequences: a pure function of (seed, what is fetched together).
     """
 
     def __init__(
@@ -38,12 +41,13 @@ class EmbeddingDataModule(LightningDataModule):
         batch_size: int,
         seed: int = 0,
         prefix_sharing: bool = False,
+        shuffle_snapshots: bool = False,
     ) -> None:
         super().__init__()
         _check(trajectory, lengths, accuracy, split, batch_size)
         self.trajectory, self.lengths, self.accuracy = trajectory.float(), lengths.long(), accuracy.float()
         self.split, self.batch_size, self.seed = split, batch_size, seed
-        self.prefix_sharing = prefix_sharing
+        self.prefix_sharing, self.shuffle_snapshots = prefix_sharing, shuffle_snapshots
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches in a new random order every epoch."""
@@ -75,7 +79,8 @@ class EmbeddingDataModule(LightningDataModule):
         return self._loader(torch.stack([rows, lengths], 1), SeededOrder(len(rows), len(rows), None))
 
     def _loader(self, items: Tensor, order: "SeededOrder") -> DataLoader[Batch]:
-        sequences = _Sequences(self.trajectory, self.accuracy, items, is_sorted=order.seed is not None)
+        order_seed = self.seed if self.shuffle_snapshots else None
+        sequences = _Sequences(self.trajectory, self.accuracy, items, order.seed is not None, order_seed)
         return DataLoader(sequences, sampler=order, batch_size=None)
 
 
@@ -104,8 +109,11 @@ class SeededOrder(Sampler[Tensor]):
 class _Sequences(Dataset[Batch]):
     """Item i is the first `items[i, 1]` snapshots of architecture `items[i, 0]`; several are fetched at once."""
 
-    def __init__(self, trajectory: Tensor, accuracy: Tensor, items: Tensor, is_sorted: bool) -> None:
+    def __init__(
+        self, trajectory: Tensor, accuracy: Tensor, items: Tensor, is_sorted: bool, order_seed: int | None
+    ) -> None:
         self.trajectory, self.accuracy, self.items, self.is_sorted = trajectory, accuracy, items, is_sorted
+        self.order_seed = order_seed
 
     def __getitem__(self, index: Tensor) -> Batch:
         rows, lengths = self.items[index].unbind(1)
@@ -114,7 +122,10 @@ class _Sequences(Dataset[Batch]):
             rows = rows[order]
         longest = int(lengths.max())
         seen = torch.arange(longest) < lengths[:, None]  # [B, T]
-        return self.trajectory[rows, :longest] * seen[:, :, None], lengths, self.accuracy[rows]
+        trajectory = self.trajectory[rows, :longest] * seen[:, :, None]
+        if self.order_seed is not None:
+            trajectory = shuffled(trajectory, lengths, generator("snapshot order", self.order_seed, index.tolist()))
+        return trajectory, lengths, self.accuracy[rows]
 
 
 def _check(

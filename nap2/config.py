@@ -103,9 +103,10 @@ class CaeConfig:
 
 @dataclass
 class PredictorConfig:
-    """Which predictors this call trains."""
+    """Which predictors this call trains: what they read, and how they read the snapshots (App. H.1, H.2)."""
 
     modality: str = "both"
+    reading: str = "ordered"
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from nap2.config import Config
 from nap2.errors import ConfigError, UnknownNameError
 from nap2.evaluation.splits import FLAVOURS
+from nap2.models.readings import ORDERED, READINGS
 from nap2.schema import MAX_SNAPSHOTS, MODALITIES
 
 LABELS = ("truth", "measured")
@@ -26,10 +27,17 @@ def check(config: Config) -> None:
     """
     _check_choice("modality (cae.modality)", config.cae.modality, ("both", *MODALITIES))
     _check_choice("modality (predictor.modality)", config.predictor.modality, ("both", *MODALITIES))
+    _check_choice("reading (predictor.reading)", config.predictor.reading, READINGS)
+    if config.predictor.reading != ORDERED and config.model["predictor"].get("prefix_sharing"):
+        raise ConfigError(
+            f"predictor.reading={config.predictor.reading} has no prefixes to share; "
+            "set model.predictor.prefix_sharing=false."
+        )
     _check_choice("split flavour (split.flavour)", config.split.flavour, FLAVOURS)
     _check_choice("label source (labels)", config.labels, LABELS)
     _check_at_least("workers", config.workers, 1)
     _check_at_least("snapshot.every", config.snapshot.every, 1)
+    _check_at_least("evaluate.bootstrap", config.evaluate.bootstrap, 1)
     if config.trainer.threads is not None:
         _check_at_least("trainer.threads", config.trainer.threads, 1)
     _check_at_least("release.at_most", config.release.at_most, 1)

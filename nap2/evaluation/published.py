@@ -27,6 +27,9 @@ PUBLISHED_CONDITIONS: Mapping[str, frozenset[str | None]] = MappingProxyType(
     {
         "nap2weightsalone": frozenset({"Weight-only", "weight-only"}),
         "nap2gradientsalone": frozenset({"Gradient-only", "gradient-only"}),
+        "nap2static": frozenset({"Static (per- k MLP)"}),
+        "nap2meanpool": frozenset({"MeanPool (per- k MLP)"}),
+        "nap2shuffled": frozenset({"Shuffled (BiGRU)"}),
         "nap2generalalone": frozenset({"General only (7ch)"}),
         "nap2distributionalone": frozenset({"Distribution only (3ch)"}),
         "nap2normalone": frozenset({"Norm only (2ch)"}),

@@ -10,6 +10,7 @@ from torchmetrics import KendallRankCorrCoef
 from nap2.models.bigru import BiGRUPredictor
 from nap2.models.losses import loss_named
 from nap2.models.prefix_sharing import predict_prefixes
+from nap2.models.snapshot_mlp import SnapshotMLP
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -28,7 +29,7 @@ class PredictorModule(LightningModule):
 
     def __init__(
         self,
-        net: BiGRUPredictor,
+        net: BiGRUPredictor | SnapshotMLP,
         lr: float = 1e-3,
         max_lr: float = 3e-3,
         loss: str = "l1",
@@ -43,6 +44,7 @@ class PredictorModule(LightningModule):
         """Loss of one batch."""
         trajectory, lengths, accuracy = batch
         if self.hparams["prefix_sharing"]:
+            assert isinstance(self.net, BiGRUPredictor)
             prefixes = predict_prefixes(self.net, trajectory, lengths)
             predicted, target = prefixes.accuracy, accuracy[prefixes.architecture.to(accuracy.device)]
         else:

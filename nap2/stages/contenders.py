@@ -1,30 +1,21 @@
-"""Who sits the exam: NAP2 at every budget, and the references that every honest table carries."""
+"""Who sits the exam beside NAP2 (`own_contender.py`): the references that every honest table carries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from nap2.baselines.graph_regression import GraphRegression
 from nap2.baselines.learning_curve import LEARNING_CURVES, rank_curves
 from nap2.baselines.learning_curve.scores import SOTL_E
-from nap2.checkpoint import load_checkpoint, load_into
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.exam import Floats, Predictions
-from nap2.models.bigru import BiGRUPredictor
-from nap2.schema import MODALITIES
 from nap2.seeding import seed_from
 from nap2.snapshots.curve import Curve
-from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.cae_stage import check_pool, encoder_spec, pool_name
 from nap2.stages.candidates import batches_per_epoch, space_of
 from nap2.stages.console import say
-from nap2.stages.embed_stage import modality_columns
-from nap2.stages.encoder_name import encoder_name, features_of, variant
-from nap2.stages.fitted_with import refuse_another, seen_terms
 from nap2.stages.splits import Pool
 
 
@@ -52,61 +43,6 @@ def budgets_of(config: Config) -> Budgets:
     if any(not 1 <= count <= most for count in wanted):
         raise EvaluationError(f"evaluate.budgets={list(wanted)} must lie in 1..{most} (snapshot.num_snapshots).")
     return Budgets(tuple(sorted(set(wanted))), config.snapshot.every)
-
-
-def method_name(config: Config, modality: str = "both") -> str:
-    """How rows name NAP2 with the config's encoder; the bare name is the faithful one, which reads both modalities."""
-    return "nap2" + variant(config.model["encoder"], features_of(config), modality)
-
-
-def fitted_modalities(pools: Sequence[Pool], size: int) -> list[str]:
-    """`both`, and each modality of which every pool and trial has a predictor that reads it alone."""
-    alone = [
-        modality
-        for modality in MODALITIES
-        if all((p.folder.predictor(size, s.trial, modality) / "checkpoint").is_dir() for p in pools for s in p.splits)
-    ]
-    return ["both", *alone]
-
-
-@torch.no_grad()
-def nap2_predictions(
-    config: Config, pool: Pool, budgets: Budgets, size: int, seconds: Sequence[float], modality: str = "both"
-) -> Predictions:
-    """The predictors of one train size and modality, each trial on the same test candidates."""
-    seen = EmbeddingStore.open(pool.folder.embeddings)
-    whole, lengths = seen.read([pool.ids[arch] for arch in pool.test])
-    trajectory = whole[..., modality_columns(whole.shape[2])[modality]]
-    values, fit_seconds, seeds = [], [], []
-    for split in pool.splits:
-        folder = pool.folder.predictor(size, split.trial, modality) / "checkpoint"
-        spec, tensors = load_checkpoint(folder, "predictor-head")
-        check_pool(config, pool, str(spec["cae_pool"]), folder)
-        refuse_another(folder.parent, seen_terms(config, seen.encoders))
-        options = config.model["predictor"]
-        net = BiGRUPredictor(trajectory.shape[2], hidden=options["hidden"], layers=options["layers"])
-        load_into(net, tensors["predictor"], str(folder))
-        net.eval()
-        fit_seconds.append(spec["seconds"])
-        # Of the call that fitted it, which may have had another `seed`; heads of earlier versions do not say.
-        seeds.append(int(spec.get("seed", seed_from("predictor", config.seed, size, split.trial))))
-        values.append([net(trajectory, lengths.clamp(max=count)).numpy() for count in budgets.snapshots])
-    read = MODALITIES if modality == "both" else (modality,)
-    encoder_seconds = sum(encoder_spec(config, pool, one)["seconds"] for one in read)
-    return Predictions(
-        method=method_name(config, modality),
-        values=np.asarray(values, dtype=np.float64),
-        query_batches=budgets.batches,
-        snapshots=budgets.snapshots,
-        trials=trials_of(pool),
-        seeds=tuple(seeds),
-        source=config.dataset.name,
-        train_size=size,
-        cae_pool=pool_name(config, pool),
-        encoder=encoder_name(config),
-        init_time_s=encoder_seconds + float(np.mean(fit_seconds)),
-        query_time_s=tuple(seconds),
-    )
 
 
 def trials_of(pool: Pool) -> tuple[int, ...]:

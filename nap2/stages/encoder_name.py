@@ -1,5 +1,7 @@
 """How folders and result rows name the encoders of a config."""
 
+from collections.abc import Sequence
+
 from nap2.config import Config
 from nap2.feature_maps.families import ALL, named
 
@@ -15,12 +17,12 @@ def encoder_name(config: Config) -> str:
     return kind if features == ALL else f"{kind}-{features}"
 
 
-def variant(kind: str, features: str = ALL, modality: str = "both") -> str:
+def in_brackets(kind: str, features: str = ALL, words: Sequence[str] = ()) -> str:
     """What stands in brackets behind a method that differs from the faithful one; empty for that."""
     parts = (
         "" if kind == "cae" else f"{kind} encoder",
         "" if features == ALL else f"{features} alone",
-        "" if modality == "both" else f"{modality} alone",
+        *words,
     )
     text = ", ".join(filter(None, parts))
     return f" ({text})" if text else ""

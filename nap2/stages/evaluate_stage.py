@@ -28,9 +28,7 @@ from nap2.stages.contenders import (
     budgets_of,
     curve_predictions,
     curves_of,
-    fitted_modalities,
     graph_predictions,
-    nap2_predictions,
     query_seconds,
     size_predictions,
 )
@@ -39,12 +37,14 @@ from nap2.stages.encoder_name import encoder_name
 from nap2.stages.exam_on import exam_on
 from nap2.stages.fusion_contenders import fused_predictions, read_all
 from nap2.stages.init_time import with_collection
+from nap2.stages.own_contender import nap2_predictions
 from nap2.stages.proxy_contenders import proxy_predictions
 from nap2.stages.released_contender import released_predictions
 from nap2.stages.sources import source_of
 from nap2.stages.splits import Pool, protocol_of
 from nap2.stages.stored import open_store
 from nap2.stages.transfer import contest_with_checkpoint, contest_with_run
+from nap2.stages.variants import Variant, fitted_variants
 
 
 def run(config: Config) -> int:
@@ -113,14 +113,15 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
     else:
         collected = with_collection(contest)
 
-        def own(pool: Pool, modality: str) -> Predictions:
-            return collected(pool, nap2_predictions(fitted, pool, budgets, size, seconds, modality))
+        def own(pool: Pool, variant: Variant) -> Predictions:
+            return collected(pool, nap2_predictions(fitted, pool, budgets, size, seconds, variant))
 
-        methods = [joined(partial(own, modality=one), *contest.union) for one in fitted_modalities(pools, size)]
+        variants = fitted_variants(pools, size, budgets.snapshots)
+        methods = [joined(partial(own, variant=one), *contest.union) for one in variants]
     if "fusion" in config.model and shares_graphs:
         readings = read_all(config, contest)
-        variants = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]
-        by_variant = zip(*variants, strict=True)
+        by_pool = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]
+        by_variant = zip(*by_pool, strict=True)
         fused = [pooled([(p.test, v) for p, v in zip(pools, parts, strict=True)], tested) for parts in by_variant]
         methods = [*fused, *methods]  # what is judged comes first
     if config.evaluate.baselines:

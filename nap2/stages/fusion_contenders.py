@@ -23,7 +23,7 @@ from nap2.stages.cae_stage import pool_name
 from nap2.stages.candidates import space_of
 from nap2.stages.contenders import Budgets, graph_features, trials_of
 from nap2.stages.contest import Contest
-from nap2.stages.encoder_name import encoder_name, features_of, variant
+from nap2.stages.encoder_name import encoder_name, features_of, in_brackets
 from nap2.stages.splits import Pool
 
 NAME = "nap2_plus"
@@ -183,7 +183,7 @@ def _inner_folds(config: Config, train: Sequence[str], accuracy: Floats, count: 
 
 def variant_name(config: Config, name: str) -> str:
     """How rows name a variant of `PARTS`: with the encoder where it reads one, as those of NAP2 do."""
-    return name + variant(config.model["encoder"], features_of(config)) if "dynamics" in PARTS[name] else name
+    return name + in_brackets(config.model["encoder"], features_of(config)) if "dynamics" in PARTS[name] else name
 
 
 def _seed(config: Config, size: int, trial: int, member: int = 0) -> int:

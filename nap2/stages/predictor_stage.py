@@ -1,4 +1,7 @@
-"""stage=predictor: fit one BiGRU per trial and train size on the embeddings of its training candidates."""
+"""stage=predictor: fit one predictor per trial and train size on the embeddings of its training candidates.
+
+NAP2's is a BiGRU that serves every query budget; `predictor.reading` asks for those of the paper's ablation instead.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +14,8 @@ from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.evaluation.splits import Split
 from nap2.feature_maps.families import ALL
-from nap2.models.bigru import BiGRUPredictor
 from nap2.models.predictor_module import PredictorModule
+from nap2.models.readings import ORDERED, SHUFFLED, one_embedding
 from nap2.schema import MODALITIES
 from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
@@ -20,6 +23,7 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.assemble import assemble
 from nap2.stages.cae_stage import check_pool, pool_name, pool_setting, require_trained
 from nap2.stages.console import duration, say
+from nap2.stages.contenders import budgets_of
 from nap2.stages.embed_stage import modality_columns
 from nap2.stages.encoder_name import features_of
 from nap2.stages.fit import fit
@@ -31,6 +35,7 @@ from nap2.stages.sources import record_config
 from nap2.stages.splits import Pool, load_pools, train_sizes
 from nap2.stages.stored import open_store
 from nap2.stages.union import open_with_union
+from nap2.stages.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ def run(config: Config) -> int:
             for split in pool.splits:
                 train_one(config, pool, split, size, embeddings)
     record_config(config)
-    if config.split.folds:
+    if config.predictor.reading != ORDERED:
+        say(f"predictors that read {config.predictor.reading} are for stage=evaluate, beside NAP2; none is released")
+    elif config.split.folds:
         say("each fold has its own; the predictor to publish is fitted on all: split.folds=0 split.test_size=0")
     else:
         release(config, pools[0], max(sizes), open_with_union(config))
@@ -80,31 +87,50 @@ def union_of(pool: Pool, arch_strs: Sequence[str]) -> dict[str, int]:
     return {one.dataset: sum(arch in one.accuracy for arch in arch_strs) for one in pool.companions}
 
 
-def learning_data(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> Any:
-    """The data module of one predictor: the first `size` training candidates, with companions, and the validation."""
+def learning_data(
+    config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore, budget: int | None = None
+) -> Any:
+    """The data module of one predictor: the first `size` training candidates, with companions, and the validation.
+
+    Where each number of snapshots (`budget`) has a predictor of its own, it gives what that one reads.
+    """
     options: dict[str, Any] = config.model["predictor"]
     train, val = list(split.train_of(size)), list(split.val)
     parts = [embedded(pool, embeddings, [*train, *val]), *embedded_elsewhere(pool, embeddings, train)]
     trajectory = torch.cat([part.trajectory for part in parts])
+    trajectory = trajectory[..., modality_columns(trajectory.shape[2])[config.predictor.modality]]
+    lengths = torch.cat([part.lengths for part in parts])
+    if budget is not None:
+        trajectory = one_embedding(config.predictor.reading, trajectory, lengths.clamp(max=budget))
+        lengths = torch.ones_like(lengths)
     num_own, num_all = len(parts[0].arch_strs), len(trajectory)
     return built(
         config.data["embeddings"],
-        trajectory=trajectory[..., modality_columns(trajectory.shape[2])[config.predictor.modality]],
-        lengths=torch.cat([part.lengths for part in parts]),
+        trajectory=trajectory,
+        lengths=lengths,
         accuracy=torch.cat([part.accuracy for part in parts]),
         split={"train": [*range(size), *range(num_own, num_all)], "val": list(range(size, num_own))},
         batch_size=options["batch_size"],
         seed=seed_from("embeddings", config.seed, split.trial),
         prefix_sharing=options["prefix_sharing"],
+        shuffle_snapshots=config.predictor.reading == SHUFFLED,
     )
 
 
 def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> None:
-    """Fit one predictor on the embeddings of `predictor.modality`, or say that it is there already."""
-    modality = config.predictor.modality
-    alone = "" if modality == "both" else f"{modality} alone"
-    what = ", ".join(filter(None, (f"predictor on {size}, trial {split.trial}", alone, pool.fold_name)))
-    folder = pool.folder.predictor(size, split.trial, modality)
+    """Fit the predictor of one trial, or those of `evaluate.budgets` where `predictor.reading` asks for as many."""
+    for budget in Variant.of(config).budgets(budgets_of(config).snapshots):
+        train_head(config, pool, split, size, embeddings, budget)
+
+
+def train_head(
+    config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore, budget: int | None
+) -> None:
+    """Fit one predictor of the kind that the config asks for, or say that it is there already."""
+    variant = Variant.of(config)
+    own = "" if budget is None else f"at {budget} of {config.snapshot.num_snapshots} snapshots"
+    what = ", ".join(filter(None, (f"predictor on {size}, trial {split.trial}", *variant.words, own, pool.fold_name)))
+    folder = variant.folder(pool.folder, size, split.trial, budget)
     is_there = (folder / "checkpoint" / "spec.json").is_file()
     if is_there:
         check_pool(config, pool, str(load_spec(folder / "checkpoint")["cae_pool"]), folder / "checkpoint")
@@ -113,12 +139,10 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         say(f"{what}: already at {folder / 'checkpoint'}")
         return
     options: dict[str, Any] = config.model["predictor"]
-    data = learning_data(config, pool, split, size, embeddings)
+    data = learning_data(config, pool, split, size, embeddings, budget)
     seed = seed_from("predictor", config.seed, size, split.trial)
     torch.manual_seed(seed)
-    net = BiGRUPredictor(
-        data.trajectory.shape[2], hidden=options["hidden"], layers=options["layers"], dropout=options["dropout"]
-    )
+    net = variant.net(config, data.trajectory.shape[2])
     result = fit(
         PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")}),
         data,
@@ -130,7 +154,8 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
     )
     spec = {
         "kind": "predictor-head",
-        "modality": modality,
+        "modality": variant.modality,
+        **({} if variant.reading == ORDERED else {"reading": variant.reading, "budget": budget}),
         "train_size": size,
         "trial": split.trial,
         "seed": seed,
@@ -145,7 +170,7 @@ def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: E
         "commit": commit(),
         "versions": versions(),
     }
-    card = f"# BiGRU predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
+    card = f"# NAP2 predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
     save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
     say(f"{what}: validation loss ({options['loss']}) {result.best_val_loss:.4g} after {duration(result.seconds)}")
 

@@ -16,8 +16,8 @@ from nap2.evaluation.further_test import FurtherTest, of_size, sizes_of
 from nap2.evaluation.rows import read_rows
 from nap2.stages.cae_stage import pool_setting
 from nap2.stages.console import say
-from nap2.stages.contenders import method_name
 from nap2.stages.fusion_contenders import NAME, variant_name
+from nap2.stages.own_contender import method_name
 from nap2.stages.published_figures import published_figures
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool, load_pools, train_sizes

@@ -11,7 +11,7 @@ from nap2.inference.components import encoder_kinds
 from nap2.stages.console import track
 from nap2.stages.contenders import Budgets
 from nap2.stages.contest import Contest
-from nap2.stages.encoder_name import variant
+from nap2.stages.encoder_name import in_brackets
 
 
 def released_predictions(
@@ -26,7 +26,7 @@ def released_predictions(
     kinds = sorted(set(encoder_kinds(predictor.spec).values()))
     num_heads = len(predictor.heads[predictor.modalities[0]])
     return Predictions(
-        method="nap2" + variant("+".join(kinds), str(predictor.spec.get("features", ALL))),
+        method="nap2" + in_brackets("+".join(kinds), str(predictor.spec.get("features", ALL))),
         values=values,
         query_batches=budgets.batches,
         snapshots=budgets.snapshots,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nap2.config import Config
+from nap2.models.readings import ORDERED
 from nap2.stages.encoder_name import encoder_name
 
 
@@ -52,10 +53,19 @@ class RunFolder:
         target = f"-on-{self.on}" if self.on else ""
         return self.root / f"embeddings{self._suffix}{target}.zarr"
 
-    def predictor(self, train_size: int, trial: int, modality: str = "both") -> Path:
+    def predictor(
+        self,
+        train_size: int,
+        trial: int,
+        modality: str = "both",
+        reading: str = ORDERED,
+        budget: int | None = None,
+    ) -> Path:
         """Training state of one predictor; its released form lies in `checkpoint/` there."""
         alone = "" if modality == "both" else f"-{modality}"
-        return self.root / f"predictors{self._suffix}" / f"n{train_size}-trial{trial}{alone}"
+        read = "" if reading == ORDERED else f"-{reading}"
+        own = "" if budget is None else f"-{budget}"
+        return self.root / f"predictors{self._suffix}" / f"n{train_size}-trial{trial}{alone}{read}{own}"
 
     @property
     def checkpoint(self) -> Path:

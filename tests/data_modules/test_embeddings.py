@@ -42,6 +42,27 @@ def test_a_batch_holds_the_first_snapshots_and_zeros_beyond() -> None:
             assert not row[length:].any()
 
 
+def test_shuffled_sequences_hold_the_same_snapshots_and_another_epoch_orders_them_anew() -> None:
+    def read(seed: int, epoch: int) -> dict[tuple[int, int], list[float]]:
+        loader = module(shuffle_snapshots=True, seed=seed).train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return {
+            (round(float(label) * 10), int(length)): row[:, 0].tolist()
+            for trajectory, lengths, accuracy in loader
+            for row, length, label in zip(trajectory, lengths, accuracy, strict=True)
+        }
+
+    first = read(0, 0)
+    for (architecture, length), row in first.items():
+        assert sorted(row[:length]) == [100 * architecture + step for step in range(1, length + 1)]
+        assert not any(row[length:])
+    assert first == read(0, 0)
+    orders = [read(seed, epoch)[4, 3][:3] for seed in range(3) for epoch in range(10)]
+    assert len({tuple(order) for order in orders}) > 3
+    (batch,) = module(shuffle_snapshots=True).val_dataloader()
+    assert (batch[2] * 10).round().tolist() == SPLIT["val"]
+
+
 def test_validation_is_whole_and_in_the_order_of_the_split() -> None:
     (batch,) = module().val_dataloader()
     assert (batch[2] * 10).round().tolist() == SPLIT["val"]

@@ -10,7 +10,7 @@ from nap2.models.cae import CAE
 from nap2.models.linear_encoder import LinearEncoder
 from nap2.models.random_encoder import random_encoder
 from nap2.schema import STATISTICS
-from nap2.stages.encoder_name import variant
+from nap2.stages.encoder_name import in_brackets
 
 NORM = kept_statistics("norm")
 
@@ -34,8 +34,8 @@ def test_families_have_one_name_in_any_order_and_all_of_them_are_all() -> None:
 
 
 def test_rows_name_kind_families_and_modality_and_the_faithful_one_by_nothing() -> None:
-    assert variant("cae") == ""
-    assert variant("pca", "norm", "gradients") == " (pca encoder, norm alone, gradients alone)"
+    assert in_brackets("cae") == ""
+    assert in_brackets("pca", "norm", ["gradients alone"]) == " (pca encoder, norm alone, gradients alone)"
 
 
 def encoders() -> dict[str, nn.Module]:

@@ -64,6 +64,12 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "split.train_sizes=[1,0]"], r"at least 2 architectures \(0: the whole pool\)"),
         (["stage=cae", "split.seed=1,2"], r"split.seed=1,2 gives several values, one run each: add --multirun"),
         (["stage=cae", "also=stores/other"], r"also is a list; write also=\[…\]"),
+        (["stage=predictor", "predictor.reading=statik"], r"Did you mean 'static'\?"),
+        (
+            ["stage=predictor", "predictor.reading=static", "model.predictor.prefix_sharing=true"],
+            r"no prefixes to share",
+        ),
+        (["stage=evaluate", "evaluate.bootstrap=0"], r"evaluate.bootstrap=0 is too small; use at least 1"),
         (["stage=cae", "split.folds=1"], r"split.folds=1 is no cross-validation"),
         (["stage=cae", "space.skeleton.num_classes=7"], r"clashes with dataset.num_classes=10"),
     ],

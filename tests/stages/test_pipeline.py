@@ -223,6 +223,29 @@ def test_predictors_of_one_modality_are_tested_beside_those_of_both(here: Path) 
 
 
 @pytest.mark.slow
+def test_predictors_that_read_in_another_way_are_tested_beside_nap2(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [*TINY, "name=read", "store=stores/digits", "model.encoder=random"]
+    for stage in ("cae", "embed", "predictor"):
+        assert train.main([f"stage={stage}", *asked]) == 0
+    run = here / "runs/read/functional"
+    released = {path: path.read_bytes() for path in (run / "checkpoint-random").iterdir()}
+    for reading in ("static", "mean_pool", "shuffled"):
+        assert train.main(["stage=predictor", *asked, f"predictor.reading={reading}"]) == 0
+    assert "predictor on 4, trial 1, mean pool, at 2 of 2 snapshots: validation loss" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in (run / "checkpoint-random").iterdir()} == released
+    assert train.main(["stage=evaluate", *asked]) == 0
+    taus = select(read_rows(run / "results/rows.jsonl"), metric="kendall_tau")
+    for words in ("static", "mean pool", "shuffled"):
+        rows = select(taus, method=f"nap2 (random encoder, {words})")
+        assert {(row.query_batches, row.trial) for row in rows} == {(b, t) for b in (5, 10) for t in (None, 0, 1)}
+    (run / "predictors-random/n4-trial1-static-2/checkpoint").rename(run / "away")
+    assert train.main(["stage=evaluate", *asked]) == 0
+    assert "static: left out, 3 of 4 predictors on 4 are there" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_encoders_of_a_family_of_statistics_have_folders_and_rows_of_their_own(here: Path) -> None:
     before = {path: path.read_bytes() for path in (here / "runs/digits/functional/cae").rglob("*.safetensors")}
     for stage in ("cae", "embed", "predictor", "evaluate"):

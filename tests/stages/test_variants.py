@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from nap2.evaluation.splits import Split
+from nap2.stages.run_folder import RunFolder
+from nap2.stages.splits import Pool
+from nap2.stages.variants import Variant, fitted_variants
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Pool:
+    splits = [Split("nasbench201", "digits", "paper", 0, trial, ("a",), ("b",), ("c",), ("a",)) for trial in (0, 1)]
+    return Pool({}, {}, splits, RunFolder(tmp_path))
+
+
+def fitted(pool: Pool, variant: Variant, *budgets: int | None) -> None:
+    for split in pool.splits:
+        for budget in budgets:
+            (variant.folder(pool.folder, 2, split.trial, budget) / "checkpoint").mkdir(parents=True)
+
+
+def test_one_predictor_serves_every_budget_unless_the_reading_knows_no_order() -> None:
+    assert Variant().budgets((1, 3)) == Variant(reading="shuffled").budgets((1, 3)) == [None]
+    assert Variant(reading="static").budgets((1, 3)) == Variant(reading="mean_pool").budgets((1, 3)) == [1, 3]
+
+
+def test_every_variant_has_a_folder_and_a_name_of_its_own(pool: Pool) -> None:
+    run = pool.folder
+    assert Variant().folder(run, 2, 0).name == "n2-trial0"
+    assert Variant("gradients").folder(run, 2, 0).name == "n2-trial0-gradients"
+    assert Variant(reading="static").folder(run, 2, 0, 23).name == "n2-trial0-static-23"
+    assert Variant("weights", "mean_pool").words == ["weights alone", "mean pool"]
+    assert Variant().words == []
+
+
+def test_what_has_the_predictors_of_every_trial_and_budget_is_tested(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted(pool, Variant("gradients"), None)
+    fitted(pool, Variant(reading="shuffled"), None)
+    fitted(pool, Variant(reading="static"), 1, 3)
+    fitted(pool, Variant(reading="mean_pool"), 1)
+    assert fitted_variants([pool], 2, (1, 3)) == [
+        Variant(),
+        Variant("gradients"),
+        Variant(reading="static"),
+        Variant(reading="shuffled"),
+    ]
+    assert "mean pool: left out, 2 of 4 predictors on 2 are there" in capsys.readouterr().out
+    assert fitted_variants([pool], 3, (1, 3)) == [Variant()]
