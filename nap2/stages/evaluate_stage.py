@@ -135,12 +135,12 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
 
 
 def compare(config: Config, methods: list[Predictions], exam: Exam) -> list[Difference]:
-    """All methods against the judged one at its largest budget; where that is NAP2+, references against NAP2 too."""
+    """All methods against the judged one at its largest budget; where that is NAP2+, all others against NAP2 too."""
     first, last = methods[0], methods[0].query_batches[-1:]
     held = partial(differences, exam=exam, query_batches=last, rounds=config.evaluate.bootstrap, seed=config.seed)
     found = held(methods[1:], first)
     own = next(place for place, one in enumerate(methods) if one.method.split(" ")[0] == "nap2")
-    return found + (held(methods[own + 1 :], methods[own]) if own else [])
+    return found + (held(methods[1:], methods[own]) if own else [])
 
 
 def exam_of(config: Config, contest: Contest) -> Exam:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nap2.config import Config
-from nap2.evaluation.exam import Predictions
+from nap2.evaluation.exam import Exam, Predictions
 from nap2.evaluation.splits import make_splits
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
@@ -17,6 +17,7 @@ from nap2.stages.candidates import draw
 from nap2.stages.compose import compose_config
 from nap2.stages.contenders import Budgets, graph_predictions
 from nap2.stages.contest import Contest
+from nap2.stages.evaluate_stage import compare
 from nap2.stages.fusion_contenders import PARTS, Early, Readings, fused_predictions, variant_name
 from nap2.stages.publish_stage import judged_methods
 from nap2.stages.run_folder import RunFolder
@@ -99,3 +100,12 @@ def test_a_random_or_pca_encoder_is_named() -> None:
     assert variant_name(named, "nap2_plus: curve alone") == "nap2_plus: curve alone"
     assert judged_methods(named) == ("nap2 (pca encoder)", "nap2_plus (pca encoder)")
     assert judged_methods(config) == ("nap2", "nap2_plus")
+
+
+def test_parts_of_nap2_plus_and_references_are_held_against_nap2_too() -> None:
+    random = np.random.default_rng(0)
+    exam = Exam(space="nasbench201", target="digits", truth=random.random(20))
+    names = ("nap2_plus", "nap2_plus: curve alone", "nap2", "parameters")
+    methods = [Predictions(method=name, values=random.random((1, 1, 20)), query_batches=(10,)) for name in names]
+    pairs = [(one.method, one.against) for one in compare(config_of(), methods, exam)]
+    assert pairs == [(name, "nap2_plus") for name in names[1:]] + [(name, "nap2") for name in (names[1], names[3])]
