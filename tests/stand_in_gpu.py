@@ -153,7 +153,7 @@ def stand_in_gpu():
         "current_device": lambda: 0,
         "is_initialized": lambda: True,
         "is_bf16_supported": lambda *_, **__: True,
-        "get_device_capability": lambda *_: (7, 0),
+        "get_device_capability": lambda *_: (9, 0),  # the cuDNN of a CUDA build refuses old ones
         "get_device_name": lambda *_: "stand-in",
         "get_rng_state": lambda *_: state[0].clone(),
         "set_rng_state": lambda new, *_: state.__setitem__(0, new.clone()),
