@@ -1,6 +1,6 @@
 """The snapshot recorder as a Lightning callback, for any LightningModule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -17,8 +17,9 @@ class RecorderCallback(Callback):
     """Takes a snapshot every `every` optimizer steps, after backward and before the step; it changes nothing.
 
     Gradients are as Lightning hands them to `on_before_optimizer_step`: accumulated, unscaled, unclipped. With several
-    optimizers, steps of the first are counted. An optimizer that evaluates the loss several times in a step (LBFGS) is
-    recorded at the first, whose weights are those before the step. Its state is part of Lightning's checkpoints.
+    optimizers, steps of the first that moves the recorded network are counted. An optimizer that evaluates the loss
+    several times in a step (LBFGS) is recorded at the first, whose weights are those before the step. Its state is part
+    of Lightning's checkpoints.
 
         recorder = RecorderCallback(every=100)
         Trainer(callbacks=[recorder], …).fit(module, …)
@@ -42,6 +43,7 @@ class RecorderCallback(Callback):
         self._recorder, self._is_given = recorder, recorder is not None
         self._state: dict[str, Any] = {}
         self._is_restored = False  # from a checkpoint, which may go on in another module
+        self._optimizer: Optimizer | None = None  # the one whose steps are counted
         self._counted_at = -1  # trainer.global_step of the last step that was counted
 
     @property
@@ -87,9 +89,14 @@ class RecorderCallback(Callback):
         if state:
             self._recorder.load_state_dict(state)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the optimizers."""
+        if self._recorder is not None:
+            self._optimizer = _optimizer_of(self._recorder.model, trainer.optimizers)
+
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Count the step and take a snapshot if it is time."""
-        if self._recorder is None or optimizer is not trainer.optimizers[0] or trainer.global_step == self._counted_at:
+        if self._recorder is None or optimizer is not self._optimizer or trainer.global_step == self._counted_at:
             return
         self._counted_at = trainer.global_step
         self._recorder.step(_grad_scale(trainer, optimizer))
@@ -103,6 +110,18 @@ class RecorderCallback(Callback):
         self._state, self._is_restored = dict(state_dict), True
         if self._recorder is not None and self._state:
             self._recorder.load_state_dict(self._state)
+
+
+def _optimizer_of(network: nn.Module, optimizers: Sequence[Optimizer]) -> Optimizer | None:
+    """The first optimizer that moves a parameter of the network: at another's steps its gradients are stale.
+
+    Where none does, as when everything is frozen, the first of all.
+    """
+    own = {id(parameter) for parameter in network.parameters()}
+    for optimizer in optimizers:
+        if any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+            return optimizer
+    return optimizers[0] if optimizers else None
 
 
 def _grad_scale(trainer: Trainer, optimizer: Optimizer) -> float:

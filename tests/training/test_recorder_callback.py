@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from nap2.errors import NetworkError
+from nap2.feature_maps import dense_maps
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.spaces import SPACES
 from nap2.training import RecorderCallback
@@ -110,6 +111,36 @@ def test_only_steps_of_the_first_optimizer_count():
     callback = RecorderCallback(every=6)
     quiet(callbacks=[callback]).fit(TwoOptimizers(), loader())
     assert callback.num_snapshots == 4
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_optimizer_that_moves_the_recorded_network_is_counted(is_first):
+    """Whichever comes first in the list: at the other one's step the gradients are those of the step before."""
+
+    class Rivals(OwnModule):
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization, self.rival, self.true = False, nn.Linear(6, 3), []
+
+        def training_step(self, batch, batch_idx):
+            found = dict(zip(self.order, self.optimizers(), strict=True))
+            for name in ("rival", "net"):
+                self.manual_backward(cross_entropy(getattr(self, name)(batch[0]), batch[1]))
+                if name == "net":
+                    self.true.append(self.net[0].weight.grad.clone())
+                found[name].step()
+                found[name].zero_grad(set_to_none=False)
+
+        def configure_optimizers(self):
+            self.order = ("net", "rival") if is_first else ("rival", "net")
+            return [torch.optim.SGD(getattr(self, name).parameters(), lr=0.1) for name in self.order]
+
+    callback, module = RecorderCallback(every=6, attribute="net"), Rivals()
+    quiet(callbacks=[callback]).fit(module, loader())
+    trajectory = callback.trajectory()
+    maps = dense_maps(trajectory.values, trajectory.units)  # [T, M, L, V, F]
+    means = [gradient.mean().item() for gradient in module.true[5::6]]
+    assert maps[:, 1, 0, 0, 0].tolist() == pytest.approx(means, rel=1e-4)
 
 
 def test_an_attribute_names_the_network():
