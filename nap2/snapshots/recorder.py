@@ -72,7 +72,7 @@ class SnapshotRecorder:
         return len(self._values)
 
     def step(self, grad_scale: float = 1.0) -> bool:
-        """Count one optimizer step and take a snapshot if it is time.
+        """Count one optimizer step and take a snapshot if it is time; a step whose snapshot fails is not counted.
 
         Args:
             grad_scale: factor by which the loss, and so every gradient, is currently multiplied.
@@ -88,16 +88,19 @@ class SnapshotRecorder:
                 f"The gradients cannot have been multiplied by {grad_scale}; pass a finite grad_scale above 0, as "
                 "scaler.get_scale() gives it."
             )
-        self.num_steps += 1
-        if not self.schedule.is_due(self.num_steps):
+        step = self.num_steps + 1
+        if not self.schedule.is_due(step):
+            self.num_steps = step
             return False
-        layers = self._current_layers()
-        self._warn_without_gradients()
+        layers = self._current_layers(step)
+        self._warn_without_gradients(step)
         weights = [sampled_rows(layer.weight) for layer in layers]
         gradients = [gradient_rows(layer, grad_scale) for layer in layers]
         values, counts = modality_statistics([weights, gradients])
-        self._values.append(values.cpu())
-        self._counts.append(counts.cpu())
+        values, counts = values.cpu(), counts.cpu()
+        self._values.append(values)
+        self._counts.append(counts)
+        self.num_steps = step
         return True
 
     def trajectory(self) -> Trajectory:
@@ -145,21 +148,21 @@ class SnapshotRecorder:
         self.num_steps = state["num_steps"]
         self._values, self._counts = (list(state[name][:num_due].cpu()) for name in ("values", "counts"))
 
-    def _current_layers(self) -> list[RecordedLayer]:
+    def _current_layers(self, step: int) -> list[RecordedLayer]:
         layers = recorded_layers(self.model)
         if tuple((layer.name, layer.units) for layer in layers) != tuple(
             zip(self.layer_names, self.units, strict=True)
         ):
             raise NetworkError(
                 f"The network changed while it was recorded: {len(self.units)} layers when the recorder was made, "
-                f"{len(layers)} (or others) at step {self.num_steps}; make a new recorder for a new network."
+                f"{len(layers)} (or others) at step {step}; make a new recorder for a new network."
             )
         return layers
 
-    def _warn_without_gradients(self) -> None:
+    def _warn_without_gradients(self, step: int) -> None:
         if all(parameter.grad is None for parameter in self.model.parameters()):
             warnings.warn(
-                f"No parameter has a gradient at step {self.num_steps}, so its gradient map is all zero; "
+                f"No parameter has a gradient at step {step}, so its gradient map is all zero; "
                 "call step() after backward and before zero_grad.",
                 stacklevel=3,
             )

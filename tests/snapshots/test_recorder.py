@@ -209,6 +209,18 @@ def test_a_network_that_changes_is_refused():
         recorder.step()
 
 
+def test_a_step_whose_snapshot_failed_is_not_counted_and_can_be_taken_again():
+    model = one_backward(small_cnn())
+    recorder = SnapshotRecorder(model, every=2)
+    recorder.step()
+    model.append(nn.Linear(10, 10))
+    with pytest.raises(NetworkError, match="changed while it was recorded"):
+        recorder.step()
+    model.pop(-1)
+    assert [recorder.step() for _ in range(3)] == [True, False, True]
+    assert (recorder.num_steps, recorder.num_snapshots) == (4, 2)
+
+
 def test_steps_without_any_gradient_are_pointed_out():
     recorder = SnapshotRecorder(small_cnn(), every=1)
     with pytest.warns(UserWarning, match="No parameter has a gradient at step 1"):
