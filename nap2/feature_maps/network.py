@@ -17,7 +17,8 @@ def feature_map(model: nn.Module, modality: str) -> Tensor:
         modality: `"weights"` or `"gradients"`. A layer without a gradient keeps its place with zeros.
 
     Returns:
-        float32 `[65, 100, 12]`, raw (not log-normalised), on the device of the model's first recorded layer.
+        float32 `[65, 100, 12]`, raw (not log-normalised), on the device of the model's first recorded layer (the CPU
+        where that device knows no float64).
 
     Raises:
         UnknownNameError: if there is no such modality.

@@ -16,6 +16,8 @@ from nap2.snapshots.plan import Plan, plan
 from nap2.snapshots.sorting import quantiles_and_middle, sort_finite, sort_rows
 
 FLOAT32_MAX = torch.finfo(torch.float32).max
+WITHOUT_FLOAT64 = ("mps",)
+"""Kinds of devices that cannot compute in float64, whose tensors are read on the CPU."""
 
 
 def layer_statistics(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -44,7 +46,7 @@ def modality_statistics(modalities: Sequence[Sequence[Tensor]]) -> tuple[Tensor,
 
     Returns:
         float32 `[M, N]`, in the order of `nap2.snapshots.layout`, and int64 `[M, C]`, see `nap2.schema.COUNTS`; both on
-        the device of the first layer.
+        the device of the first layer, or on the CPU where that knows no float64.
     """
     tensors = [rows for modality in modalities for rows in modality]
     if not tensors:
@@ -67,6 +69,7 @@ def raw_statistics(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         float64 `[N]` in the order of `nap2.snapshots.layout`, and int64 `[L, C - 1]`: per layer, the counts without
         that of the saturated statistics.
     """
+    tensors = [rows.cpu() if rows.device.type in WITHOUT_FLOAT64 else rows for rows in tensors]
     layout = plan(tuple((rows.device, rows.dtype, rows.shape[0], rows.shape[1]) for rows in tensors))
     blocks = [torch.stack([tensors[layer] for layer in layers]) for layers in layout.blocks]
     scale = None

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from nap2.feature_maps import feature_map
 from nap2.seeding import make_deterministic
-from nap2.snapshots import sorting
+from nap2.snapshots import sorting, statistics
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.spaces import SPACES
@@ -43,6 +43,16 @@ def test_a_snapshot_waits_three_times_whatever_the_number_of_layers(gpu, cells_p
     assert gpu.waits.total() <= MOST_WAITS, gpu.waits
     assert gpu.values <= result + 1
     assert gpu.uploads == 0
+
+
+def test_a_device_without_float64_is_read_on_the_cpu(gpu, monkeypatch):
+    if gpu is None:
+        pytest.skip("the stand-in plays Apple's GPU")
+    expected = feature_map(with_gradients(network().cuda()), "gradients").cpu()
+    monkeypatch.setattr(statistics, "WITHOUT_FLOAT64", ("cuda",))
+    found = feature_map(with_gradients(network().cuda()), "gradients")
+    assert not found.is_cuda
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.cuda
