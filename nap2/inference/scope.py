@@ -25,6 +25,8 @@ NO_GRADIENTS = (
     "its gradients are zero at every snapshot: nothing reaches its layers, or recorder.step() was not called between "
     "backward and zero_grad"
 )
+WITHOUT_GRADIENT = 0.8
+"""A share of layers without any gradient is remarked on from here: cells with dead edges have up to 0.79."""
 UNREAD = 0.1
 """A share of weights that are not read is remarked on from here: embeddings of positions are smaller."""
 NOT_READ = (
@@ -49,6 +51,13 @@ def scales(trajectory: Trajectory) -> Tensor:
         float64 `[T, M]`: the median over the layers of log10 of the root mean square of a layer's sampled values.
         Layers of zeros are left out; −inf where every layer is zero.
     """
+    size = _sizes(trajectory).log10()
+    kept = torch.where(size.isfinite(), size, torch.nan)
+    return kept.nanmedian(dim=2).values.nan_to_num(nan=-math.inf)
+
+
+def _sizes(trajectory: Trajectory) -> Tensor:
+    """float64 `[T, M, L]`: the root mean square of each layer's sampled values."""
     starts, start = [], 0
     for units in trajectory.units.tolist():
         starts.append((start, num_scalar_places(units)))
@@ -57,9 +66,7 @@ def scales(trajectory: Trajectory) -> Tensor:
         trajectory.values[:, :, [first + SCALAR_STATISTICS.index(name) * places for first, places in starts]].double()
         for name in ("mean", "variance")
     )
-    size = (variance.clamp(min=0) + mean.square()).sqrt().log10()  # [T, M, L]
-    kept = torch.where(size.isfinite(), size, torch.nan)
-    return kept.nanmedian(dim=2).values.nan_to_num(nan=-math.inf)
+    return (variance.clamp(min=0) + mean.square()).sqrt()
 
 
 def scope_of(trajectories: Iterable[Trajectory]) -> dict[str, Any]:
@@ -107,13 +114,23 @@ def remarks(trajectory: Trajectory, scope: Mapping[str, Any], modality: str, has
             remark = Remark(remark.kind, f"{remark.text}; {GRADIENTS_ALONE}")
         found += [remark] if remark else []
     lost = trajectory.counts[..., COUNTS.index("non_finite_values")].sum(0)  # [M]
-    gradients = MODALITIES.index("gradients")
-    if "gradients" in read and not lost[gradients] and not measured[:, gradients].isfinite().any():
-        found.append(Remark("no_gradients", NO_GRADIENTS))
+    if "gradients" in read and not lost[MODALITIES.index("gradients")]:
+        found += _gradient_remarks(trajectory)
     if num_lost := int(lost.sum()):
         text = f"{num_lost} of its weights or gradients were not finite and were left out; did the training diverge?"
         found.append(Remark("non_finite", text))
     return found
+
+
+def _gradient_remarks(trajectory: Trajectory) -> list[Remark]:
+    has_none = (_sizes(trajectory)[:, MODALITIES.index("gradients")] == 0).all(0)  # [L]
+    num_without, num_layers = int(has_none.sum()), len(has_none)
+    if num_without == num_layers:
+        return [Remark("no_gradients", NO_GRADIENTS)]
+    if num_without < WITHOUT_GRADIENT * num_layers:
+        return []
+    text = f"{num_without} of its {num_layers} layers have no gradient (frozen, or cut off), so zeros are read there"
+    return [Remark("without_gradient", text)]
 
 
 def _facts(trajectory: Trajectory) -> dict[str, int | None]:

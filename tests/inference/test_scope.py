@@ -183,6 +183,23 @@ def test_gradients_that_were_never_computed_are_pointed_out() -> None:
     assert kinds(recorder.trajectory(), {}, "weights") == []
 
 
+def test_a_network_that_is_frozen_but_for_its_head_is_pointed_out() -> None:
+    def fine_tuned(num_frozen: int) -> Trajectory:
+        model = network(depth=10)
+        recorder = SnapshotRecorder(model, every=1)
+        model(torch.randn(16, 4)).square().sum().backward()
+        for layer in [layer for layer in model if isinstance(layer, nn.Linear)][:num_frozen]:
+            layer.weight.grad = None
+        recorder.step()
+        return recorder.trajectory()
+
+    (remark,) = remarks(fine_tuned(8), {}, "both", True)
+    assert remark.text == "8 of its 10 layers have no gradient (frozen, or cut off), so zeros are read there"
+    assert kinds(fine_tuned(7), {}) == []
+    assert kinds(fine_tuned(8), {}, "weights") == []
+    assert kinds(fine_tuned(10), {}) == ["no_gradients"]
+
+
 def test_another_optimizer_is_remarked_on_and_another_seed_is_not() -> None:
     sgd, adamw = RECIPES["nasbench201"], RECIPES["nasbench201_adamw"]
     assert recipe_remarks(sgd, sgd, "both", True) == []
