@@ -1,15 +1,21 @@
 """The same mini-batches for every network of a ranking, and one clear line about a loader that cannot give them."""
 
+import copy
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from nap2.errors import NetworkError, described
 from nap2.seeding import RandomStream, seed_from
 
 Batch = Sequence[Tensor]
+
+SUM_TOLERANCE = 0.01
+"""Probabilities of half precision do not sum to 1 exactly."""
+OTHER_TASKS = "for any other task, record your own loop (predictor.recorder)"
 
 
 class CallerError(NetworkError):
@@ -20,12 +26,12 @@ def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[
     """The first `num_batches` batches, over as many epochs as that takes, on a random state of their own.
 
     A loader draws its order from torch's random state or from its own generator while it is read; both start anew here,
-    and what the network draws in between changes nothing.
+    and what the network draws in between changes nothing. So do workers that it keeps from epoch to epoch.
 
     Raises:
         CallerError: if the loader gives nothing, or fails.
     """
-    stream = _stream(seed)
+    stream, loader = _stream(seed), _with_new_workers(loader)
     kept = {generator: generator.get_state() for generator in _generators(loader)}
     for generator in kept:
         generator.manual_seed(seed_from("rank", seed))
@@ -115,7 +121,9 @@ def _pair(batch: object) -> tuple[Tensor, Tensor]:
     parts = tuple(batch) if isinstance(batch, (tuple, list)) else ()
     if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
         found = f"{len(parts)} parts" if parts else f"a {type(batch).__name__}"
-        raise CallerError(f"A batch must be two tensors, (inputs, class indices); the loader gave {found}.")
+        raise CallerError(
+            f"A batch must be two tensors, (inputs, class indices); the loader gave {found}; {OTHER_TASKS}."
+        )
     inputs: Tensor = parts[0]
     targets: Tensor = parts[1]
     if not inputs.dim() or not targets.dim() or not len(inputs):
@@ -126,13 +134,39 @@ def _pair(batch: object) -> tuple[Tensor, Tensor]:
     if len(inputs) != len(targets):
         raise CallerError(f"A batch of the loader has {len(inputs)} inputs, but {len(targets)} targets.")
     if targets.is_floating_point():
-        return inputs, targets  # probabilities of the classes
+        return inputs, _probabilities(targets)
     if targets.dim() != 1 or (len(targets) and int(targets.min()) < 0):
         raise CallerError(
             f"Targets must be class indices from 0, one for each input; the loader gave {list(targets.shape)} with "
-            f"smallest {int(targets.min()) if targets.numel() else 'none'}."
+            f"smallest {int(targets.min()) if targets.numel() else 'none'}; {OTHER_TASKS}."
         )
     return inputs, targets.long()
+
+
+def _probabilities(targets: Tensor) -> Tensor:
+    """Floating-point targets, if a cross-entropy makes sense of them.
+
+    Raises:
+        CallerError: if they are those of a regression, or of several labels at once.
+    """
+    totals = targets.float().sum(-1)
+    is_one = (totals - 1).abs() < SUM_TOLERANCE
+    if targets.dim() != 2 or not bool(is_one.all()) or float(targets.min()) < 0:
+        raise CallerError(
+            "Targets must be class indices of an integer type, or probabilities [inputs, classes] that sum to 1; the "
+            f"loader gave {targets.dtype} {list(targets.shape)} that begin with {targets.flatten()[:3].tolist()}; "
+            f"{OTHER_TASKS}."
+        )
+    return targets
+
+
+def _with_new_workers(loader: Iterable[Batch]) -> Iterable[Batch]:
+    """The loader, or a copy whose workers are yet to start: kept ones go on drawing where the last reader left them."""
+    if not isinstance(loader, DataLoader) or not loader.persistent_workers:
+        return loader
+    fresh = copy.copy(loader)
+    fresh._iterator = None  # where torch keeps them
+    return fresh
 
 
 def _stream(seed: int) -> RandomStream:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parameter import is_lazy
 
-from nap2.errors import NetworkError
-from nap2.snapshots.layers import unwrapped
+from nap2.errors import NetworkError, described
+from nap2.snapshots.layers import recorded_layers, unwrapped
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.training.recipe import Recipe
 
@@ -22,10 +22,14 @@ def ready_copy(model: object, batches: Batches) -> tuple[nn.Module, Batches]:
     """A copy of a network in training mode, its lazy layers built by a look at the first batch, and all the batches.
 
     Raises:
-        NetworkError: if it is no network, or nothing in it can be trained.
+        NetworkError: if it is no network, cannot be copied, or nothing in it can be recorded or trained.
     """
-    network = _copied(_bare(model))
-    if any(map(is_lazy, network.parameters())):
+    bare = _bare(model)
+    is_unbuilt = any(map(is_lazy, bare.parameters()))
+    if not is_unbuilt:
+        recorded_layers(bare)  # says which layer is at fault; torch would say that it cannot be copied
+    network = _copied(bare)
+    if is_unbuilt:
         first = next(batches)
         with torch.no_grad():
             network.eval()(_own(first[0], _device(network)))
@@ -81,12 +85,21 @@ def _bare(model: object) -> nn.Module:
 
 
 def _copied(model: nn.Module) -> nn.Module:
-    """A deep copy; what a lazy network has not built yet, which torch refuses to copy, is made anew and still empty."""
+    """A deep copy; what a lazy network has not built yet, which torch refuses to copy, is made anew and still empty.
+
+    Raises:
+        NetworkError: if it cannot be copied.
+    """
     empty: dict[int, Any] = {}
     for tensor in filter(is_lazy, (*model.parameters(), *model.buffers())):
         kind: Any = type(tensor)
         empty[id(tensor)] = kind(device=tensor.device, dtype=tensor.dtype)
-    return copy.deepcopy(model, empty)
+    try:
+        return copy.deepcopy(model, empty)
+    except Exception as error:  # a foreign network may hold anything
+        raise NetworkError(
+            f"it cannot be copied; make it anew if it keeps tensors of an earlier forward pass ({described(error)})."
+        ) from error
 
 
 def _device(network: nn.Module) -> torch.device:
@@ -102,16 +115,17 @@ def _logits(output: object, targets: Tensor) -> Tensor:
     """The network's output, if a cross-entropy can be computed from it.
 
     Raises:
-        NetworkError: if it is no `[B, classes]` tensor, or has too few classes for the targets.
+        NetworkError: if it is no `[B, classes]` tensor of two classes or more, or has too few for the targets.
     """
     if not isinstance(output, Tensor):
         raise NetworkError(
             f"forward returned a {type(output).__name__}; wrap the network so that it returns its logits alone, one "
             "tensor [batch, classes]."
         )
-    if output.dim() != 2 or len(output) != len(targets):
+    if output.dim() != 2 or len(output) != len(targets) or output.shape[1] < 2:  # of one class, the loss is always 0
         raise NetworkError(
-            f"forward returned {list(output.shape)} for {len(targets)} inputs; it must return logits [batch, classes]."
+            f"forward returned {list(output.shape)} for {len(targets)} inputs; it must return logits [batch, classes], "
+            "of two classes or more."
         )
     if not targets.is_floating_point() and len(targets) and int(targets.max()) >= output.shape[1]:
         raise NetworkError(

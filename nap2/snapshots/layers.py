@@ -17,7 +17,8 @@ COMPUTED = (
     "The weight of layer {name!r} is computed from other parameters (weight norm, pruning or another parametrisation) "
     "and has no gradient of its own; remove the parametrisation before recording."
 )
-WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module")  # of torch.compile, of torch's activation checkpointing
+WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module", "_forward_module")
+"""Where torch.compile, torch's activation checkpointing and Lightning Fabric keep the network."""
 
 
 class RecordedLayer(NamedTuple):
@@ -37,8 +38,8 @@ class RecordedLayer(NamedTuple):
 def recorded_layers(model: nn.Module) -> list[RecordedLayer]:
     """The first 65 convolutions and linear layers, in `named_modules()` order; a module that occurs twice counts once.
 
-    Names are those of the bare network: what `DataParallel`, `DistributedDataParallel`, `torch.compile` and activation
-    checkpointing put in front of or between them is left out.
+    Names are those of the bare network: what `DataParallel`, `DistributedDataParallel`, `torch.compile`, activation
+    checkpointing and Lightning Fabric put in front of or between them is left out.
 
     Raises:
         NetworkError: if there is none, or one of them holds no trainable weight that could be read.

@@ -5,7 +5,9 @@ import warnings
 import pytest
 import torch
 from fakes_predictor import random_predictor
+from lightning.fabric import Fabric
 from torch import nn
+from torch.nn.utils import prune
 
 import nap2
 from nap2.errors import NetworkError
@@ -92,7 +94,14 @@ def test_a_ranking_equals_a_loop_of_ones_own(ranker: Predictor, name: str) -> No
     assert place.spread is not None
 
 
-@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        nn.DataParallel,
+        lambda m: torch.compile(m, backend="eager"),
+        lambda m: Fabric(accelerator="cpu", devices=1, precision="bf16-mixed").setup_module(m),  # trained in float32
+    ],
+)
 def test_a_wrapped_network_is_ranked_as_the_bare_one(ranker: Predictor, wrap) -> None:
     model = deep(3)
     bare = one(ranker, model, batches(5)).predicted_accuracy
@@ -137,11 +146,32 @@ def all_frozen() -> nn.Module:
     return deep(2).requires_grad_(False)
 
 
+def pruned() -> nn.Module:
+    model = deep(2)
+    prune.l1_unstructured(model[0], "weight", 0.5)
+    return model
+
+
+class Remembers(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = super().forward(x)
+        return self.seen
+
+
+def called() -> nn.Module:
+    model = Remembers(5, 3)
+    model(torch.randn(2, 5))
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
         (Tuples(5, 3), "forward returned a tuple; wrap the network so that it returns its logits alone"),
         (Images(5, 3), "forward returned [6, 3, 1] for 6 inputs; it must return logits [batch, classes]"),
+        (nn.Linear(5, 1), "forward returned [6, 1] for 6 inputs; it must return logits [batch, classes], of two"),
+        (pruned(), "The weight of layer '0' is computed from other parameters (weight norm, pruning"),
+        (called(), "it cannot be copied; make it anew if it keeps tensors of an earlier forward pass (RuntimeError"),
         (nn.Linear(5, 2), "label 2 occurs, but the network has 2 outputs, for labels from 0 to 1"),
         (nn.Linear(4, 3), "mat1 and mat2 shapes cannot be multiplied (6x5 and 4x3)"),
         (all_frozen(), "every parameter is frozen"),
@@ -160,7 +190,10 @@ def test_a_network_that_cannot_be_ranked_says_why(ranker: Predictor, model: nn.M
     ("data", "message"),
     [
         ([], "The loader gives no batch"),
-        ([{"image": torch.zeros(2, 5)}], "A batch must be two tensors, .*the loader gave a dict"),
+        (
+            [{"image": torch.zeros(2, 5)}],
+            r"A batch must be two tensors, .*the loader gave a dict; .* record your own loop \(predictor.recorder\)",
+        ),
         ([(torch.zeros(2, 5),)], "the loader gave 1 parts"),
         ([(torch.zeros(2, 5), torch.zeros(3).long())], "has 2 inputs, but 3 targets"),
         ([(torch.zeros(2, 5), torch.tensor([0, -1]))], "class indices from 0, one for each input.* smallest -1"),
@@ -170,6 +203,14 @@ def test_a_network_that_cannot_be_ranked_says_why(ranker: Predictor, model: nn.M
         ),
         ([(torch.zeros(0, 5), torch.zeros(0).long())], r"must hold at least one input; .* inputs \[0, 5\] and targets"),
         ([(torch.zeros(2, 5), torch.zeros(2, 3).long())], r"class indices from 0, one for each input.*\[2, 3\]"),
+        (
+            [(torch.zeros(2, 5), torch.tensor([0.0, 2.0]))],
+            r"integer type.* torch.float32 \[2\] that begin with \[0.0, 2.0\]",
+        ),
+        ([(torch.zeros(2, 5), torch.zeros(2, 1))], r"probabilities \[inputs, classes\] that sum to 1; .* \[2, 1\]"),
+        ([(torch.zeros(2, 5), torch.tensor([[1.0, 1, 0], [0, 1, 0]]))], "sum to 1; .* your own loop"),
+        ([(torch.zeros(2, 5), torch.tensor([[2.0, -1], [0, 1]]))], "sum to 1; .* your own loop"),
+        ([(torch.zeros(2, 5), torch.full((2, 3), torch.nan))], "sum to 1; .* your own loop"),
     ],
 )
 def test_a_loader_that_gives_something_else_is_refused(ranker: Predictor, data: list, message: str) -> None:

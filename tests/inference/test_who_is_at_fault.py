@@ -107,6 +107,24 @@ def test_an_iterator_is_read_like_its_loader_and_no_further(ranker: Predictor) -
         assert [place.predicted_accuracy for place in found] == [place.predicted_accuracy for place in by_iterator]
 
 
+class Noise(torch.utils.data.Dataset):
+    """Images that a worker draws anew each time."""
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.randn(5) + index, index % 3
+
+
+def test_workers_that_are_kept_from_epoch_to_epoch_draw_the_same_for_every_network(ranker: Predictor) -> None:
+    loader = DataLoader(Noise(), batch_size=6, shuffle=True, num_workers=1, persistent_workers=True)
+    models = {"one": MODELS["one"], "again": MODELS["one"]}
+    first, second = ranker.rank(models, loader, 4)
+    assert first.predicted_accuracy == second.predicted_accuracy
+    assert loader._iterator is None  # the user's own workers have not been started
+
+
 class DrawsOnGpu:
     """A loader whose batches come from the GPU's random state, as `torch.rand(…, device="cuda")` does."""
 

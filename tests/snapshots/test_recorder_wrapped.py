@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from lightning.fabric import Fabric
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
@@ -64,6 +65,7 @@ WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "DataParallel of compiled": lambda model: nn.DataParallel(eager(model)),
     "DistributedDataParallel": nn.parallel.DistributedDataParallel,
     "checkpointed": checkpoint_wrapper,
+    "Fabric": lambda model: Fabric(accelerator="cpu", devices=1).setup_module(model),
 }
 
 
