@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from nap2.snapshots.disk import token, write_atomically
+from nap2.snapshots.disk import remove_folder, token, write_atomically
 
 HEARTBEAT_S = 20.0
 STALE_AFTER_S = 180.0
@@ -63,9 +63,9 @@ class Claim:
     def beat(self) -> None:
         """Touch the owner file until the claim ends or is lost."""
         while not self._stop.wait(HEARTBEAT_S):
-            if not self.is_mine():
-                return
-            with suppress(OSError):
+            with suppress(OSError):  # a disk that hangs for a moment stops no heart
+                if not self.is_mine():
+                    return
                 os.utime(self.folder / "owner.json")
 
 
@@ -171,13 +171,20 @@ def _take(folder: Path, locked: bool) -> Claim | None:
     if before is not None and _is_alive(folder, before, locked):
         return None
     claim = Claim(folder, Owner(_machine(), socket.gethostname(), os.getpid(), token()))
-    for leftover in (*folder.glob("write-*"), *folder.glob("*.tmp")):  # of owners that died
-        _remove(leftover)
-    write_atomically(folder / "owner.json", json.dumps(asdict(claim.owner)).encode())
-    if locked:
-        return claim
-    time.sleep(0.2)  # without locks the last of several takers wins, and the others see it
-    return claim if claim.is_mine() else None
+    try:
+        write_atomically(folder / "owner.json", json.dumps(asdict(claim.owner)).encode())
+    except FileNotFoundError:
+        if locked:
+            raise
+        return None  # its owner was alive after all, and has taken the folder away
+    if not locked:
+        time.sleep(0.2)  # the last of several takers wins, and the others see it
+        if not claim.is_mine():
+            return None
+    # Only now: if the former owner lives on, it finds the claim lost before it misses anything, and never half of it.
+    for leftover in (*folder.glob("write-*"), *folder.glob("*.tmp"), *folder.glob("trash-*")):
+        remove_folder(leftover, folder)
+    return claim
 
 
 def _is_alive(folder: Path, owner: Owner, locked: bool) -> bool:

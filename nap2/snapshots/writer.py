@@ -53,8 +53,7 @@ class CandidateWriter:
             raise StoreError(f"A trajectory taken every {every} steps cannot go into a store of every {expected}.")
         if len(trajectory) > MAX_SNAPSHOTS:
             raise StoreError(f"A store keeps at most {MAX_SNAPSHOTS} snapshots of a candidate, not {len(trajectory)}.")
-        if self.was_taken_over():
-            raise StoreError(f"Candidate {self.candidate.id} was taken over by another worker; its result stands.")
+        self._refuse_if_taken_over()
         staged = self._claim.folder / f"write-{token()}"
         try:
             with explained(f"Writing candidate {self.candidate.id}", staged):
@@ -65,6 +64,10 @@ class CandidateWriter:
         clear_failure(self._root / "failed", self.candidate.id)
         clear_setbacks(self.state_path.parent)
         self._claim.keep_folder = keep_state
+
+    def _refuse_if_taken_over(self) -> None:
+        if self.was_taken_over():
+            raise StoreError(f"Candidate {self.candidate.id} was taken over by another worker; its result stands.")
 
     def was_taken_over(self) -> bool:
         """Whether the claim is lost: this process was suspended for minutes, and another one went on in its place."""
@@ -99,6 +102,7 @@ class CandidateWriter:
         names, accuracy = trajectory.layer_names, curve.final_accuracy
         candidate_folder.write_candidate(staged, self.candidate, arrays, names, accuracy)
         make_durable(staged)
+        self._refuse_if_taken_over()  # who took it over has removed what was written until then
         onto, trash = self._root / "candidates", self._root / ".staging"
         shelf.place(staged, onto, self.candidate.id, len(trajectory), trash, self._replace)
 

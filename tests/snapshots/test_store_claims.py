@@ -2,6 +2,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import threading
 import time
 
@@ -133,3 +134,51 @@ def test_another_refusal_of_the_disk_is_not_swallowed(folder, monkeypatch):
     monkeypatch.undo()
     with claimed(folder) as claim:  # and nothing stays claimed
         assert claim is not None
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_a_folder_that_goes_meanwhile_is_somebody_elses(folder, monkeypatch):
+    write = claims.write_atomically
+
+    def write_too_late(path, content):
+        shutil.rmtree(path.parent)  # by its owner, who has just completed the candidate
+        write(path, content)
+
+    monkeypatch.setattr(claims, "write_atomically", write_too_late)
+    with claimed(folder) as claim:
+        assert claim is None
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_the_files_of_another_taker_are_left_alone(folder, monkeypatch):
+    others = folder / ".owner.json.0123.tmp"
+    foreign_owner(folder, age_s=0)
+    os.rename(folder / "owner.json", others)  # not yet in place
+
+    def sleep(_):
+        os.replace(others, folder / "owner.json")  # the last one wins
+
+    monkeypatch.setattr(claims.time, "sleep", sleep)
+    with claimed(folder) as claim:
+        assert claim is None
+    assert claims.read_owner(folder).token == "theirs"
+
+
+def test_the_heart_beats_on_after_the_disk_has_hung(folder, monkeypatch):
+    monkeypatch.setattr(claims, "HEARTBEAT_S", 0.02)
+    read_owner, refusals = claims.read_owner, []
+
+    def hang(path):
+        if threading.current_thread().name == "nap2-claim" and len(refusals) < 2:
+            refusals.append(path)
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read_owner(path)
+
+    monkeypatch.setattr(claims, "read_owner", hang)
+    with claimed(folder):
+        os.utime(folder / "owner.json", (0, 0))
+        deadline = time.monotonic() + 20
+        while os.stat(folder / "owner.json").st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert os.stat(folder / "owner.json").st_mtime > 0
+    assert len(refusals) == 2

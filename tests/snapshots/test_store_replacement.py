@@ -6,7 +6,8 @@ import signal
 import fakes_store as fakes
 import pytest
 
-from nap2.snapshots import candidate_folder, disk, shelf
+from nap2.errors import StoreError
+from nap2.snapshots import candidate_folder, claims, disk, shelf
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.ledger import Ledger
 
@@ -128,3 +129,21 @@ def test_a_ledger_that_looks_meanwhile_is_not_stopped(store, monkeypatch):
 
     monkeypatch.setattr(candidate_folder.json, "load", load)
     assert Ledger(store, [WANTED], 4, to_the_end=True).counts().done == 1
+
+
+@pytest.mark.parametrize("array", candidate_folder.STORED_ARRAYS)
+def test_a_worker_that_is_taken_over_while_it_writes_leaves_nothing_half_written(tmp_path, monkeypatch, array):
+    store = SnapshotStore.create(tmp_path / "store", fakes.setting())
+    write_array = candidate_folder._write_array
+
+    def take_over(group, name, content):
+        if name == array:  # as another machine does to one that was suspended for minutes
+            claims._take(store.staging / WANTED.id, locked=True)
+        write_array(group, name, content)
+
+    with store.claim(WANTED, 4) as writer:
+        monkeypatch.setattr(candidate_folder, "_write_array", take_over)
+        with pytest.raises(StoreError):
+            writer.finish(fakes.trajectory(0, 4), fakes.curve(4))
+        assert writer.was_taken_over()
+    assert store.complete() == {}
