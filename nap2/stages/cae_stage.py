@@ -20,7 +20,9 @@ from nap2.models.linear_encoder import LinearEncoder
 from nap2.models.random_encoder import random_encoder
 from nap2.schema import MODALITIES
 from nap2.seeding import forked_random_state, seed_from
+from nap2.snapshots.manifest import Setting
 from nap2.snapshots.reader import SnapshotReader
+from nap2.stages.candidates import setting_of
 from nap2.stages.console import duration, say
 from nap2.stages.encoder_name import features_of
 from nap2.stages.fit import fit, forget
@@ -163,7 +165,7 @@ def release(
         "kind": kind,
         "modality": modality,
         "features": features_of(config),
-        "setting": pool_setting(config),
+        "setting": setting_of(config).as_dict(),
         "pool": pool_name(config, pool),
         **ended,
         "seconds": seconds,
@@ -191,13 +193,6 @@ def dtype_of(config: Config) -> torch.dtype:
     return DTYPES[config.model["dtype"]]
 
 
-def pool_setting(config: Config) -> dict[str, Any]:
-    """The setting of the candidates behind a checkpoint."""
-    from nap2.stages.candidates import setting_of
-
-    return setting_of(config).as_dict()
-
-
 def pool_name(config: Config, pool: Pool) -> str:
     """How result rows name the candidates that the autoencoders were fitted on."""
     parts = (config.name, RunFolder.of(config).root.name, f"{len(pool.splits[0].pool)}×{config.snapshot.num_snapshots}")
@@ -212,28 +207,34 @@ def encoder_spec(config: Config, pool: Pool, modality: str) -> dict[str, Any]:
     """
     checkpoint = require_trained(pool.folder, modality)
     spec = load_spec(checkpoint)
-    check_pool(config, pool, str(spec["pool"]), checkpoint)
+    check_pool(config, pool, spec, checkpoint)
     refuse_another(checkpoint.parent, {CANDIDATES: encoder_terms(config, pool)[CANDIDATES]})
     return spec
 
 
-def check_pool(config: Config, pool: Pool, fitted_on: str, checkpoint: Path) -> None:
+def check_pool(config: Config, pool: Pool, spec: Mapping[str, Any], checkpoint: Path) -> None:
     """Refuse what an earlier call fitted on other maps: the same folder serves whatever is asked under its name.
 
     Args:
-        config: of this call.
-        pool: of this call.
-        fitted_on: the `pool_name` that the checkpoint was saved with.
+        config, pool: of this call.
+        spec: what the checkpoint of an encoder or a head says of itself.
         checkpoint: where it lies.
 
     Raises:
-        EvaluationError: if the number of candidates or of snapshots differs.
+        EvaluationError: if the number of candidates or of snapshots differs, or their setting (a recipe, a width).
     """
+    fitted_on = str(spec.get("cae_pool", spec.get("pool")))
     found, asked = (name.rpartition("/")[2] for name in (fitted_on, pool_name(config, pool)))
     if found != asked:
         raise EvaluationError(
             f"{checkpoint} was fitted on {found} maps (candidates × snapshots), this call asks for {asked}; fewer "
             f"snapshots are shown by evaluate.budgets, otherwise set name= for a new run or delete {pool.folder.root}."
+        )
+    own = setting_of(config)
+    if differences := Setting(**spec.get("setting", own.as_dict())).differences(own):
+        raise EvaluationError(
+            f"{checkpoint} was fitted on candidates of another setting ({'; '.join(differences[:3])}); set name= for a "
+            f"new run or delete {pool.folder.root}."
         )
 
 

@@ -15,16 +15,17 @@ from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.splits import Split
 from nap2.snapshots.disk import write_atomically
+from nap2.stages.candidates import setting_of
 from nap2.stages.splits import Pool
 
 NOTE = "fitted_with.json"
 HASHED = "sha256:"
-CANDIDATES, LABELLED, ENCODERS = "training candidates", "candidates or labels", "encoders"
+CANDIDATES, SETTING, LABELLED, ENCODERS = "training candidates", "setting", "candidates or labels", "encoders"
 
 
 def encoder_terms(config: Config, pool: Pool) -> dict[str, Any]:
     """What decides an encoder: its candidates, the seed where it draws anything, and the options of an autoencoder."""
-    terms: dict[str, Any] = {CANDIDATES: _candidates(pool)}
+    terms: dict[str, Any] = {CANDIDATES: _candidates(pool), SETTING: _hashed(setting_of(config).as_dict())}
     if config.model["encoder"] == "cae":
         terms |= {f"model.cae.{name}": value for name, value in config.model["cae"].items()}
         terms["model.dtype"] = config.model["dtype"]
@@ -91,7 +92,7 @@ def _told(name: str, found: object, asked: object) -> str:
 
 
 def _candidates(pool: Pool) -> str:
-    """By arch string and dataset, whatever their order: an id follows from both."""
+    """By arch string and dataset, whatever their order: an id follows from both and the setting."""
     own = pool.splits[0].pool
     known = {one.dataset: sorted(arch for arch in own if arch in one.ids) for one in pool.companions}
     return _hashed({"own": sorted(own), **known})

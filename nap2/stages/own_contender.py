@@ -84,7 +84,7 @@ class _Head:
     ) -> "_Head":
         """The predictor in `folder`, if it was fitted on these embeddings, candidates and labels."""
         spec, tensors = load_checkpoint(folder, "predictor-head")
-        check_pool(config, pool, str(spec["cae_pool"]), folder)
+        check_pool(config, pool, spec, folder)
         refuse_another(folder.parent, seen_terms(config, encoders))
         net = variant.net(config, input_size)
         load_into(net, tensors["predictor"], str(folder))

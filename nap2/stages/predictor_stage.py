@@ -21,7 +21,8 @@ from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.assemble import assemble
-from nap2.stages.cae_stage import check_pool, pool_name, pool_setting, require_trained
+from nap2.stages.cae_stage import check_pool, pool_name, require_trained
+from nap2.stages.candidates import setting_of
 from nap2.stages.console import duration, say
 from nap2.stages.contenders import budgets_of
 from nap2.stages.embed_stage import modality_columns
@@ -133,7 +134,7 @@ def train_head(
     folder = variant.folder(pool.folder, size, split.trial, budget)
     is_there = (folder / "checkpoint" / "spec.json").is_file()
     if is_there:
-        check_pool(config, pool, str(load_spec(folder / "checkpoint")["cae_pool"]), folder / "checkpoint")
+        check_pool(config, pool, load_spec(folder / "checkpoint"), folder / "checkpoint")
     claim_folder(folder, head_terms(config, pool, split, size, embeddings.encoders))
     if is_there:
         say(f"{what}: already at {folder / 'checkpoint'}")
@@ -161,7 +162,7 @@ def train_head(
         "seed": seed,
         "num_snapshots": config.snapshot.num_snapshots,
         "every": config.snapshot.every,
-        "setting": pool_setting(config),
+        "setting": setting_of(config).as_dict(),
         "cae_pool": pool_name(config, pool),
         "union": union_of(pool, split.train_of(size)),
         "labels": config.labels,
@@ -191,7 +192,7 @@ def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> Non
         **({} if features_of(config) == ALL else {"features": features_of(config)}),
         "num_snapshots": config.snapshot.num_snapshots,
         "every": config.snapshot.every,
-        "setting": pool_setting(config),
+        "setting": setting_of(config).as_dict(),
         "train_size": size,
         "num_val": len(pool.splits[0].val),
         "num_test": len(pool.test),

@@ -14,7 +14,7 @@ from nap2.evaluation.card_protocol import FoldFacts, fold_protocol, holdout_prot
 from nap2.evaluation.difference_log import read_differences
 from nap2.evaluation.further_test import FurtherTest, of_size, sizes_of
 from nap2.evaluation.rows import read_rows
-from nap2.stages.cae_stage import pool_setting
+from nap2.stages.candidates import setting_of
 from nap2.stages.console import say
 from nap2.stages.fusion_contenders import NAME, variant_name
 from nap2.stages.own_contender import method_name
@@ -168,7 +168,7 @@ def fold_facts(config: Config, pools: list[Pool]) -> FoldFacts:
 def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
     """Refuse a predictor of another setting, interval or kind of label than that of the figures."""
     asked = {
-        "setting": pool_setting(config),
+        "setting": setting_of(config).as_dict(),
         "num_snapshots": config.snapshot.num_snapshots,
         "labels": config.labels,
         "stand_in_for": config.dataset.stand_in_for,

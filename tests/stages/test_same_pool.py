@@ -13,6 +13,7 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.splits import Split
 from nap2.stages.assemble import made_by
 from nap2.stages.cae_stage import encoder_spec, pool_name
+from nap2.stages.candidates import setting_of
 from nap2.stages.compose import compose_config
 from nap2.stages.fitted_with import NOTE, claim_folder, encoder_terms, head_terms
 from nap2.stages.predictor_stage import train_one
@@ -38,8 +39,8 @@ def pool(tmp_path: Path) -> Pool:
     return Pool({}, {"a": 0.5, "b": 0.6, "c": 0.7, "d": 0.8}, [split], RunFolder(tmp_path))
 
 
-def fitted(config: Config, pool: Pool, folder: Path, key: str) -> Path:
-    spec = {"kind": "any", key: pool_name(config, pool), "seconds": 1.0}
+def fitted(config: Config, pool: Pool, folder: Path, key: str, **more: object) -> Path:
+    spec = {"kind": "any", key: pool_name(config, pool), "seconds": 1.0, **more}
     save_checkpoint(folder / "checkpoint", {"x": {"y": torch.zeros(1)}}, spec, "")
     return folder
 
@@ -60,6 +61,26 @@ def test_a_head_of_other_snapshots_is_not_taken_for_trained(pool: Pool, capsys: 
     assert "already at" in capsys.readouterr().out
     with pytest.raises(EvaluationError, match=r"was fitted on 2×2 maps .* asks for 2×3"):
         train_one(config_of(3), pool, pool.splits[0], 2, Embeddings())
+
+
+def test_what_was_fitted_on_candidates_of_another_setting_is_refused_finished_or_not(pool: Pool) -> None:
+    """One name, another store: the same architectures with the same published labels, but of another recipe."""
+    own, other = config_of(), config_of(2, "recipe.lr=0.3")
+    folder, head = pool.folder.encoder_of("weights"), pool.folder.predictor(2, 0)
+    fitted(own, pool, folder, "pool", setting=setting_of(own).as_dict())
+    fitted(own, pool, head, "cae_pool", setting=setting_of(own).as_dict())
+    encoder_spec(own, pool, "weights")
+    train_one(own, pool, pool.splits[0], 2, Embeddings())
+    told = r"fitted on candidates of another setting \(recipe\.lr: 0\.1 ≠ 0\.3\); set name= for a new run or delete"
+    with pytest.raises(EvaluationError, match=told):
+        encoder_spec(other, pool, "weights")
+    with pytest.raises(EvaluationError, match=told):
+        train_one(other, pool, pool.splits[0], 2, Embeddings())
+    unfinished = pool.folder.encoder_of("gradients")
+    claim_folder(unfinished, encoder_terms(own, pool))
+    begun(unfinished)
+    with pytest.raises(EvaluationError, match="was fitted with other setting; "):
+        claim_folder(unfinished, encoder_terms(other, pool))
 
 
 def begun(folder: Path) -> Path:
