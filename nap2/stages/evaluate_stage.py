@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nap2.config import Config
+from nap2.errors import counted
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.bootstrap import seed_agreement
 from nap2.evaluation.difference_log import append_differences
@@ -16,7 +17,9 @@ from nap2.evaluation.exam import Exam, Predictions
 from nap2.evaluation.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.plots import budget_plot
 from nap2.evaluation.pooling import pooled
+from nap2.evaluation.prediction_file import write_predictions
 from nap2.evaluation.protocols import result_rows
+from nap2.evaluation.rank_plot import rank_plot
 from nap2.evaluation.rows import append_rows, read_rows
 from nap2.evaluation.tables import Table, to_markdown, to_rich
 from nap2.evaluation.verdict import is_ours
@@ -48,12 +51,13 @@ from nap2.stages.variants import Variant, fitted_variants
 
 
 def run(config: Config) -> int:
-    """Write `results/rows.jsonl`, `table.md`, `table.csv`, one plot per train size, and one over all of them."""
+    """Write rows, differences, predictions, tables and plots into the folder of results."""
     contest = contest_of(config)
     exam, folder = exam_of(config, contest), contest.results
     another_seed = another_seed_of(config, contest.target_store)
     tables: list[Table] = []
     plots: list[Path] = []
+    said: list[Path] = []
     summary: list[str] = []
     over_sizes: list[Aggregate] = []
     for size in contest.sizes:
@@ -69,15 +73,20 @@ def run(config: Config) -> int:
             difference_table(compared),
             budget_table(found, "kendall_tau", another_seed=another_seed),
         ]
-        picture, title = _plot_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
+        write_predictions(
+            folder / _file_name(config, f"predictions-n{size}", ".csv"), contest.tested, exam.truth, methods
+        )
+        picture, title = _file_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
         plots.append(budget_plot(found, folder / picture, another_seed=another_seed, title=title))
+        picture, title = _file_name(config, f"ranks-n{size}"), _title(config, f"{methods[0].method} on {size}")
+        plots.append(rank_plot(methods[0].values[:, -1], exam.truth, folder / picture, title=title))
         summary.append(_sentence(found, methods[0].method, last[0], another_seed))
         over_sizes += found
     if has_several_sizes(over_sizes):
-        picture, title = _plot_name(config, "tau-by-labels"), _title(config, "by labelled architectures")
+        picture, title = _file_name(config, "tau-by-labels"), _title(config, "by labelled architectures")
         plots.append(labels_plot(over_sizes, folder / picture, another_seed=another_seed, title=title))
     _write_tables(folder, tables)
-    for line in (*summary, *(f"plot: {plot}" for plot in plots)):
+    for line in (*summary, *(f"predictions: {path}" for path in said), *(f"plot: {plot}" for plot in plots)):
         say(line)
     return 0
 
@@ -178,7 +187,7 @@ def _sentence(found: list[Aggregate], method: str, budget: int, another_seed: fl
     own = next((one.mean for one in reached if one.row.method == method), None)
     taus = {one.row.method: one.mean for one in reached if one.mean is not None and not is_ours(one)}
     name = method.replace("nap2_plus", "NAP2+").replace("nap2", "NAP2")
-    text = f"after {budget} mini-batches: {name} τ {figure_of(own)}; chance 0"
+    text = f"after {counted(budget, 'mini-batch', 'mini-batches')}: {name} τ {figure_of(own)}; chance 0"
     if another_seed is not None:
         text += f"; another seed of the same networks {another_seed:.3f}"
     if taus:
@@ -192,9 +201,9 @@ def figure_of(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
-def _plot_name(config: Config, stem: str) -> str:
+def _file_name(config: Config, stem: str, suffix: str = ".png") -> str:
     encoder = encoder_name(config)
-    return stem + ("" if encoder == "cae" else f"-{encoder}") + ".png"
+    return stem + ("" if encoder == "cae" else f"-{encoder}") + suffix
 
 
 def _title(config: Config, learned: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import kendalltau
 
 import train
+from nap2.evaluation.prediction_file import read_predictions
 from nap2.evaluation.rows import read_rows, select
 from nap2.evaluation.splits import Split
 from nap2.inference import Predictor
@@ -60,9 +61,21 @@ def test_it_ends_with_rows_tables_a_plot_and_a_checkpoint(here: Path) -> None:
     assert {row.trial for row in taus} == {None, 0, 1}
     assert all(row.label == "measured" and row.cae_pool and row.versions for row in taus)
     assert "nap2" in (results / "table.md").read_text()
-    assert (results / "tau-by-budget-n4.png").stat().st_size > 10_000
+    assert all((results / f"{name}-n4.png").stat().st_size > 10_000 for name in ("tau-by-budget", "ranks"))
     predictor = Predictor.from_pretrained(here / "runs/digits/functional/checkpoint")
     assert (predictor.every, predictor.num_snapshots) == (5, 2)
+
+
+@pytest.mark.slow
+def test_the_predictions_are_those_behind_the_rows(here: Path) -> None:
+    results = here / "runs/digits/functional/results"
+    said = read_predictions(results / "predictions-n4.csv")
+    assert said.arch_strs == Split.load(here / "runs/digits/functional/splits/trial-0.json").test
+    taus = select(read_rows(results / "rows.jsonl"), metric="kendall_tau", method="nap2")
+    for row in taus:
+        if row.trial is not None:
+            own = said.of("nap2", row.query_batches)[1][row.trial]
+            assert row.value == pytest.approx(kendalltau(own, said.accuracy).statistic)
 
 
 @pytest.mark.slow

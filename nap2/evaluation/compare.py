@@ -1,0 +1,85 @@
+"""Two methods of two evaluations on the candidates that both tested: is one better?
+
+`python -m nap2.evaluation.compare FIRST.csv METHOD SECOND.csv METHOD` reads `predictions-*.csv` of `stage=evaluate`, of
+one run or of two: other statistics, other encoders, other numbers of mini-batches. `METHOD@50` names a budget, which is
+the largest otherwise.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nap2.errors import EvaluationError, Nap2Error, counted
+from nap2.evaluation.bootstrap import paired_difference
+from nap2.evaluation.differences import Difference
+from nap2.evaluation.exam import scored_by_all
+from nap2.evaluation.metrics import TAU
+from nap2.evaluation.prediction_file import PredictionFile, read_predictions
+
+FEWEST = 3
+"""Candidates that a comparison of two rankings needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A method in a file of predictions, at one budget or at its largest."""
+
+    file: PredictionFile
+    method: str
+    batches: int | None = None
+
+    @classmethod
+    def of(cls, path: Path, text: str) -> "Side":
+        """`METHOD` or `METHOD@BATCHES` in the file at `path`."""
+        method, _, batches = text.rpartition("@")
+        named = method and batches.isdigit()
+        return cls(read_predictions(path), *((method.strip(), int(batches)) if named else (text,)))
+
+
+def compare(first: Side, second: Side, seed: int = 0) -> Difference:
+    """Kendall's τ of the first minus that of the second, paired over the candidates that all trials of both scored.
+
+    Raises:
+        UnknownNameError, EvaluationError: a method or budget that is not there, too few common candidates, or
+            candidates that the two files give other accuracies.
+    """
+    place = {arch_str: index for index, arch_str in enumerate(second.file.arch_strs)}
+    mine = np.array([i for i, arch_str in enumerate(first.file.arch_strs) if arch_str in place], np.int64)
+    theirs = np.array([place[first.file.arch_strs[i]] for i in mine], np.int64)
+    truth = first.file.accuracy[mine]
+    if not np.array_equal(truth, second.file.accuracy[theirs]):
+        raise EvaluationError("The two files judge the same candidates by other accuracies; compare runs of one label.")
+    seen, own = first.file.of(first.method, first.batches)
+    against_seen, other = second.file.of(second.method, second.batches)
+    scores, truth = scored_by_all(np.concatenate([own[:, mine], other[:, theirs]]), truth)
+    if truth.size < FEWEST:
+        raise EvaluationError(f"{truth.size} candidates were scored by both; {FEWEST} are needed to compare rankings.")
+    found = paired_difference(scores[: len(own)], scores[len(own) :], truth, seed=seed)
+    return Difference(first.method, second.method, TAU.name, seen, against_seen, found, truth.size)
+
+
+def sentence(found: Difference) -> str:
+    """The result in words."""
+    one = found.interval
+    return (
+        f"{found.method} after {counted(found.query_batches, 'mini-batch', 'mini-batches')}, against "
+        f"{found.against} after "
+        f"{found.against_batches}: Kendall τ {one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}] "
+        f"over {found.num_test} candidates: {found.verdict}"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser("python -m nap2.evaluation.compare", description=__doc__)
+    for name in ("first", "second"):
+        parser.add_argument(name, type=Path, help="a predictions-*.csv of stage=evaluate")
+        parser.add_argument(f"method_of_{name}", help="as in its columns, with @<mini-batches> for one budget")
+    asked = parser.parse_args()
+    try:
+        sides = Side.of(asked.first, asked.method_of_first), Side.of(asked.second, asked.method_of_second)
+        sys.stdout.write(sentence(compare(*sides)) + "\n")
+    except Nap2Error as error:
+        sys.exit(f"error: {error}")

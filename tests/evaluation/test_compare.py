@@ -1,0 +1,91 @@
+"""Two files of predictions are compared on what they have in common, as one evaluation compares two of its methods."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nap2.errors import EvaluationError, UnknownNameError
+from nap2.evaluation.compare import Side, compare, sentence
+from nap2.evaluation.differences import differences
+from nap2.evaluation.exam import Exam, Predictions
+from nap2.evaluation.metrics import kendall_tau
+from nap2.evaluation.prediction_file import write_predictions
+
+ARCHS = [f"arch {place}" for place in range(40)]
+TRUTH = np.random.default_rng(0).uniform(size=40)
+
+
+def method(noise, trials=3, name="nap2", seed=1):
+    values = TRUTH + noise * np.random.default_rng(seed).normal(size=(trials, 2, 40))
+    return Predictions(method=name, values=values, query_batches=(1, 100), seeds=tuple(range(trials)))
+
+
+def written(path, one, order=None):
+    order = np.arange(40) if order is None else order
+    shuffled = Predictions(
+        method=one.method, values=one.values[:, :, order], query_batches=one.query_batches, seeds=one.seeds
+    )
+    write_predictions(path, [ARCHS[place] for place in order], TRUTH[order], [shuffled])
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    return written(tmp_path / "a.csv", method(0.1)), written(tmp_path / "b.csv", method(0.9, seed=2))
+
+
+def test_it_is_the_difference_that_one_evaluation_finds(files):
+    good, bad = method(0.1, name="good"), method(0.9, name="bad", seed=2)
+    exam = Exam(space="nasbench201", target="cifar10", truth=TRUTH)
+    expected = differences([good], bad, exam, query_batches=(100,))[0]
+    found = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2"))
+    assert found.interval == expected.interval
+    assert found.verdict == "better"
+
+
+def test_the_order_of_the_candidates_does_not_matter_to_the_difference(files, tmp_path):
+    turned = written(tmp_path / "turned.csv", method(0.9, seed=2), np.random.default_rng(5).permutation(40))
+    assert compare(Side.of(files[0], "nap2"), Side.of(turned, "nap2")).interval == (
+        compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2")).interval
+    )
+
+
+def test_only_common_candidates_judge(files, tmp_path):
+    few = np.arange(10, 25)
+    part = written(tmp_path / "part.csv", method(0.9, seed=2), few)
+    found = compare(Side.of(files[0], "nap2@100"), Side.of(part, "nap2@100"))
+    own, other = method(0.1).values[:, 1][:, few], method(0.9, seed=2).values[:, 1][:, few]
+    taus = [np.mean([kendall_tau(trial, TRUTH[few]) for trial in side]) for side in (own, other)]
+    assert found.num_test == 15
+    assert found.interval.value == pytest.approx(taus[0] - taus[1])
+
+
+def test_a_budget_may_be_named(files):
+    found = compare(Side.of(files[0], "nap2@1"), Side.of(files[0], "nap2"))
+    assert (found.query_batches, found.against_batches) == (1, 100)
+
+
+def test_what_cannot_be_compared_is_refused(files, tmp_path):
+    first = Side.of(files[0], "nap2")
+    write_predictions(tmp_path / "c.csv", ARCHS, TRUTH + 0.1, [method(0.1)])
+    with pytest.raises(EvaluationError, match="by other accuracies"):
+        compare(first, Side.of(tmp_path / "c.csv", "nap2"))
+    write_predictions(tmp_path / "d.csv", [name.upper() for name in ARCHS], TRUTH, [method(0.1)])
+    with pytest.raises(EvaluationError, match="0 candidates were scored by both; 3 are needed"):
+        compare(first, Side.of(tmp_path / "d.csv", "nap2"))
+    with pytest.raises(UnknownNameError, match="nap3"):
+        compare(first, Side.of(files[1], "nap3"))
+
+
+def test_the_command_says_it_in_one_line(files):
+    command = [sys.executable, "-m", "nap2.evaluation.compare", str(files[0]), "nap2", str(files[1]), "nap2@1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    expected = sentence(compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2@1")))
+    assert (done.stdout, done.returncode) == (expected + "\n", 0)
+    assert "against nap2 after 1: Kendall τ +" in expected
+    refused = subprocess.run([*command[:-1], "nap3"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: ")
+    assert refused.stderr.count("\n") == 1
