@@ -20,6 +20,7 @@ from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, ru
 from nap2.stages.candidates import batches_per_epoch, candidates_of, setting_of
 from nap2.stages.console import say
 from nap2.stages.environment import check_kernels
+from nap2.stages.image_fit import check_fit
 from nap2.stages.image_note import check_images
 from nap2.stages.parts import built
 
@@ -57,7 +58,8 @@ def run(config: Config) -> int:
         )
         return 0
     parts = trainer_parts(config)
-    images = built(parts["reader"])  # a missing or damaged dataset is refused before the store is touched
+    images = built(parts["reader"])  # a missing, damaged or unfit dataset is refused before the store is touched
+    check_fit(candidates[0], images)
     store = SnapshotStore.create(root, setting_of(config))
     check_images(root, images)
     del images

@@ -315,6 +315,8 @@ def test_a_request_that_does_not_fit_is_refused_before_any_work(tmp_path):
         trained(tmp_path, num_snapshots=5)
     with pytest.raises(ConfigError, match="take 1 to 4"):
         trained(tmp_path, num_snapshots=0)
+    with pytest.raises(ConfigError, match=r"3 snapshots every 25 steps .*; lower snapshot.every to at most 8"):
+        trained(tmp_path, candidate=Candidate(replace(setting, every=25), ARCH, 4))
     other = {
         "asks for 'mnist' as the dataset, but the images have 'tiny'": replace(setting, dataset="mnist"),
         "asks for 16 as the batch size": replace(setting, recipe=replace(RECIPE, batch_size=16).as_dict()),
