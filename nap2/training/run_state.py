@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile
+from zlib import error as ZlibError
 
 import torch
 from torch import Tensor
@@ -13,6 +15,11 @@ from nap2.snapshots.curve import Curve
 from nap2.snapshots.disk import token
 
 FORMAT = 1
+_DAMAGE = (
+    *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError),
+    *(UnpicklingError, BadZipFile, ZlibError),
+)
+"""As what a damaged archive shows."""
 
 
 @dataclass
@@ -56,12 +63,15 @@ class RunState:
     def load(cls, path: Path, candidate_id: str) -> "RunState":
         """The state in a file; a fresh one if there is no file, or it is damaged, or of another run."""
         try:
+            with ZipFile(path) as archive:  # whose checksums torch.load leaves unread
+                if archive.testzip() is not None:
+                    return cls(candidate_id)
             content = torch.load(path, map_location="cpu", weights_only=True)
             if content.pop("format") != FORMAT or content["candidate_id"] != candidate_id:
                 return cls(candidate_id)
             return cls(**{**content, "curve": Curve(**content["curve"])})
-        # A damaged archive shows as any of these; a run that begins again is right, only later.
-        except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, UnpicklingError):
+        # A run that begins again is right, only later.
+        except _DAMAGE:
             return cls(candidate_id)
 
     def _content(self) -> dict[str, Any]:

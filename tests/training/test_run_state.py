@@ -67,6 +67,22 @@ def test_a_missing_or_damaged_file_is_a_fresh_start(tmp_path, content):
     assert RunState.load(tmp_path / "state.pt", "abc").step == 0
 
 
+def test_no_flipped_bit_changes_a_run(tmp_path):
+    path = tmp_path / "state.pt"
+    state().save(path)
+    content, refused = path.read_bytes(), 0
+    for place in range(0, 8 * len(content), 61):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        loaded = RunState.load(path, "abc")
+        refused += loaded.step == 0
+        if loaded.step:
+            assert torch.equal(loaded.network["w"], state().network["w"])
+            assert (loaded.step, loaded.seconds, loaded.recorder) == (7, 3.5, {"num_steps": 7})
+    assert refused > 100
+
+
 def test_a_state_of_another_run_or_format_is_a_fresh_start(tmp_path):
     state().save(tmp_path / "state.pt")
     assert RunState.load(tmp_path / "state.pt", "other").step == 0
