@@ -36,7 +36,7 @@ class FeatureMapDataModule(LightningDataModule):
         store_roots: a snapshot store or a released set, or several to read as one, of any datasets.
         ids_by_split: candidate ids of `train` and `val`.
         modality: `weights` or `gradients`.
-        batch_size: maps of a batch.
+        batch_size: maps of a batch, at least 2.
         cache_dir: where to keep decoded maps; None to read the store in every epoch.
         seed: of the training order.
         num_snapshots: only the first so many of each candidate.
@@ -61,8 +61,11 @@ class FeatureMapDataModule(LightningDataModule):
         super().__init__()
         if modality not in MODALITIES:
             raise ConfigError(f"There are maps of {' and '.join(MODALITIES)}, not of {modality!r}.")
-        if batch_size < 1 or num_snapshots < 1 or block < 1:
-            raise ConfigError(f"batch_size={batch_size}, num_snapshots={num_snapshots}, block={block}: too small.")
+        if batch_size < 2 or num_snapshots < 1 or block < 1:
+            raise ConfigError(
+                f"batch_size={batch_size}, num_snapshots={num_snapshots}, block={block}: too small; use at least 2 "
+                "maps in a batch, over which an autoencoder normalises, and at least 1 of the others."
+            )
         roots = [store_roots] if isinstance(store_roots, Path | str) else store_roots
         self.store_roots, self.ids_by_split, self.modality = tuple(map(Path, roots)), ids_by_split, modality
         self.batch_size, self.seed, self.block = batch_size, seed, block

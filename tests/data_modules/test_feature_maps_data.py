@@ -244,8 +244,8 @@ def test_what_cannot_be_is_refused(made):
     store, _ = made
     with pytest.raises(ConfigError, match="weights and gradients, not of 'biases'"):
         module(made, modality="biases")
-    with pytest.raises(ConfigError, match="batch_size=0"):
-        module(made, batch_size=0)
+    with pytest.raises(ConfigError, match=r"batch_size=1, .*use at least 2 maps in a batch"):
+        module(made, batch_size=1)
     unknown = FeatureMapDataModule(store.root, {"train": ["f" * 16], "val": []}, "weights", 4)
     with pytest.raises(StoreError, match=r"lacks 1 of 1 candidates of the split .*stage=snapshot"):
         unknown.setup()
