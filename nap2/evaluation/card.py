@@ -8,7 +8,7 @@ from nap2.evaluation.aggregate import Aggregate
 from nap2.evaluation.differences import Difference
 from nap2.evaluation.further_test import FurtherTest, section
 from nap2.evaluation.published import PublishedFigure
-from nap2.evaluation.tables import Table, to_markdown
+from nap2.evaluation.tables import folded, to_markdown
 from nap2.evaluation.verdict import verdict
 from nap2.evaluation.views import budget_table, difference_table, published_table
 
@@ -65,25 +65,31 @@ def card(
         f'```python\nimport nap2\n\npredictor = nap2.Predictor.from_pretrained("{facts.name}")\n```',
         "## What it was fitted on",
         _fitted_on(spec, facts),
+        "## Limits",
+        _limits(spec),
         "## How well it ranks",
         facts.protocol,
         verdict(found, budget, compared, facts.methods),
-        *(to_markdown(table).strip() for table in _tables(found, compared)),
+        *_tables(found, compared),
         *(["## With fewer labels, and elsewhere"] if further else []),
         *(section(test, budget, facts.methods) for test in further),
     ]
     if published:
         beside = published_table(found, published)
         parts += ["## Beside the paper", to_markdown(beside).strip() if beside.rows else NO_MATCH]
-    return "\n\n".join([*parts, "## Limits", _limits(spec), "## Terms", facts.terms]) + "\n"
+    return "\n\n".join([*parts, "## Terms", facts.terms]) + "\n"
 
 
-def _tables(found: Sequence[Aggregate], compared: Sequence[Difference]) -> list[Table]:
-    """What was measured at the largest train size, every method and encoder; differences where some were tested."""
+MORE = "Spearman ρ, and paired differences"
+
+
+def _tables(found: Sequence[Aggregate], compared: Sequence[Difference]) -> tuple[str, str]:
+    """τ at the largest train size, of every method and encoder; ρ and what differences were tested, to be opened."""
     largest = max((a.row.train_size for a in found), default=0)
     shown = [a for a in found if a.row.train_size in (0, largest)]
-    tables = [budget_table(shown, "kendall_tau"), budget_table(shown, "spearman_rho")]
-    return [*tables, difference_table(compared)] if compared else tables
+    differences = [difference_table(compared)] if compared else []
+    more = folded(MORE, [budget_table(shown, "spearman_rho"), *differences])
+    return to_markdown(budget_table(shown, "kendall_tau")).strip(), more
 
 
 NO_MATCH = "No published figure is of the same method, datasets and number of snapshots."

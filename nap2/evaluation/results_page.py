@@ -20,7 +20,7 @@ from nap2.evaluation.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.published import PublishedFigure, load_published
 from nap2.evaluation.results_overview import most_labels, overview
 from nap2.evaluation.rows import ResultRow, read_rows
-from nap2.evaluation.tables import Table, to_markdown
+from nap2.evaluation.tables import Table, folded, to_markdown
 from nap2.evaluation.tables_by_size import tables_by_size, with_size
 from nap2.evaluation.views import difference_table, published_table
 
@@ -62,11 +62,6 @@ def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[
         parts.append(folded(DIFFERENT, difference_tables(section / DIFFERENCES, sizes_of(found))))
     fewer = [table for size, table in taus.items() if size not in shown]
     return [*parts, folded(FURTHER, [*fewer, *tables_by_size(found, ("spearman_rho",))])]
-
-
-def folded(title: str, tables: Sequence[Table]) -> str:
-    """Tables that a reader opens: all that the page holds, and a page that can be read through."""
-    return "\n\n".join((f"<details><summary>{title}</summary>", *map(to_markdown, tables), "</details>"))
 
 
 def difference_tables(path: Path, sizes: Sequence[int]) -> list[Table]:

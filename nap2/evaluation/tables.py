@@ -78,6 +78,11 @@ def to_markdown(table: Table) -> str:
     return "\n".join([f"**{table.title}**", "", *lines, *([""] if notes else []), *notes]) + "\n"
 
 
+def folded(title: str, tables: Sequence[Table]) -> str:
+    """Markdown of tables that a reader opens: all that a page holds, and a page that can be read through."""
+    return "\n\n".join((f"<details><summary>{title}</summary>", *map(to_markdown, tables), "</details>"))
+
+
 def to_latex(table: Table) -> str:
     r"""A `booktabs` table environment; the notes go into the caption."""
     body = [
