@@ -80,7 +80,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
     return Contest(
         fitted=fitted,
-        source=_source_name(fitted.space.name, fitted.dataset.name, place, config),
+        source=source_name(fitted.space.name, fitted.dataset.name, str(fitted.recipe["name"]), place, config),
         source_store=source_store,
         target_store=store,
         pools=pools,
@@ -108,7 +108,8 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
             "shown to be new to it; publish it again with this version."
         )
     _check_fit(config, str(folder), predictor.every, predictor.num_snapshots)
-    target, space = target_of(config, store), str(spec["setting"]["space"])
+    setting: dict[str, Any] = spec["setting"]
+    target, space = target_of(config, store), str(setting["space"])
     seen = {target.class_of(arch) for arch in spec["fitted_on"]} if space == config.space.name else set()
     tested = [arch for arch in sorted(target.accuracy) if target.class_of(arch) not in seen]
     _require_some(tested, target, folder.name, config)
@@ -116,7 +117,7 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
     say("the graph regression and NAP2+ are left out: a checkpoint holds no labels to fit them; name its run")
     return Contest(
         fitted=replace(config, split=replace(config.split, folds=0, redraw=False)),
-        source=_source_name(space, str(spec["setting"]["dataset"]), folder.name, config),
+        source=source_name(space, str(setting["dataset"]), str(setting["recipe"]["name"]), folder.name, config),
         source_store=store,
         target_store=store,
         pools=[],
@@ -188,11 +189,17 @@ def _require_some(tested: Collection[str], target: Target, source: str, config: 
         )
 
 
-def _source_name(space: str, dataset: str, place: str, config: Config) -> str:
-    """How rows name a source: by what it differs in from the target."""
-    if space != config.space.name:
-        return f"{space}/{dataset}"
-    return dataset if dataset != config.dataset.name else place
+def source_name(space: str, dataset: str, recipe: str, place: str, config: Config) -> str:
+    """How rows name a source: by its dataset, with space and recipe where these differ from the target's.
+
+    Where nothing differs it is `place`.
+    """
+    parts = [
+        *([space] if space != config.space.name else []),
+        dataset,
+        *([recipe] if recipe != config.recipe["name"] else []),
+    ]
+    return "/".join(parts) if parts != [config.dataset.name] else place
 
 
 def _check_fit(config: Config, source: str, every: int, num_snapshots: int) -> None:

@@ -15,7 +15,14 @@ from nap2.evaluation.metrics import TAU
 from nap2.evaluation.protocols import result_rows
 from nap2.evaluation.published import PublishedFigure, load_published, matching
 from nap2.evaluation.rows import select
-from nap2.evaluation.views import aggregates_csv, budget_table, cost_table, difference_table, published_table
+from nap2.evaluation.views import (
+    CUT_AFTER_SHUFFLING,
+    aggregates_csv,
+    budget_table,
+    cost_table,
+    difference_table,
+    published_table,
+)
 
 
 def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_was_not_measured():
@@ -171,6 +178,52 @@ def test_figures_of_another_search_space_are_told_from_those_of_the_usual_one():
     assert matching(other, figures) == [within]
     assert matching(replace(other, source="nasbench201/cifar10"), figures) == [across]
     assert matching(replace(row, source="nasbench101/cifar10"), figures) == [back]
+
+
+def test_figures_of_another_recipe_are_told_from_those_of_the_usual_one():
+    shipped = load_published(SHIPPED)
+    row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
+    on_sgd = replace(row, source="cifar100", target="cifar100", recipe="nasbench201", snapshots=23)
+    assert {"32", "41"} <= {figure.table for figure in matching(on_sgd, shipped)}
+    assert not matching(replace(on_sgd, recipe="nasbench201_adamw"), shipped)
+    across = replace(on_sgd, recipe="nasbench201_adamw", source="cifar100/nasbench201")
+    for method, printed in (("nap2", -0.07), ("nap2 (gradients alone)", 0.665), ("nap2 (weights alone)", 0.562)):
+        assert [one.mean for one in matching(replace(across, method=method), shipped)] == [printed]
+    untrained = replace(row, method="snip", source="", target="cifar100", recipe="nasbench201_adamw", snapshots=0)
+    assert [figure.mean for figure in matching(untrained, shipped)] == [0.46]
+
+
+def test_of_figures_for_several_train_sizes_those_of_our_own_stand_beside_ours():
+    shipped = load_published(SHIPPED)
+    row = replace(select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0], snapshots=10)
+    for size, tables in ((50, {("1", 50)}), (700, {("1", 700), ("32", 700)})):
+        found = matching(replace(row, train_size=size), shipped)
+        assert {(figure.table, figure.train_size) for figure in found} == tables
+    everything = {("1", 50), ("1", 100), ("1", 300), ("1", 700), ("32", 700)}
+    found = matching(replace(row, train_size=160), shipped)
+    assert {(figure.table, figure.train_size) for figure in found} == everything
+    assert "Table 1, init 1.8e+05 s, 50 labels" in {figure.place for figure in found}
+
+
+def test_the_last_block_of_tables_1_to_3_is_that_of_700_labels():
+    known = {(f.table, f.source, f.snapshots, f.condition, f.init_time_s): f for f in load_published(SHIPPED)}
+    for table, dataset in (("1", "cifar10"), ("2", "cifar100"), ("3", "imagenet16-120")):
+        by_time = [f for f in load_published(SHIPPED) if (f.table, f.method, f.snapshots) == (table, "NAP2", 10)]
+        last = max(by_time, key=lambda figure: figure.init_time_s)
+        ablated = known["32", dataset, 10, "Both (default)", None]
+        assert (round(last.mean, 3), round(last.std, 3)) == (ablated.mean, ablated.std)
+
+
+def test_other_readings_stand_beside_the_ablation_of_the_paper_and_what_differs_is_said():
+    shipped = load_published(SHIPPED)
+    row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
+    for method, printed in (("static", 0.738), ("mean pool", 0.790), ("shuffled", 0.813)):
+        count = {"static": 1, "mean pool": 3, "shuffled": 23}[method]
+        found = matching(replace(row, method=f"nap2 ({method})", snapshots=count), shipped)
+        assert [figure.mean for figure in found] == [printed]
+    shuffled = predictions("nap2 (shuffled)", [0.2], source="cifar10", train_size=700)
+    assert CUT_AFTER_SHUFFLING in published_table(aggregates(shuffled), shipped).notes
+    assert CUT_AFTER_SHUFFLING not in published_table(aggregates(NAP2), shipped).notes
 
 
 def test_a_file_of_another_shape_is_refused_with_its_row(tmp_path):

@@ -80,6 +80,12 @@ def test_bad_input_gets_one_clear_line(overrides: list[str], message: str) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["nb201_adamw", "nb201_svhn"])
+def test_candidates_without_a_published_accuracy_of_their_setting_are_judged_by_their_own(name: str) -> None:
+    config = compose_config(["stage=evaluate", f"experiment={name}"])[1]
+    assert (config.labels, config.snapshot.to_the_end) == ("measured", True)
+
+
 def test_a_missing_stage_is_named() -> None:
     with pytest.raises((ConfigError, UnknownNameError), match="stage"):
         compose_config(["workers=1"])

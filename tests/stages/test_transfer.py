@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from nap2.evaluation.folds import make_folds
 from nap2.evaluation.splits import make_splits
+from nap2.stages.compose import compose_config
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool
-from nap2.stages.transfer import judges_of_fold
+from nap2.stages.transfer import judges_of_fold, source_name
 
 
 def class_of(arch_str: str) -> str:
@@ -55,6 +56,15 @@ def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
     assert set(split.test) <= set(asked)
     assert {f"a{number:03d}" for number in range(40, 60)} <= set(asked)
     assert not {class_of(a) for a in asked} & {class_of(a) for a in (*split.pool, *split.val)}
+
+
+def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
+    target = compose_config(["stage=evaluate", "experiment=nb201_adamw"])[1]
+    own = ("nasbench201", "cifar100", "nasbench201_adamw")
+    assert source_name(*own, "run/split", target) == "run/split"
+    assert source_name("nasbench201", "cifar10", own[2], "run/split", target) == "cifar10"
+    assert source_name("nasbench201", "cifar100", "nasbench201", "run/split", target) == "cifar100/nasbench201"
+    assert source_name("nasbench101", "cifar100", own[2], "run/split", target) == "nasbench101/cifar100"
 
 
 def test_an_architecture_of_another_space_is_new_to_every_predictor_whatever_its_class_is_called() -> None:
