@@ -30,7 +30,8 @@ FURTHER = "Fewer labels, and Spearman ρ"
 HEAD = """# Results
 
 Written by `python -m nap2.evaluation.results_page docs/results` from the rows in `docs/results/`; a test holds the page
-to them. τ is Kendall's τ-b between predicted and published final test accuracies of the same candidates."""
+to them. τ is Kendall's τ-b between predicted and published final test accuracies of the same candidates.
+[reproduction.md](reproduction.md) says which command computes which table of the NAP2 paper."""
 
 
 def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:

@@ -40,6 +40,7 @@ from nap2.stages.encoder_name import encoder_name
 from nap2.stages.exam_on import exam_on
 from nap2.stages.fusion_contenders import fused_predictions, read_all
 from nap2.stages.init_time import with_collection
+from nap2.stages.lcsvr_contender import Curves, lcsvr_predictions
 from nap2.stages.own_contender import nap2_predictions
 from nap2.stages.proxy_contenders import proxy_predictions
 from nap2.stages.released_contender import released_predictions
@@ -134,8 +135,10 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
         fused = [pooled([(p.test, v) for p, v in zip(pools, parts, strict=True)], tested) for parts in by_variant]
         methods = [*fused, *methods]  # what is judged comes first
     if config.evaluate.baselines:
+        known = Curves(contest, dict(zip(tested, curves, strict=True)))
         methods += [
             *curve_predictions(config, curves, budgets, seconds),
+            *([joined(lambda pool: lcsvr_predictions(contest, known, pool, budgets, size, seconds))] if pools else []),
             size_predictions(config, tested),
             *([joined(lambda pool: graph_predictions(fitted, pool, size))] if shares_graphs else []),
             *proxy_predictions(config, tested),
