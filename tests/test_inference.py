@@ -127,6 +127,12 @@ def test_components_that_do_not_fit_are_refused(folder: Path) -> None:
         Predictor.assemble(tensors, {**spec, "every": None})
 
 
+def test_a_shell_completes_the_public_names_and_all_of_them_are_there() -> None:
+    names = set(dir(nap2))
+    assert {"Predictor", "Ranking", "SnapshotRecorder", "Trajectory", "training", "feature_maps"} <= names
+    assert all(hasattr(nap2, name) for name in names)
+
+
 @pytest.mark.parametrize(
     ("package", "name"),
     [
