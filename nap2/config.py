@@ -150,11 +150,13 @@ class ReportConfig:
 class RankConfig:
     """Rank architectures of the space, or importable models, with a trained predictor.
 
-    `models` is a list of `[name=]module:attribute`, or a mapping from names to `module:attribute`; `query_batches` null
-    means 100, or what the predictor reads that is nearest to it.
+    `candidates` is a CSV with a column `arch_str`, or `store`: what the store holds, nothing is trained. `models` is a
+    list of `[name=]module:attribute`, or a mapping from names to `module:attribute`; `query_batches` null means 100, or
+    what the predictor reads that is nearest to it.
     """
 
     checkpoint: str | None = None
+    candidates: str | None = None
     arch_strs: list[str] = field(default_factory=list)
     models: Any = None
     query_batches: int | None = None

@@ -100,6 +100,11 @@ def rank_models(
     if seen.batch_size is not None:
         training = Training(query.recipe, query.query_batches, seen.batch_size, num_batches_of(query.loader))
         common_warnings = tuple(remark.text for remark in doubts(training))
+    return ordered(outcomes, common_warnings)
+
+
+def ordered(outcomes: Sequence[Outcome], common_warnings: tuple[str, ...] = ()) -> list[Ranking]:
+    """Best first; what failed comes last, in the order in which it was given. All carry the common warnings."""
     best_first = sorted(outcomes, key=lambda o: -1.0 if o.prediction is None else o.prediction.accuracy, reverse=True)
     return [_placed(place, outcome, common_warnings) for place, outcome in enumerate(best_first, 1)]
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from nap2.inference.ranking import Ranking
 
+MOST_NAMES = 8
+"""Networks that one warning names; of more it says how many."""
+
 
 def ranking_table(ranking: Sequence[Ranking]) -> str:
     """One line per network, best first; below it each failure, and each warning once with the networks it concerns."""
@@ -21,5 +24,7 @@ def ranking_table(ranking: Sequence[Ranking]) -> str:
     for place in ranking:
         for text in place.warnings:
             concerned.setdefault(text, []).append(place.name)
-    lines += [f"warning: {', '.join(names)}: {text}" for text, names in concerned.items()]
+    for text, names in concerned.items():
+        whom = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} of {len(ranking)}"
+        lines.append(f"warning: {whom}: {text}")
     return "\n".join(lines)

@@ -18,28 +18,47 @@ from nap2.inference.ranking import OnBatch
 from nap2.inference.refusals import check_budget
 from nap2.inference.table import ranking_table
 from nap2.seeding import forked_random_state
-from nap2.stages.candidates import draw, space_of
+from nap2.stages.candidates import draw, read_arch_strs, space_of
 from nap2.stages.console import console, progress_bar, say
 from nap2.stages.parts import built
+from nap2.stages.rank_stored import rank_stored
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device, trainer_parts
 from nap2.training.recipe import Recipe
 
 DEFAULT_COUNT = 10
+STORE = "store"
+"""`rank.candidates` of this name: those of the store."""
 
 
 def run(config: Config) -> int:
-    """Rank `rank.models`, or `rank.arch_strs`, or ten random architectures, on the config's images.
+    """Rank what `rank` names, or ten random architectures, on the config's images.
 
     Returns 1 if one of them failed.
     """
-    device = check_device(config.trainer.device)
-    options, recipe = config.rank, Recipe.from_dict(config.recipe)
+    device, options = check_device(config.trainer.device), config.rank
+    check_one_kind(config)
     predictor = Predictor.from_pretrained(options.checkpoint or RunFolder.of(config).checkpoint)
     query_batches = options.query_batches or predictor.query_near(100)
     check_budget(query_batches, predictor.every, predictor.num_snapshots)
+    if not options.models and (remark := remark_on_space(config, predictor.spec)):
+        say(remark)
+    if options.candidates == STORE:
+        ranking = rank_stored(config, predictor.to(device), query_batches)
+    else:
+        ranking = _trained(config, predictor, query_batches, device)
+    for line in ranking_table(ranking).splitlines():
+        say(line)
+    path = Path(config.paths.runs) / "ranking.csv"
+    write_csv(path, ranking)
+    say(f"ranking: {path}")
+    return 1 if any(place.failure for place in ranking) else 0
+
+
+def _trained(config: Config, predictor: Predictor, query_batches: int, device: torch.device) -> list[Ranking]:
+    """Every network of the config, trained for the query on the config's images."""
+    recipe, parts = Recipe.from_dict(config.recipe), trainer_parts(config)
     models = {name: model.to(device) for name, model in models_of(config, recipe.seed).items()}
-    parts = trainer_parts(config)
     data = built(
         parts["images"],
         image_set=built(parts["reader"]),
@@ -50,18 +69,27 @@ def run(config: Config) -> int:
     )
     data.setup("fit")
     say(f"ranking {counted(len(models), 'network')} after {counted(query_batches, 'mini-batch', 'mini-batches')} each")
-    if not options.models and (remark := remark_on_space(config, predictor.spec)):
-        say(remark)
     with _progress(list(models), query_batches) as on_batch:
-        ranking = predictor.rank(
-            models, data.train_dataloader(), query_batches, recipe, modality=options.modality, on_batch=on_batch
+        return predictor.rank(
+            models,
+            data.train_dataloader(),
+            query_batches,
+            recipe,
+            modality=config.rank.modality,
+            on_batch=on_batch,
         )
-    for line in ranking_table(ranking).splitlines():
-        say(line)
-    path = Path(config.paths.runs) / "ranking.csv"
-    write_csv(path, ranking)
-    say(f"ranking: {path}")
-    return 1 if any(place.failure for place in ranking) else 0
+
+
+def check_one_kind(config: Config) -> None:
+    """Refuse a call that names networks in two ways.
+
+    Raises:
+        ConfigError: if it does.
+    """
+    asked = [name for name in ("models", "arch_strs", "candidates") if getattr(config.rank, name)]
+    if len(asked) > 1:
+        names = " and ".join(f"rank.{name}" for name in asked)
+        raise ConfigError(f"{names} are both set; rank one kind at a time.")
 
 
 def remark_on_space(config: Config, spec: Mapping[str, Any]) -> str:
@@ -76,15 +104,16 @@ def models_of(config: Config, seed: int) -> dict[str, nn.Module]:
     """What the config asks to rank, by name.
 
     Raises:
-        ConfigError, UnknownNameError, ArchStringError: if it cannot be had, or if both kinds are asked for.
+        ConfigError, UnknownNameError, ArchStringError: if it cannot be had.
     """
     options = config.rank
     if options.models:
-        if options.arch_strs:
-            raise ConfigError("rank.models and rank.arch_strs are both set; rank one kind at a time.")
         return models_from(_entries(options.models), seed)
     space = space_of(config)
-    names = list(options.arch_strs) or draw(space, DEFAULT_COUNT, config.seed, one_per_class=True)
+    if options.candidates:
+        names = read_arch_strs(Path(options.candidates), space)
+    else:
+        names = list(options.arch_strs) or draw(space, DEFAULT_COUNT, config.seed, one_per_class=True)
     for name in names:
         space.check(name)
     models = {}
