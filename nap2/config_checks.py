@@ -1,12 +1,18 @@
 """Values of a composed config that fit its schema and yet cannot be worked with, refused before any work."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from nap2.config import Config
 from nap2.errors import ConfigError, UnknownNameError
 from nap2.evaluation.splits import FLAVOURS
+from nap2.models.losses import loss_named
 from nap2.models.readings import ORDERED, READINGS
 from nap2.schema import MAX_SNAPSHOTS, MODALITIES
 
 LABELS = ("truth", "measured")
+CAE_WHOLE, CAE_POSITIVE = ("step_size", "batch_size", "epochs"), ("lr", "gamma")
+HEAD_WHOLE, HEAD_POSITIVE = ("hidden", "layers", "batch_size", "epochs"), ("lr", "max_lr")
 
 
 def _check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
@@ -17,6 +23,46 @@ def _check_choice(kind: str, value: str, known: tuple[str, ...]) -> None:
 def _check_at_least(name: str, value: int, least: int) -> None:
     if value < least:
         raise ConfigError(f"{name}={value} is too small; use at least {least}.")
+
+
+def _check_model(model: Mapping[str, Any]) -> None:
+    """Nodes of `model` are handed on as they are, so their types are no part of the schema."""
+    for part, whole, positive in (("cae", CAE_WHOLE, CAE_POSITIVE), ("predictor", HEAD_WHOLE, HEAD_POSITIVE)):
+        for name, kinds in (*((name, int) for name in whole), *((name, (int, float)) for name in positive)):
+            value = model[part][name]
+            if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
+                what = "a whole number of at least 1" if kinds is int else "a number above 0"
+                raise ConfigError(f"model.{part}.{name}={value} must be {what}.")
+    loss_named(model["predictor"]["loss"])
+
+
+def _check_counts(config: Config) -> None:
+    """How many of something; null means all."""
+    for name, count in (
+        ("snapshot.num_candidates", config.snapshot.num_candidates),
+        ("proxies.num_candidates", config.proxies.num_candidates),
+    ):
+        if count is not None:
+            _check_at_least(name, count, 1)
+    _check_at_least("snapshot.second_seed", config.snapshot.second_seed, 0)
+    _check_at_least("curves.num_candidates", config.curves.num_candidates, 1)
+    _check_at_least("proxies.batch_size", config.proxies.batch_size, 1)
+    _check_at_least("proxies.batches", config.proxies.batches, 1)
+    if not config.proxies.seeds:
+        raise ConfigError("proxies.seeds=[] scores nothing; name at least one seed.")
+
+
+def _check_together(config: Config) -> None:
+    """Settings that are fine alone."""
+    if config.stage == "pipeline" and config.snapshot.plan:
+        raise ConfigError("snapshot.plan=true only prints what stage=snapshot would cost; ask that stage for it.")
+    if config.stage == "pipeline" and config.cae.modality != "both":
+        raise ConfigError(f"cae.modality={config.cae.modality} leaves stage=pipeline one encoder short; use both.")
+    if config.evaluate.source and config.union:
+        raise ConfigError(
+            "evaluate.source tests predictors that another run fitted, so union would learn nothing; leave union out, "
+            "or name the run of a union as the source."
+        )
 
 
 def check(config: Config) -> None:
@@ -35,6 +81,9 @@ def check(config: Config) -> None:
         )
     _check_choice("split flavour (split.flavour)", config.split.flavour, FLAVOURS)
     _check_choice("label source (labels)", config.labels, LABELS)
+    _check_model(config.model)
+    _check_counts(config)
+    _check_together(config)
     _check_at_least("workers", config.workers, 1)
     _check_at_least("snapshot.every", config.snapshot.every, 1)
     _check_at_least("evaluate.bootstrap", config.evaluate.bootstrap, 1)

@@ -79,5 +79,5 @@ def loss_named(name: str) -> Loss:
         UnknownNameError: if there is none.
     """
     if name not in LOSSES:
-        raise UnknownNameError("loss", name, LOSSES)
+        raise UnknownNameError("loss (model.predictor.loss)", name, LOSSES)
     return LOSSES[name]

@@ -68,19 +68,22 @@ def read_arch_strs(path: Path, space: SearchSpace) -> list[str]:
     """
     if not path.is_file():
         raise ConfigError(f"No candidate list at {path}; give a CSV with a column arch_str.")
-    with path.open(newline="") as file:
-        rows = csv.DictReader(file)
-        if "arch_str" not in (rows.fieldnames or ()):
-            raise ConfigError(f"{path} has columns {rows.fieldnames}, but none called arch_str.")
-        names: dict[str, None] = {}
-        for line, row in enumerate(rows, 2):
-            try:
-                space.check(row["arch_str"])
-            except ArchStringError as error:
-                raise ArchStringError(f"{path}, line {line}: {error}") from error
-            if row["arch_str"] in names:
-                raise ConfigError(f"{path}, line {line}: {row['arch_str']} stands there twice; keep one.")
-            names[row["arch_str"]] = None
+    try:
+        text = path.read_text("utf-8-sig")  # spreadsheets put a mark before the first column's name
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as CSV.") from error
+    rows = csv.DictReader(text.splitlines())
+    if "arch_str" not in (rows.fieldnames or ()):
+        raise ConfigError(f"{path} has columns {rows.fieldnames}, but none called arch_str.")
+    names: dict[str, None] = {}
+    for row in rows:
+        try:
+            space.check(row["arch_str"])
+        except ArchStringError as error:
+            raise ArchStringError(f"{path}, line {rows.line_num}: {error}") from error
+        if row["arch_str"] in names:
+            raise ConfigError(f"{path}, line {rows.line_num}: {row['arch_str']} stands there twice; keep one.")
+        names[row["arch_str"]] = None
     return list(names)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nap2.checkpoint import load_checkpoint, load_spec, save_checkpoint
 from nap2.config import Config
-from nap2.errors import CheckpointError, EvaluationError
+from nap2.errors import CheckpointError, ConfigError, EvaluationError
 from nap2.evaluation.aggregate import Aggregate, aggregate
 from nap2.evaluation.card import CardFacts, card, index_table
 from nap2.evaluation.card_protocol import FoldFacts, fold_protocol, holdout_protocol
@@ -37,6 +37,8 @@ def run(config: Config) -> int:
     With `split.folds` the figures are those of the cross-validation, and the predictor is the one that was fitted on
     every labelled candidate (`split.test_size=0`) beside it.
     """
+    if Path(config.publish.name).name != config.publish.name:
+        raise ConfigError(f"publish.name={config.publish.name} is a path; give the name that from_pretrained takes.")
     results, shipped = RunFolder.of(config).results, RunFolder.of(shipped_config(config)).checkpoint
     if not (results / "rows.jsonl").is_file():
         raise EvaluationError(f"No evaluation at {results}; run stage=evaluate first: a card shows its figures.")

@@ -73,6 +73,22 @@ def test_a_wrong_list_is_refused_with_its_line(content: str, message: str, tmp_p
         read_arch_strs(path, SPACE)
 
 
+def test_a_list_saved_by_a_spreadsheet_is_read_and_one_that_is_no_text_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(f"arch_str,note\r\n\r\n{CELL},é\r\n".encode("utf-8-sig"))
+    assert read_arch_strs(path, SPACE) == [CELL]
+    path.write_bytes(f"arch_str,note\n{CELL},é\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"list\.csv is not UTF-8 text"):
+        read_arch_strs(path, SPACE)
+
+
+def test_the_line_of_a_bad_entry_is_that_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"arch_str\n\n{CELL}\n{CELL}\n")
+    with pytest.raises(ConfigError, match="line 4: "):
+        read_arch_strs(path, SPACE)
+
+
 def test_a_missing_list_is_refused() -> None:
     asked = config()
     with pytest.raises(ConfigError, match=r"No candidate list at nowhere\.csv"):
