@@ -28,10 +28,10 @@ def _check_at_least(name: str, value: int, least: int) -> None:
 def _check_model(model: Mapping[str, Any]) -> None:
     """Nodes of `model` are handed on as they are, so their types are no part of the schema."""
     for part, whole, positive in (("cae", CAE_WHOLE, CAE_POSITIVE), ("predictor", HEAD_WHOLE, HEAD_POSITIVE)):
-        for name, kinds in (*((name, int) for name in whole), *((name, (int, float)) for name in positive)):
-            value = model[part][name]
-            if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
-                what = "a whole number of at least 1" if kinds is int else "a number above 0"
+        for name in (*whole, *positive):
+            value, is_whole = model[part][name], name in whole
+            if isinstance(value, bool) or not isinstance(value, int if is_whole else (int, float)) or not value > 0:
+                what = "a whole number of at least 1" if is_whole else "a number above 0"
                 raise ConfigError(f"model.{part}.{name}={value} must be {what}.")
     loss_named(model["predictor"]["loss"])
 

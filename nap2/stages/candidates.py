@@ -71,7 +71,7 @@ def read_arch_strs(path: Path, space: SearchSpace) -> list[str]:
     try:
         text = path.read_text("utf-8-sig")  # spreadsheets put a mark before the first column's name
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as CSV.") from error
+        raise ConfigError(f"{path} is not UTF-8 text (at byte {error.start}); save it as CSV.") from error
     rows = csv.DictReader(text.splitlines())
     if "arch_str" not in (rows.fieldnames or ()):
         raise ConfigError(f"{path} has columns {rows.fieldnames}, but none called arch_str.")

@@ -1,15 +1,17 @@
 """stage=curves: the training curves of stored candidates, coloured by where they ended up."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from numpy.typing import NDArray
 
 from nap2.config import Config
-from nap2.errors import counted
+from nap2.errors import EvaluationError, counted
 from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.stages.console import say, track
-from nap2.stages.stored import index_rows, labels_of, open_store
+from nap2.stages.stored import index_rows, labels_of, no_label, open_store
 
 mpl.use("Agg")
 
@@ -22,6 +24,8 @@ def run(config: Config) -> int:
     rows = index_rows(config, store)
     label = labels_of(config, rows)
     known = sorted((row for row in rows if row.arch_str in label), key=lambda row: label[row.arch_str])
+    if not known:
+        raise EvaluationError(no_label(config, len(rows)))
     places = np.linspace(0, len(known) - 1, min(config.curves.num_candidates, len(known))).round().astype(int)
     chosen = [known[place] for place in places]
     found = [store.read(row.id) for row in track(chosen, "reading", len(chosen))]
@@ -31,6 +35,13 @@ def run(config: Config) -> int:
     draw(found, [label[row.arch_str] for row in chosen], title, path)
     say(f"plot: {path}")
     return 0
+
+
+def smoothed(loss: Sequence[float]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Numbers of mini-batches, and the mean of the last `SMOOTHING` losses (of all, where there are fewer)."""
+    width = min(SMOOTHING, len(loss))
+    means = np.convolve(loss, np.ones(width) / width, mode="valid")
+    return np.arange(len(means)) + width, means
 
 
 def draw(found: list[StoredCandidate], accuracy: list[float], title: str, path: Path) -> None:
@@ -44,12 +55,10 @@ def draw(found: list[StoredCandidate], accuracy: list[float], title: str, path: 
     figure, (loss_axes, accuracy_axes) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for stored, final in zip(found, accuracy, strict=True):
         colour = mpl.colormaps["viridis"](norm(100 * final))
-        loss = np.asarray(stored.curve.train_loss)
-        smooth = np.convolve(loss, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
-        loss_axes.plot(np.arange(len(smooth)) + SMOOTHING, smooth, color=colour, lw=1.2)
+        loss_axes.plot(*smoothed(stored.curve.train_loss), color=colour, lw=1.2)
         steps = stored.trajectory.every * np.arange(1, len(stored.curve.snapshot_accuracy) + 1)
         accuracy_axes.plot(steps, 100 * np.asarray(stored.curve.snapshot_accuracy), color=colour, lw=1.2, marker=".")
-    loss_axes.set(xlabel="mini-batches", ylabel=f"training loss (mean of {SMOOTHING})", title=title)
+    loss_axes.set(xlabel="mini-batches", ylabel=f"training loss (mean of the last {SMOOTHING})", title=title)
     accuracy_axes.set(xlabel="mini-batches", ylabel="validation accuracy at each snapshot (%)")
     figure.colorbar(ScalarMappable(norm, "viridis"), ax=accuracy_axes, label="final accuracy (%)", extend="min")
     figure.savefig(path, dpi=150)

@@ -1,8 +1,12 @@
 """Fit one LightningModule: resumable, the best weights kept, with progress that suits a terminal and a batch log."""
 
 import logging
+import signal
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.trainer.states import TrainerStatus
 from rich.progress import TaskID
 
 from nap2.seeding import make_deterministic, seed_from
@@ -77,12 +82,30 @@ def fit(
         gradient_clip_val=gradient_clip,
     )
     last = folder / "last.ckpt"
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+    with _ctrl_c_as_ever(trainer):
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
     best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     module.load_state_dict(best["state_dict"])
     score = best_weights.best_model_score
     loss = float(score) if score is not None else float("nan")
     return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
+
+
+@contextmanager
+def _ctrl_c_as_ever(trainer: Trainer) -> Iterator[None]:
+    """Lightning takes Ctrl-C for itself: it ignores further ones and ends the process, or the fit, without a word."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if trainer.state.status is TrainerStatus.INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+    if trainer.state.status is TrainerStatus.INTERRUPTED:
+        raise KeyboardInterrupt
 
 
 def forget(folder: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nap2.checkpoint import load_checkpoint, load_into
 from nap2.config import Config
+from nap2.errors import EvaluationError
 from nap2.evaluation.exam import Floats, Predictions
 from nap2.models.readings import PER_BUDGET, SHUFFLED, one_embedding, shuffled
 from nap2.schema import MODALITIES
@@ -83,6 +84,8 @@ class _Head:
         cls, config: Config, pool: Pool, variant: Variant, folder: Path, encoders: str, input_size: int
     ) -> "_Head":
         """The predictor in `folder`, if it was fitted on these embeddings, candidates and labels."""
+        if not (folder / "spec.json").is_file():
+            raise EvaluationError(f"No predictor at {folder}; run stage=predictor with these sizes first.")
         spec, tensors = load_checkpoint(folder, "predictor-head")
         check_pool(config, pool, spec, folder)
         refuse_another(folder.parent, seen_terms(config, encoders))

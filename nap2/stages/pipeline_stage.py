@@ -6,6 +6,7 @@ from importlib import import_module
 
 from nap2.config import Config
 from nap2.stages import STAGES
+from nap2.stages.compose import CONF
 from nap2.stages.console import duration, say
 
 ORDER = ("snapshot", "index", "cae", "embed", "predictor", "evaluate")
@@ -27,7 +28,8 @@ def run(config: Config) -> int:
 
 
 def _say_next(config: Config) -> None:
-    here = f"experiment={config.name}"
+    is_experiment = (CONF / "experiment" / f"{config.name}.yaml").is_file()
+    here = f"experiment={config.name}" if is_experiment else "…the same values"
     say("what to try next:")
     for command, why in (
         (f"stage=curves {here}", "the training curves behind the table"),

@@ -11,7 +11,7 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
 from nap2.stages.run_folder import RunFolder
-from nap2.stages.stored import index_rows, labels_of
+from nap2.stages.stored import index_rows, labels_of, no_label
 from nap2.stages.union import Companion, companions_of
 
 
@@ -65,10 +65,7 @@ def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
     rows = index_rows(config, store)
     accuracy = labels_of(config, rows)
     if not accuracy:
-        raise EvaluationError(
-            f"None of {len(rows)} candidates has a {config.labels} accuracy; "
-            "run stage=truth, or set labels=measured for a store trained to the end."
-        )
+        raise EvaluationError(no_label(config, len(rows)))
     ids = {row.arch_str: row.id for row in rows}
     groups = _saved(config, accuracy) or _drawn(config, accuracy)
     return [Pool(ids, accuracy, splits, _folder_of(config, splits[0]), companions) for splits in groups]
@@ -147,6 +144,12 @@ def _drawn(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
         groups = make_folds(accuracy, *named, **common, num_folds=options.folds, redraw=options.redraw)
     else:
         groups = [make_splits(accuracy, *named, **common, num_test=options.test_size)]
+    smallest = min(len(group[0].pool) for group in groups)
+    if max(options.train_sizes) > smallest:  # where 0 asks for the whole pool, the other sizes were not looked at
+        raise EvaluationError(
+            f"split.train_sizes={options.train_sizes}: the largest pool that every split has is {smallest}; ask for "
+            "no more than that."
+        )
     for split in (split for group in reversed(groups) for split in reversed(group)):  # the first stands for all
         split.save(_folder_of(config, split).split(split.trial))
     first = groups[0][0]

@@ -77,3 +77,16 @@ def labels_of(config: Config, rows: list[IndexRow], dataset: str | None = None) 
     table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
     found = {row.arch_str: table.accuracy(dataset, row.arch_str) for row in rows}
     return {arch: accuracy for arch, accuracy in found.items() if accuracy is not None}
+
+
+def no_label(config: Config, count: int) -> str:
+    """What to say where none of so many candidates has a known accuracy."""
+    if config.labels == "measured":
+        return (
+            f"None of {count} candidates was trained to its end, which labels=measured asks for; train them with "
+            "snapshot.to_the_end=true, or import accuracies (stage=truth) and set labels=truth."
+        )
+    return (
+        f"None of {count} candidates has an imported accuracy on {config.dataset.stand_in_for or config.dataset.name}; "
+        "run stage=truth, or set labels=measured for a store trained to the end."
+    )

@@ -20,7 +20,7 @@ from nap2.stages.embed_stage import embed, load_encoders
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.snapshot_stage import check_device
 from nap2.stages.splits import Pool, load_pools, protocol_of
-from nap2.stages.stored import index_rows, labels_of, open_store
+from nap2.stages.stored import index_rows, labels_of, no_label, open_store
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,16 @@ class Target:
 
 
 def target_of(config: Config, store: SnapshotReader) -> Target:
-    """Every candidate of a store with enough snapshots, and the labels that are known."""
+    """Every candidate of a store with enough snapshots, and the labels that are known.
+
+    Raises:
+        EvaluationError: if none is.
+    """
     rows = index_rows(config, store)
-    return Target(
-        {row.arch_str: row.id for row in rows}, labels_of(config, rows), space_of(config).classes["functional"]
-    )
+    labels = labels_of(config, rows)
+    if not labels:
+        raise EvaluationError(no_label(config, len(rows)))
+    return Target({row.arch_str: row.id for row in rows}, labels, space_of(config).classes["functional"])
 
 
 def classes_between(fitted: Config, config: Config) -> tuple[ClassOf, ClassOf]:

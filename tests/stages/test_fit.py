@@ -1,5 +1,6 @@
 """What a fit says of itself after an interruption."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,19 @@ def test_an_interrupted_fit_ends_as_one_that_was_not(
     whole, killed = modules[0].net.state_dict(), modules[2].net.state_dict()
     assert whole.keys() == killed.keys()
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
+
+
+class Interrupted(Line):
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_reaches_whoever_called(tmp_path: Path) -> None:
+    """Lightning would end the process with code 1 and no word, and leave it deaf to further signals."""
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupted(0.0, {"now": 0.0}), Points(), tmp_path, what="a line", epochs=2, patience=None, device="cpu")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_best_weights_are_kept_without_the_state_of_the_optimizer(tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ def test_more_trials_of_redrawn_folds_are_refused_and_nothing_is_drawn_over(tmp_
     assert {path: path.read_bytes() for path in tmp_path.rglob("trial-*.json")} == before
 
 
+@pytest.mark.parametrize("asked", [["split.folds=3"], ["split.test_size=4"]])
+def test_a_size_beyond_the_pool_is_refused_before_anything_is_drawn(asked: list[str], tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"split\.train_sizes=\[0, 12\]: the largest pool .* is \d; ask"):
+        _drawn(config_of(*asked, "split.train_sizes=[0,12]"), LABELS)
+    assert not list(tmp_path.rglob("trial-*.json"))
+
+
 def test_folds_whose_drawing_was_interrupted_are_drawn_again(tmp_path: Path) -> None:
     config = config_of("split.folds=3", "split.redraw=true")
     drawn = _drawn(config, LABELS)

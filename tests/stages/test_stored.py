@@ -17,6 +17,7 @@ from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
 from nap2.stages.candidates import setting_of
 from nap2.stages.compose import compose_config
+from nap2.stages.curves_stage import smoothed
 from nap2.stages.stored import index_rows, open_store
 
 ARCHS = SPACES["nasbench201"].arch_strings()[400:15000:4000]
@@ -27,7 +28,7 @@ def config_of(*overrides: str) -> Config:
     return compose_config(["stage=curves", *COMMON, *overrides])[1]
 
 
-def fill(name: str, num_snapshots: int = 2) -> list[Path]:
+def fill(name: str, num_snapshots: int = 2, final: float | None = 0.5) -> list[Path]:
     """A store of noise; the folders of its four candidates, in the order of `ARCHS`."""
     config = config_of(f"store={name}")
     setting = setting_of(config)
@@ -39,7 +40,7 @@ def fill(name: str, num_snapshots: int = 2) -> list[Path]:
     for candidate in candidates:
         with store.claim(candidate, num_snapshots) as writer:
             assert writer is not None
-            writer.finish(trajectory, Curve([2.3] * 20, [0.1] * num_snapshots, [1.0] * num_snapshots, [0.1], 0.5))
+            writer.finish(trajectory, Curve([2.3] * 20, [0.1] * num_snapshots, [1.0] * num_snapshots, [0.1], final))
     return [store.folder(candidate.id) for candidate in candidates]
 
 
@@ -103,6 +104,19 @@ def test_where_a_copy_is_intact_nothing_is_left_out_and_index_names_the_other(
     said = capsys.readouterr().out
     assert "stores/a: 4 complete" in said
     assert said.count("damaged: ") == 1
+
+
+def test_without_any_label_there_are_no_curves_to_colour(capsys: pytest.CaptureFixture[str]) -> None:
+    fill("stores/a", final=None)
+    assert train.main(["stage=curves", *COMMON, "store=stores/a", "labels=measured"]) == 2
+    assert "None of 4 candidates was trained to its end" in capsys.readouterr().err
+
+
+def test_a_short_curve_is_smoothed_over_what_there_is() -> None:
+    for length, steps in ((3, [3]), (10, [10]), (12, [10, 11, 12])):
+        found, means = smoothed([2.0] * length)
+        assert found.tolist() == steps
+        assert means == pytest.approx([2.0] * len(steps))
 
 
 def test_a_store_of_nothing_but_damage_says_so_before_it_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
