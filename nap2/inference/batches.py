@@ -152,10 +152,10 @@ def _probabilities(targets: Tensor) -> Tensor:
     totals = targets.float().sum(-1)
     is_one = (totals - 1).abs() < SUM_TOLERANCE
     if targets.dim() != 2 or not bool(is_one.all()) or float(targets.min()) < 0:
+        first = [round(value, 3) for value in targets.flatten()[:3].tolist()]
         raise CallerError(
             "Targets must be class indices of an integer type, or probabilities [inputs, classes] that sum to 1; the "
-            f"loader gave {targets.dtype} {list(targets.shape)} that begin with {targets.flatten()[:3].tolist()}; "
-            f"{OTHER_TASKS}."
+            f"loader gave {targets.dtype} {list(targets.shape)} that begin with {first}; {OTHER_TASKS}."
         )
     return targets
 

@@ -207,7 +207,10 @@ def test_a_network_that_cannot_be_ranked_says_why(ranker: Predictor, model: nn.M
             [(torch.zeros(2, 5), torch.tensor([0.0, 2.0]))],
             r"integer type.* torch.float32 \[2\] that begin with \[0.0, 2.0\]",
         ),
-        ([(torch.zeros(2, 5), torch.zeros(2, 1))], r"probabilities \[inputs, classes\] that sum to 1; .* \[2, 1\]"),
+        (
+            [(torch.zeros(2, 5), torch.full((2, 1), 1 / 3))],
+            r"probabilities \[inputs, classes\] that sum to 1; .* \[0.333, 0.333\]",
+        ),
         ([(torch.zeros(2, 5), torch.tensor([[1.0, 1, 0], [0, 1, 0]]))], "sum to 1; .* your own loop"),
         ([(torch.zeros(2, 5), torch.tensor([[2.0, -1], [0, 1]]))], "sum to 1; .* your own loop"),
         ([(torch.zeros(2, 5), torch.full((2, 3), torch.nan))], "sum to 1; .* your own loop"),
