@@ -44,6 +44,7 @@ from nap2.stages.lcsvr_contender import Curves, lcsvr_predictions
 from nap2.stages.own_contender import nap2_predictions
 from nap2.stages.proxy_contenders import proxy_predictions
 from nap2.stages.released_contender import released_predictions
+from nap2.stages.released_graph import released_graph
 from nap2.stages.sources import source_of
 from nap2.stages.splits import Pool, protocol_of
 from nap2.stages.stored import open_store
@@ -141,6 +142,7 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
             *([joined(lambda pool: lcsvr_predictions(contest, known, pool, budgets, size, seconds))] if pools else []),
             size_predictions(config, tested),
             *([joined(lambda pool: graph_predictions(fitted, pool, size))] if shares_graphs else []),
+            *(released_graph(config, contest, contest.released) if contest.released is not None else []),
             *proxy_predictions(config, tested),
         ]
     return methods

@@ -119,7 +119,7 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
     tested = [arch for arch in sorted(target.accuracy) if target.class_of(arch) not in seen]
     _require_some(tested, target, folder.name, config)
     say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
-    say("the graph regression and NAP2+ are left out: a checkpoint holds no labels to fit them; name its run")
+    say("NAP2+ is left out: it needs the candidates behind the predictor; name its run")
     return Contest(
         fitted=replace(config, split=replace(config.split, folds=0, redraw=False)),
         source=source_name(space, str(setting["dataset"]), str(setting["recipe"]["name"]), folder.name, config),
