@@ -15,7 +15,6 @@ from benchmarks.linked_store import filled_store
 from benchmarks.references.reading_plain import PlainMaps
 from data_modules.feature_maps import FeatureMapDataModule
 from nap2.schema import MAP_SHAPE, MAX_SNAPSHOTS, MODALITIES
-from nap2.snapshots.candidate_folder import STORED_ARRAYS
 from nap2.snapshots.layers import recorded_layers
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.store import SnapshotStore
@@ -67,10 +66,7 @@ def _first_batch(store: SnapshotStore) -> Measurement:
 
 def _share_of_dense(store: SnapshotStore) -> Measurement:
     dense = MAX_SNAPSHOTS * len(MODALITIES) * 4 * torch.Size(MAP_SHAPE).numel()
-    sizes = [
-        sum(file.stat().st_size for name in STORED_ARRAYS for file in (store.folder(i) / name).iterdir())
-        for i in store.complete()
-    ]
+    sizes = [store.num_bytes(i) for i in store.complete()]
     note = "whole candidate folders (curves and metadata included) against dense float32 maps, noise as content"
     return at_most("bytes on disk", 100 * sum(sizes) / len(sizes) / dense, 35.0, "% of dense", note=note)
 

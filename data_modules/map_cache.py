@@ -57,7 +57,7 @@ class MapCache:
     _descriptor: int
     _places: dict[str, _Place] = field(default_factory=dict)
     _end: int = 0
-    _checked: set[tuple[str, int]] = field(default_factory=set)
+    _checked: dict[str, int] = field(default_factory=dict)  # a bit for each snapshot: pairs would take 37 MB
 
     def __contains__(self, candidate_id: str) -> bool:
         return candidate_id in self._places
@@ -73,12 +73,13 @@ class MapCache:
             return None
         entries = np.empty(place.num_entries, dtype=np.float32)
         read = os.preadv(self._descriptor, [entries.data], place.offset + snapshot * entries.nbytes)
-        is_new = (candidate_id, snapshot) not in self._checked  # checksums are compared once per process
+        checked = self._checked.get(candidate_id, 0)
+        is_new = not checked >> snapshot & 1  # checksums are compared once per process
         if read != entries.nbytes or (is_new and zlib.crc32(entries.data) != place.checksums[snapshot]):
             _log.warning("%s is damaged at candidate %s, which is read from the store.", self.path, candidate_id)
             del self._places[candidate_id]
             return None
-        self._checked.add((candidate_id, snapshot))
+        self._checked[candidate_id] = checked | 1 << snapshot
         return entries, place.units
 
     def add(self, candidate_id: str, maps: Entries, units: tuple[int, ...]) -> None:

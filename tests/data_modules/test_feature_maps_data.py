@@ -302,3 +302,17 @@ def test_hidden_statistics_are_zero_and_the_others_as_ever(made):
     shown, whole = (torch.cat(epoch(module(made, **hide))) for hide in ({"statistics": kept}, {}))
     assert torch.equal(shown, whole * kept[:, None, None])
     assert not torch.equal(shown, whole)
+
+
+def test_each_map_of_a_candidate_is_checked_when_it_is_first_read(made, tmp_path, monkeypatch):
+    module(made, tmp_path).fill_cache()
+    again = module(made, tmp_path)
+    again.setup()
+    cache, candidate_id = again.maps.cache, made[1][1]
+    entries, _ = cache.entries(candidate_id, 0)
+    sums = []
+    monkeypatch.setattr(zlib, "crc32", lambda data: sums.append(len(data)) or 0)
+    assert torch.equal(torch.from_numpy(cache.entries(candidate_id, 0)[0]), torch.from_numpy(entries))
+    assert sums == []
+    assert cache.entries(candidate_id, 2) is None  # its checksum is not 0
+    assert sums == [entries.nbytes]
