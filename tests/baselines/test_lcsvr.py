@@ -43,6 +43,17 @@ def test_it_is_a_function_of_its_seed_and_of_what_it_learned():
     assert not np.array_equal(first, other)
 
 
+def test_hyperparameters_are_chosen_on_the_first_candidates_and_all_are_learned_from(monkeypatch):
+    seen, final = curves(40)
+    final[20:] = final[20:][::-1]  # labels that belong to other curves
+    asked = curves(10, seed=1)[0]
+    whole = LcSVR().fit(seen, final)
+    monkeypatch.setattr(lcsvr, "MOST_TO_CHOOSE", 20)
+    few, all_of_them = LcSVR().fit(seen[:20], final[:20]), LcSVR().fit(seen, final)
+    assert few._svr.get_params() == all_of_them._svr.get_params() != whole._svr.get_params()
+    assert not np.array_equal(few.predict(asked), all_of_them.predict(asked))
+
+
 def test_a_curve_with_a_gap_is_not_learned_from_and_has_no_prediction():
     seen, final = curves(30)
     torn = np.concatenate([seen, np.full((1, 5), np.nan)])
