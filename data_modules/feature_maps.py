@@ -22,7 +22,7 @@ from nap2.errors import ConfigError, StoreError
 from nap2.feature_maps import log_normalise
 from nap2.schema import MAX_LAYERS, MAX_SNAPSHOTS, MAX_VALUES, MODALITIES, NUM_STATISTICS
 from nap2.snapshots.joint import open_joint
-from nap2.snapshots.layout import dense_index
+from nap2.snapshots.layout import CACHED, dense_index
 from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 
@@ -189,7 +189,7 @@ def iterate_trajectories(
         yield candidate_id, trajectory.first(min(num_snapshots, len(trajectory)))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=CACHED)
 def _channels_first_index(units: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.intp]]:
     """Where each ragged entry lies in a flattened `[F, L, V]` map."""
     place, statistic = dense_index(units) // NUM_STATISTICS, dense_index(units) % NUM_STATISTICS

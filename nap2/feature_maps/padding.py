@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nap2.errors import FeatureMapError
 from nap2.schema import MAP_SHAPE, MAX_LAYERS, MAX_VALUES, NUM_STATISTICS
-from nap2.snapshots.layout import dense_index
+from nap2.snapshots.layout import CACHED, dense_index
 
 PLACES = MAX_LAYERS * MAX_VALUES * NUM_STATISTICS
 
@@ -75,7 +75,7 @@ def _checked_index(values: Tensor, units: Sequence[int] | Tensor, encoder_order:
     return index
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=CACHED)
 def _place_index(units: tuple[int, ...], encoder_order: bool, device: torch.device) -> Tensor:
     """int64 `[N]`: the place of each value in the flattened `[L, V, F]` (or `[F, L, V]`) map."""
     index = dense_index(units)

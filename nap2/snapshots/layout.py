@@ -21,6 +21,10 @@ from nap2.schema import (
     SCALAR_STATISTICS,
 )
 
+CACHED = 64
+"""Networks whose places are kept, at 0.6 MB for the largest: few shapes follow one another, and a search over
+thousands of shapes must not fill the memory."""
+
 
 def num_scalar_places(units: int) -> int:
     """Places of one scalar statistic: the global value and one per sampled unit."""
@@ -37,7 +41,7 @@ def num_entries(units: Sequence[int]) -> int:
     return sum(len(SCALAR_STATISTICS) * num_scalar_places(u) + num_quantile_places(u) for u in units)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=CACHED)
 def dense_index(units: tuple[int, ...]) -> Tensor:
     """int64 `[N]`: where each flat entry lies in the flattened dense `[L, V, F]` map. Do not modify: it is cached."""
     parts = []

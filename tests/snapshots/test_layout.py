@@ -51,3 +51,9 @@ def test_the_flat_order_is_layer_then_statistic_then_place():
 def test_nasbench201_rows_are_at_most_35_per_cent_full_on_average():
     mean_network = [16] * 15 + [32] * 15 + [64] * 14  # 44 layers, as on average over the space
     assert num_entries(mean_network) / (65 * 100 * 12) < 0.35
+
+
+def test_thousands_of_shapes_do_not_stay_in_memory():
+    held = dense_index.cache_parameters()["maxsize"]
+    largest = dense_index((100,) * 65)
+    assert held * largest.numel() * largest.element_size() < 64e6
