@@ -6,6 +6,7 @@ python train.py stage=cae cae.modality=weights   any key of conf/ can be set
 python train.py --multirun stage=pipeline experiment=digits split.seed=1,2 'paths.runs=runs/seed${split.seed}'
 """
 
+import errno
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,11 @@ from importlib import import_module
 from nap2.errors import Nap2Error
 
 HELP_FLAGS = {"-h", "--help"}
+OUR_FILES_REFUSED = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+}
+"""A full or read-only disk, and a file in the place of a folder; whatever else the system refuses is shown in full."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +33,12 @@ def main(arguments: Sequence[str]) -> int:
         if not error.name or error.name.partition(".")[0] in ("nap2", "data_modules"):
             raise
         print(f"error: {error.name} is not installed; the stages need pip install -e '.[pipeline]'.", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in OUR_FILES_REFUSED:
+            raise
+        where = error.filename or "a file"
+        print(f"error: {where} cannot be written ({error.strerror}); correct that and run it again.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here.", file=sys.stderr)
@@ -44,23 +56,11 @@ def _run(arguments: list[str]) -> int:
         return _show([a for a in arguments if "=" in a])
     if flags:
         return _sweep(arguments)
-    from nap2.stages.compose import compose_config
+    from nap2.stages.compose import compose_config, refuse_launcher
 
-    _refuse_unused_launcher(arguments)
+    refuse_launcher(arguments)
     tree, config = compose_config(arguments)
     return run_stage(tree, config)
-
-
-def _refuse_unused_launcher(arguments: list[str]) -> None:
-    """A launcher sends the jobs of a sweep; without one the stage would run on this machine, unnoticed."""
-    from nap2.errors import ConfigError
-
-    for argument in arguments:
-        if argument.startswith("launcher=") and argument != "launcher=local":
-            raise ConfigError(
-                f"{argument} only sends the jobs of a sweep: add --multirun, or leave it out to run here; "
-                "slurm/submit.py sends single stages."
-            )
 
 
 def run_stage(tree: object, config: object) -> int:
@@ -100,18 +100,14 @@ def _sweep(arguments: list[str]) -> int:
     """Hydra's own runner, for `--multirun` and its launchers; each job passes the same checks."""
     import hydra
     from hydra.errors import CompactHydraException
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import DictConfig
 
-    from nap2.config import Config
-    from nap2.config_checks import check
+    from nap2.stages.compose import typed
 
     @hydra.main(config_path="conf", config_name="config", version_base="1.3")
     def job(tree: DictConfig) -> int:
-        config = OmegaConf.to_object(tree)
-        assert isinstance(config, Config)
         try:
-            check(config)
-            return run_stage(tree, config)
+            return run_stage(tree, typed(tree))
         except Nap2Error as error:
             raise CompactHydraException(f"error: {error}") from None  # which Hydra shows without its stack
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import CampaignError, Nap2Error
-from nap2.stages.compose import compose_config
+from nap2.stages.compose import compose_config, refuse_launcher
 from nap2.stages.console import say
 from slurm.chain import STAGES, Job, Resources, chain
 
@@ -89,9 +89,12 @@ def _checked(overrides: Sequence[str], gres: str | None) -> Config:
     for text in overrides:
         if "=" not in text:
             raise CampaignError(f"{text!r} cannot be read as key=value; options such as --tasks begin with two dashes.")
-        if text.partition("=")[0] in ("stage", "snapshot.shard"):
+        if text.partition("=")[0] in ("stage", "snapshot.shard", "cae.modality"):
             raise CampaignError(f"{text} is for the submitter to set; choose stages with --stages.")
+    refuse_launcher(overrides)
     _, config = compose_config(["stage=snapshot", *overrides])
+    if config.snapshot.plan:
+        raise CampaignError("snapshot.plan=true only prints; ask `python train.py stage=snapshot …` for it, here.")
     is_cuda = config.trainer.device.startswith("cuda")
     if is_cuda and gres is None:
         raise CampaignError(

@@ -14,11 +14,13 @@ from nap2.inference import Predictor
 from nap2.inference.components import HEAD_MODALITIES, as_components, encoder_kinds
 from nap2.inference.scope import scope_of
 from nap2.schema import MAX_LAYERS, MODALITIES
+from nap2.snapshots.embedding_store import fingerprint
 from nap2.snapshots.layers import num_layers
 from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 from nap2.stages.candidates import space_of
 from nap2.stages.console import say
+from nap2.stages.fitted_with import refuse_another, seen_terms
 from nap2.stages.run_folder import RunFolder
 from nap2.stages.splits import Pool
 
@@ -42,11 +44,13 @@ def assemble(
     folder = RunFolder.of(config)
     split = pool.splits[0]
     tensors = {f"{modality}_encoder": load_checkpoint(encoders[modality])[1]["encoder"] for modality in MODALITIES}
+    read = seen_terms(config, "+".join(fingerprint(tensors[f"{modality}_encoder"]) for modality in MODALITIES))
     heads, fitted = [], []
     for modality in HEAD_MODALITIES:
         for trial in (split.trial for split in pool.splits):
             path = folder.predictor(size, trial, modality) / "checkpoint"
             if (path / "spec.json").is_file():
+                refuse_another(path.parent, read)  # left over from encoders that were fitted again since
                 head, parts = load_checkpoint(path, "predictor-head")
                 tensors[f"{modality}{trial}"] = parts["predictor"]
                 heads.append({"component": f"{modality}{trial}", "modality": modality})

@@ -31,18 +31,41 @@ def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictCon
     with initialize_config_dir(str(conf), version_base="1.3"):
         _check_keys(values, known=set(_keys(_plain(_compose(choices)))))
         tree = _compose(overrides)
-        if missing := _unset(_plain(tree)):
-            raise ConfigError(f"{', '.join(missing)} must be set; add {missing[0]}=… to the command.")
-        try:
-            config = OmegaConf.to_object(tree)
-        except OmegaConfBaseException as error:
-            raise ConfigError(_first_line(error)) from error
+        return tree, typed(tree)
+
+
+def typed(tree: DictConfig) -> Config:
+    """A composed tree as one checked object.
+
+    Raises:
+        ConfigError, UnknownNameError: for a value that is missing or of a wrong type, or settings that clash.
+    """
+    if missing := _unset(_plain(tree)):
+        raise ConfigError(f"{', '.join(missing)} must be set; add {missing[0]}=… to the command.")
+    try:
+        config = OmegaConf.to_object(tree)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from error
     if not isinstance(config, Config):
         raise ConfigError("conf/config.yaml no longer starts from nap2_schema; put it first in its defaults list.")
     if config.stage not in STAGES:
         raise UnknownNameError("stage", config.stage, STAGES)
     check(config)
-    return tree, config
+    return config
+
+
+def refuse_launcher(overrides: Sequence[str]) -> None:
+    """A launcher sends the jobs of a sweep; without one the stage would run on this machine, unnoticed.
+
+    Raises:
+        ConfigError: if another one than the local one is named.
+    """
+    for text in overrides:
+        if text.startswith("launcher=") and text != "launcher=local":
+            raise ConfigError(
+                f"{text} only sends the jobs of a sweep: add --multirun, or leave it out to run here; "
+                "slurm/submit.py sends single stages."
+            )
 
 
 def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list[str], dict[str, str]]:

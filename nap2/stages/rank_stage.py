@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nap2.config import Config
-from nap2.errors import ConfigError, counted
+from nap2.errors import CheckpointError, ConfigError, counted
 from nap2.inference import Predictor, Ranking
 from nap2.inference.importing import models_from
 from nap2.inference.ranking import OnBatch
@@ -38,7 +38,7 @@ def run(config: Config) -> int:
     """
     device, options = check_device(config.trainer.device), config.rank
     check_one_kind(config)
-    predictor = Predictor.from_pretrained(options.checkpoint or RunFolder.of(config).checkpoint)
+    predictor = Predictor.from_pretrained(options.checkpoint or _own_checkpoint(config))
     query_batches = options.query_batches or predictor.query_near(100)
     check_budget(query_batches, predictor.every, predictor.num_snapshots)
     if not options.models and (remark := remark_on_space(config, predictor.spec)):
@@ -90,6 +90,17 @@ def check_one_kind(config: Config) -> None:
     if len(asked) > 1:
         names = " and ".join(f"rank.{name}" for name in asked)
         raise ConfigError(f"{names} are both set; rank one kind at a time.")
+
+
+def _own_checkpoint(config: Config) -> Path:
+    folder = RunFolder.of(config).checkpoint
+    if not (folder / "spec.json").is_file():
+        of_folds = ": each fold has its own, that of all is fitted with split.folds=0 split.test_size=0"
+        raise CheckpointError(
+            f"No predictor at {folder}{of_folds if config.split.folds else ''}; run stage=predictor first, or name "
+            "one (rank.checkpoint=…)."
+        )
+    return folder
 
 
 def remark_on_space(config: Config, spec: Mapping[str, Any]) -> str:

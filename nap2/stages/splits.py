@@ -66,8 +66,11 @@ def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
     accuracy = labels_of(config, rows)
     if not accuracy:
         raise EvaluationError(no_label(config, len(rows)))
-    ids = {row.arch_str: row.id for row in rows}
+    ids, sizes = {row.arch_str: row.id for row in rows}, config.split.train_sizes
     groups = _saved(config, accuracy) or _drawn(config, accuracy)
+    for one in companions:  # with too few in common no predictor could be fitted: said before encoders are
+        for split in (split for splits in groups for split in splits):
+            one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
     return [Pool(ids, accuracy, splits, _folder_of(config, splits[0]), companions) for splits in groups]
 
 
@@ -119,6 +122,11 @@ def _saved(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
     for folder, trials in asked:
         splits = [Split.load(folder.split(trial)) for trial in trials if folder.split(trial).is_file()]
         _check_saved(config, splits, folder, len(trials))
+        if len({(split.pool, split.val, split.test) for split in splits}) > 1:
+            raise EvaluationError(
+                f"The splits under {folder.root / 'splits'} are of several draws (two calls at once?); delete "
+                f"{RunFolder.of(config).root} to draw them again."
+            )
         missing = {arch for arch in (*splits[0].pool, *splits[0].val, *splits[0].test) if arch not in accuracy}
         if missing:
             raise EvaluationError(

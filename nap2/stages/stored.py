@@ -30,7 +30,9 @@ def open_store(config: Config) -> SnapshotReader:
             "change the config, or paths.store."
         )
     if not store.complete():
-        raise StoreError(f"{store.root} holds no complete candidate; run stage=snapshot first.")
+        failed = len(store.failures())
+        advice = f"{failed} failed, stage=index says why" if failed else "run stage=snapshot first"
+        raise StoreError(f"{store.root} holds no complete candidate; {advice}.")
     return store
 
 

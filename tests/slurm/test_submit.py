@@ -51,6 +51,19 @@ def test_a_dry_run_prints_the_whole_chain_and_submits_nothing(capsys, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("launcher=slurm", "launcher=slurm only sends the jobs of a sweep"),
+        ("snapshot.plan=true", "snapshot.plan=true only prints"),
+        ("cae.modality=weights", "cae.modality=weights is for the submitter to set"),
+    ],
+)
+def test_what_would_fail_or_idle_in_the_queue_is_refused_before_it(value, message, capsys):
+    assert submit.main(["--dry-run", "experiment=digits", value]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_stage_waits_for_the_last_one_before_it_that_is_submitted_too(capsys):
     assert submit.main(["--stages", "predictor", "snapshot", "--dry-run", "experiment=digits"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,5 +1,7 @@
 """Bad command lines are refused in one line; good ones become one typed object."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,10 +129,35 @@ def test_a_launcher_without_a_sweep_is_refused(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.startswith("error: launcher=slurm only sends the jobs of a sweep: add --multirun")
 
 
+def test_a_disk_that_refuses_is_one_line_and_a_bug_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(number, os.strerror(number), "runs/x/table.md")
+
+    monkeypatch.setattr(train, "run_stage", refused)
+    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR):
+        assert train.main(["stage=cae", "experiment=digits"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: runs/x/table.md cannot be written ({os.strerror(number)}); correct that")
+        assert error.count("\n") == 1
+    number = errno.ENOENT
+    with pytest.raises(FileNotFoundError):
+        train.main(["stage=cae", "experiment=digits"])
+
+
 @pytest.mark.slow
-def test_a_refusal_in_a_sweep_is_one_line_too(tmp_path: Path) -> None:
-    command = [sys.executable, str(Path(train.__file__)), "--multirun", "stage=cae", "split.trials=0,1"]
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["stage=cae", "split.trials=0,1"], "split.trials=0 "),
+        (["stage=caee,index"], "No stage is called 'caee'."),
+        (["split.trials=1,2"], "stage must be set"),
+    ],
+)
+def test_a_refusal_in_a_sweep_is_one_line_too(overrides: list[str], message: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(train.__file__)), "--multirun", *overrides]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "\nerror: split.trials=0 " in result.stderr
+    assert f"\nerror: {message}" in result.stderr
     assert "Traceback" not in result.stderr

@@ -49,6 +49,18 @@ def test_a_size_beyond_the_pool_is_refused_before_anything_is_drawn(asked: list[
     assert not list(tmp_path.rglob("trial-*.json"))
 
 
+def test_splits_that_two_calls_drew_at_once_of_a_growing_store_are_refused(tmp_path: Path) -> None:
+    """One trial would learn from what another one's test candidates are."""
+    config = config_of("split.test_size=4")
+    _drawn(config, GROWN)
+    (path,) = tmp_path.rglob("trial-1.json")
+    late = path.read_bytes()
+    _drawn(config, LABELS)
+    path.write_bytes(late)
+    with pytest.raises(EvaluationError, match=r"are of several draws \(two calls at once\?\); delete"):
+        _saved(config, GROWN)
+
+
 def test_folds_whose_drawing_was_interrupted_are_drawn_again(tmp_path: Path) -> None:
     config = config_of("split.folds=3", "split.redraw=true")
     drawn = _drawn(config, LABELS)

@@ -119,6 +119,17 @@ def test_a_short_curve_is_smoothed_over_what_there_is() -> None:
         assert means == pytest.approx([2.0] * len(steps))
 
 
+def test_a_store_of_nothing_but_failures_says_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    setting = setting_of(config_of("store=stores/a"))
+    store = SnapshotStore.create(Path("stores/a"), setting)
+    with pytest.raises(StoreError, match=r"holds no complete candidate; run stage=snapshot first"):
+        open_store(config_of("store=stores/a"))
+    for arch_str in ARCHS[:2]:
+        store.record_failure(Candidate(setting, arch_str, 4), "DivergedError: no")
+    with pytest.raises(StoreError, match=r"holds no complete candidate; 2 failed, stage=index says why"):
+        open_store(config_of("store=stores/a"))
+
+
 def test_a_store_of_nothing_but_damage_says_so_before_it_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for folder in fill("stores/a"):
         damage(folder)

@@ -154,13 +154,14 @@ def test_too_little_in_common_is_refused(theirs, found) -> None:
         (["union=[stores/inverted,stores/inverted]"], "stores/inverted of union holds inverted once more"),
         (["union=[stores/inverted]", "snapshot.every=7", "name=seven"], "every=5, this run 7"),
         (["union=[stores/slower]"], "stores/slower of union has recipe.lr=0.001, this run"),
+        (["union=[stores/few]"], "0 training architectures have labels on few too (of different value: 0)"),
         (["union=[stores/narrow]"], "stores/narrow of union has space.skeleton.stem_channels=2, this run"),
         (["union=stores/inverted"], "union is a list; write union=[…]"),
     ],
 )
 def test_what_cannot_be_united_is_refused(inside: Path, overrides, message, capsys: pytest.CaptureFixture[str]) -> None:
     narrow, slower = "space.skeleton.stem_channels=2", "recipe.lr=0.001"
-    for name, other in (("narrow", narrow), ("slower", slower)):
+    for name, other in (("narrow", narrow), ("slower", slower), ("few", "seed=0")):
         if f"union=[stores/{name}]" in overrides:
             fill([f"name={name}", f"dataset.name={name}", other], SPACES["nasbench201"].arch_strings()[5:8], float)
     if "snapshot.every=7" in overrides:
@@ -168,6 +169,20 @@ def test_what_cannot_be_united_is_refused(inside: Path, overrides, message, caps
     capsys.readouterr()
     assert train.main(["stage=cae", *COMMON, *overrides]) != 0
     assert message in capsys.readouterr().err
+    assert not list(inside.parent.glob("functional+few/pca*"))
+
+
+def test_heads_of_other_encoders_are_not_assembled(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Left over from encoders that were deleted and fitted again: their columns mean something else."""
+    assert train.main(["stage=predictor", *UNION, "predictor.modality=gradients"]) == 0
+    note = inside / "predictors-pca/n6-trial1-gradients/fitted_with.json"
+    content = json.loads(note.read_text())
+    note.write_text(json.dumps({**content, "encoders": "sha256:other"}))
+    capsys.readouterr()
+    assert train.main(["stage=predictor", *UNION]) == 2
+    assert "n6-trial1-gradients was fitted with other encoders" in capsys.readouterr().err
+    note.write_text(json.dumps(content))
+    assert train.main(["stage=predictor", *UNION]) == 0
 
 
 def test_a_stand_in_is_labelled_as_what_it_stands_for() -> None:
