@@ -382,7 +382,7 @@ def test_a_run_or_a_released_predictor_is_tested_on_what_it_was_not_fitted_on(
         assert [row.num_test >= len(tests) for row in found] == [True] * len(found) == [True] * len(known)
     assert train.main(["stage=evaluate", *asked, "evaluate.source=moved", "evaluate.budgets=[2]"]) == 0
     said = capsys.readouterr().out
-    assert "a checkpoint holds no labels" in said
+    assert "NAP2+ is left out" in said
     (row,) = select(
         read_rows(results / "from-moved/rows.jsonl"), method="nap2", metric="kendall_tau", trial=None, query_batches=10
     )
