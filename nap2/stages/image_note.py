@@ -1,7 +1,7 @@
-"""Which images a store's candidates were trained on: they are no part of a candidate's identity, their name alone is.
+"""Which images candidates were trained on, or networks scored on: a setting holds their name alone.
 
-The note `images.json` lies beside the candidates. A call that would train the same candidates on other images, or cut
-them in another way, is refused before it mixes both in one store or takes the one for the other.
+The note `images.json` lies beside a store's candidates, `<scores>.images.json` beside the scores of proxies. A call for
+other images of the same name, or cut in another way, is refused before it mixes both or takes the one for the other.
 """
 
 import hashlib
@@ -35,19 +35,34 @@ def check_images(root: Path, images: Images) -> None:
     Raises:
         StoreError: if they are others, or the note cannot be read.
     """
+    _check(root / NOTE, images, f"The candidates of {root} were trained", "use another paths.store")
+
+
+def check_scored_images(scores: Path, images: Images) -> None:
+    """The same of a file of scores.
+
+    Raises:
+        StoreError: if they are others, or the note cannot be read.
+    """
+    scores.parent.mkdir(parents=True, exist_ok=True)
+    note = scores.with_suffix(f".{NOTE}")
+    _check(note, images, f"The networks of {scores} were scored", f"delete that file and {note.name}")
+
+
+def _check(note: Path, images: Images, what_was_done: str, advice: str) -> None:
     asked = _described(images)
-    with explained("Noting the images", root / NOTE):
-        if create_once(root / NOTE, (json.dumps(asked, indent=1) + "\n").encode()):
+    with explained("Noting the images", note):
+        if create_once(note, (json.dumps(asked, indent=1) + "\n").encode()):
             return
-        content = (root / NOTE).read_bytes()
+        content = note.read_bytes()
     try:
         found = dict(json.loads(content))
     except (ValueError, TypeError) as error:
-        raise StoreError(f"{root / NOTE} is damaged ({error}); delete it if the images are still the same.") from error
+        raise StoreError(f"{note} is damaged ({error}); delete it if the images are still the same.") from error
     if other := [name for name, value in asked.items() if found.get(name, value) != value]:
         raise StoreError(
-            f"The candidates of {root} were trained on {images.name} with other {', '.join(other)}; give these images "
-            "another dataset.name, or use another paths.store."
+            f"{what_was_done} on {images.name} with other {', '.join(other)}; give these images another dataset.name, "
+            f"or {advice}."
         )
 
 

@@ -13,6 +13,8 @@ from nap2.seeding import seed_from
 from nap2.snapshots.joint import open_joint
 from nap2.stages.candidates import draw, read_arch_strs, setting_of, space_of
 from nap2.stages.console import say
+from nap2.stages.image_note import check_scored_images
+from nap2.stages.parts import built
 from nap2.stages.proxy_report import write_report
 from nap2.stages.proxy_scores import ScoringJob, score_all
 from nap2.stages.score_file import Task, read_scores
@@ -40,6 +42,7 @@ def run(config: Config) -> int:
     tasks = [Task(a, s, b) for a in architectures for s in options.seeds for b in range(options.batches)]
     folder = Path(config.paths.runs) / "proxies"
     path = folder / scores_file(config)
+    check_scored_images(path, built(trainer_parts(config)["reader"]))
     missing = read_scores(path, tasks, names).missing()
     say(
         f"{counted(len(architectures), 'network')} × {counted(len(options.seeds), 'seed')} × "

@@ -33,7 +33,7 @@ def run(config: Config) -> int:
     """Train what is missing; a second identical call does nothing and says so. Returns 1 if a candidate failed."""
     candidates = candidates_of(config)
     if not candidates:
-        raise ConfigError("The config names no candidate; raise snapshot.num_candidates or check snapshot.shard.")
+        return _nothing_in(config.snapshot.shard)
     device = check_device(config.trainer.device)
     options, root = config.snapshot, Path(config.paths.store)
     refuse_set(root, "snapshot")
@@ -78,6 +78,18 @@ def run(config: Config) -> int:
         )
     say(summary.sentence())
     return summary.exit_code
+
+
+def _nothing_in(shard: str) -> int:
+    """A list shorter than the number of tasks leaves the last ones without work, which is no mistake.
+
+    Raises:
+        ConfigError: if even the first part is empty.
+    """
+    if shard.startswith("0/"):
+        raise ConfigError("The config names no candidate; give a list (snapshot.candidates) that holds one.")
+    say(f"Part {shard} of the list holds no candidate; nothing to do.")
+    return 0
 
 
 def steps_to_the_end(config: Config) -> int:

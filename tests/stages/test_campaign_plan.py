@@ -61,7 +61,13 @@ def test_hours_are_measured_where_something_is_complete(tmp_path, no_networks):
     assert "2 complete, 0 failed, 0 at work, 3 to train" in text
     assert "6.0 s a candidate, measured on 2 candidates of this store" in text
     assert "12.0 s a candidate" in plan_campaign(store.root, asked, 2 * STEPS, workers=1)
-    assert "7.5 s a candidate, as given" in plan_campaign(store.root, asked, STEPS, 1, seconds_per_candidate=7.5)
+
+
+def test_a_damaged_candidate_does_not_stop_a_plan(tmp_path, no_networks):
+    store, asked = make_store(tmp_path / "store"), candidates(3)
+    run_worker(store, asked[:2], STEPS, make_train())
+    (store.folder(asked[0].id) / "values" / "c.0.0.0").unlink()
+    assert "measured on 1 candidate of this store" in plan_campaign(store.root, asked, STEPS, workers=1)
 
 
 def test_hours_to_the_end_are_those_of_the_whole_run(tmp_path, no_networks):

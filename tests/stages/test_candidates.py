@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import train
 from nap2.config import Config
 from nap2.errors import ArchStringError, ConfigError, NetworkError, UnknownNameError
 from nap2.spaces import SPACES
@@ -50,6 +51,19 @@ def test_a_size_that_no_network_of_the_space_has_is_refused_before_any_candidate
         candidates_of(config("+space.skeleton.chanels=8"))
     with pytest.raises(NetworkError, match="nasbench101 network cannot have stem_channels=0"):
         candidates_of(config("space=nasbench101", "space.skeleton.stem_channels=0"))
+
+
+def test_a_task_beyond_the_end_of_a_short_list_has_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").write_text(f"arch_str\n{CELL}\n")
+    asked = ["stage=snapshot", "experiment=digits", "snapshot.second_seed=0", "snapshot.candidates=list.csv"]
+    assert train.main([*asked, "snapshot.shard=3/16"]) == 0
+    assert "Part 3/16 of the list holds no candidate; nothing to do." in capsys.readouterr().out
+    (tmp_path / "list.csv").write_text("arch_str\n")
+    assert train.main([*asked, "snapshot.shard=0/16"]) == 2
+    assert "names no candidate" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("shard", "message"), [("3", "no index/count"), ("4/4", "Shard 4 of 4 does not exist")])

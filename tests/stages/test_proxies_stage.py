@@ -106,6 +106,13 @@ def test_without_a_table_of_accuracies_networks_are_scored_and_not_judged(
     assert [float(row["params"]) for row in rows] == expected
     assert len(rows) == 4
     assert not (folder / "rows.jsonl").exists()
+    capsys.readouterr()
+    np.savez("mine.npz", images=np.zeros((40, 8, 8), np.uint8), labels=np.arange(40) % 10)
+    mine = ["dataset=own_npz", "dataset.name=digits", "dataset.num_classes=10", "dataset.reader.path=mine.npz"]
+    assert train.main([*asked, "proxies.known_only=false", *mine]) == 2
+    error = capsys.readouterr().err
+    assert "were scored on digits with other training images, test images" in error
+    assert "give these images another dataset.name, or delete that file and scores-" in error
 
 
 def test_the_table_of_scores_turns_what_is_better_up_and_leaves_failures_empty(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from nap2.errors import StoreError, counted
+from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError, counted
 from nap2.schema import MAX_LAYERS, MODALITIES
 from nap2.seeding import forked_random_state
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
@@ -45,7 +45,6 @@ def plan_campaign(
     *,
     steps_to_the_end: int | None = None,
     retry_failed: bool = False,
-    seconds_per_candidate: float | None = None,
 ) -> str:
     """Describe a campaign in a few lines; nothing is trained and nothing is written.
 
@@ -57,32 +56,24 @@ def plan_campaign(
         steps_to_the_end: optimizer steps of a whole run, where each is trained to the end of its recipe; None: where
             each ends with its last snapshot.
         retry_failed: whether candidates that failed are to be trained too.
-        seconds_per_candidate: training time, where the caller knows it better than the store or the paper.
 
     Raises:
         StoreError: if there is a store of another setting.
     """
-    store = _existing_store(Path(root), candidates[0])
+    store, every = _existing_store(Path(root), candidates[0]), candidates[0].setting.every
     counts = _counts(store, candidates, num_snapshots, steps_to_the_end is not None, retry_failed)
-    to_train = counts.missing
-    pace = Estimate(seconds_per_candidate, "as given") if seconds_per_candidate else None
-    every = candidates[0].setting.every
     num_steps = steps_to_the_end or num_snapshots * every
-    pace = pace or _measured_pace(store, num_steps) or _published_pace(candidates[0], num_steps)
+    pace = _measured_pace(store, num_steps) or _published_pace(candidates[0], num_steps)
     end = f", then to the end, after {counted(steps_to_the_end, 'step')}" if steps_to_the_end else ""
-    candidate_bytes = mean_bytes(candidates, num_snapshots)
-    return "\n".join(
-        (
-            f"Plan for {root}: {counted(counts.total, 'candidate')} × {counted(num_snapshots, 'snapshot')}, "
-            f"one every {counted(every, 'step')}" + end,
-            f"  candidates  {counts.done:,} complete, {counts.failed:,} failed, {counts.running:,} at work, "
-            f"{to_train:,} to train" + ("; retry_failed=true trains the failed ones too" if counts.failed else ""),
-            f"  hours       {_hours(pace, to_train, workers)}",
-            f"  gigabytes   {to_train * candidate_bytes / 1e9:,.2f} ({candidate_bytes / 1e6:.2f} MB a candidate); "
-            f"{_free_bytes(Path(root)) / 1e9:,.0f} are free",
-            f"  files       {to_train * FILES_PER_CANDIDATE:,} in {to_train * FOLDERS_PER_CANDIDATE:,} folders",
-        )
+    lines = (
+        f"Plan for {root}: {counted(counts.total, 'candidate')} × {counted(num_snapshots, 'snapshot')}, "
+        f"one every {counted(every, 'step')}{end}",
+        f"  candidates  {_standing(counts)}",
+        f"  hours       {_hours(pace, counts.missing, workers)}",
+        f"  gigabytes   {_gigabytes(mean_bytes(candidates, num_snapshots), counts.missing, Path(root))}",
+        f"  files       {counts.missing * FILES_PER_CANDIDATE:,} in {counts.missing * FOLDERS_PER_CANDIDATE:,} folders",
     )
+    return "\n".join(lines)
 
 
 def mean_bytes(candidates: Sequence[Candidate], num_snapshots: int) -> float:
@@ -128,7 +119,10 @@ def _measured_pace(store: SnapshotStore | None, num_steps: int) -> Estimate | No
     seconds: list[float] = []
     for id in complete[:: max(1, len(complete) // SAMPLE)]:
         assert store is not None
-        stored = store.read(id)
+        try:
+            stored = store.read(id)
+        except (CorruptSnapshotError, StoreVersionError):
+            continue  # stage=index says which and why
         per_step = stored.curve.snapshot_seconds[-1] / (len(stored.trajectory) * stored.trajectory.every)
         seconds.append(per_step * num_steps)
     if not seconds:
@@ -146,6 +140,18 @@ def _published_pace(candidate: Candidate, num_steps: int) -> Estimate | None:
     return Estimate(
         seconds, "published for a GTX 1080 Ti, and many times that on a CPU; train a few first for a measured figure"
     )
+
+
+def _standing(counts: Counts) -> str:
+    again = "; retry_failed=true trains the failed ones too" if counts.failed else ""
+    return (
+        f"{counts.done:,} complete, {counts.failed:,} failed, {counts.running:,} at work, "
+        f"{counts.missing:,} to train{again}"
+    )
+
+
+def _gigabytes(each: float, to_train: int, root: Path) -> str:
+    return f"{to_train * each / 1e9:,.2f} ({each / 1e6:.2f} MB a candidate); {_free_bytes(root) / 1e9:,.0f} are free"
 
 
 def _hours(pace: Estimate | None, to_train: int, workers: int) -> str:
