@@ -1,4 +1,4 @@
-"""Keeping a run resumable: its state is saved at every snapshot, now and then between them, and when asked to stop."""
+"""Keeping a run resumable: its state is saved at every snapshot, every minute between them, and when asked to stop."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from nap2.training.curve_callback import CurveCallback
 from nap2.training.run_state import RunState, random_state, set_random_state
 
 SAVE_EVERY_S = 60.0
-"""Between snapshots, the state is saved at the end of an epoch if this much training time has passed."""
+"""Between snapshots, the state is saved after this much training time: a process that is killed loses no more."""
 
 
 class StateCallback(Callback):
@@ -50,8 +50,7 @@ class StateCallback(Callback):
         step = pl_module.first_step + batch_idx + 1
         if step == self.last_step:
             return
-        is_epoch_end = step % pl_module.batches_per_epoch == 0
-        is_due = is_epoch_end and self.curve.watch.seconds - self._saved_s > SAVE_EVERY_S
+        is_due = self.curve.watch.seconds - self._saved_s > SAVE_EVERY_S
         has_snapshot = self.curve.recorder.num_snapshots > self._saved_snapshots
         self.is_stopped = self.stop_requested() or trainer.received_sigterm
         if has_snapshot or is_due or self.is_stopped:

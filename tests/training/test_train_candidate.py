@@ -121,6 +121,18 @@ def test_a_killed_run_goes_on_from_its_last_snapshot_with_identical_results(tmp_
     assert_same_run(trained(tmp_path, data=CrashingData(tiny_data(), crash_step=state.step - 1), writer=writer), whole)
 
 
+@pytest.mark.parametrize(("every_s", "kept_step"), [(0.0, 3), (60.0, 0)])
+def test_a_run_killed_before_its_first_snapshot_loses_what_came_after_the_last_save(
+    tmp_path, monkeypatch, every_s, kept_step
+):
+    monkeypatch.setattr(state_callback, "SAVE_EVERY_S", every_s)
+    whole, writer = trained(tmp_path / "whole"), FakeWriter(tmp_path)
+    with pytest.raises(Crash):
+        trained(tmp_path, data=CrashingData(tiny_data(), 3), writer=writer)
+    assert RunState.load(writer.state_path, tiny_candidate().id).step == kept_step
+    assert_same_run(trained(tmp_path, writer=writer), whole)
+
+
 @pytest.mark.parametrize("stop_step", [1, 5, 6, 8, 14])
 def test_a_run_that_is_asked_to_stop_saves_and_goes_on_with_identical_results(tmp_path, stop_step):
     whole = trained(tmp_path / "whole")
@@ -165,7 +177,7 @@ def test_to_the_end_resumes_between_snapshots(tmp_path, monkeypatch):
     writer = FakeWriter(tmp_path)
     with pytest.raises(Crash):
         trained(tmp_path, data=CrashingData(tiny_data(), 20), writer=writer, num_snapshots=1, to_the_end=True)
-    assert RunState.load(writer.state_path, tiny_candidate().id).step == 18  # the end of epoch 3
+    assert RunState.load(writer.state_path, tiny_candidate().id).step == 20
     assert_same_run(trained(tmp_path, writer=writer, num_snapshots=1, to_the_end=True), whole)
 
 
@@ -185,6 +197,7 @@ def test_a_kept_state_that_does_not_fit_is_dropped_and_the_run_starts_again(tmp_
     writer, notes = FakeWriter(tmp_path), []
     with pytest.raises(Crash):
         trained(tmp_path, data=CrashingData(tiny_data(), 20), writer=writer, num_snapshots=1, to_the_end=True)
+    monkeypatch.undo()
     asked = 3
     if misfit == "network":
         state = RunState.load(writer.state_path, tiny_candidate().id)
@@ -194,7 +207,7 @@ def test_a_kept_state_that_does_not_fit_is_dropped_and_the_run_starts_again(tmp_
     with pytest.raises(Crash):
         trained(tmp_path, data=CrashingData(tiny_data(), 2), writer=writer, num_snapshots=asked, note=notes.append)
     (line,) = notes
-    reason = {"snapshots": "holds 1 snapshots after 18 steps, of which 3", "network": "Missing key"}[misfit]
+    reason = {"snapshots": "holds 1 snapshots after 20 steps, of which 3", "network": "Missing key"}[misfit]
     assert line.startswith(f"Candidate {tiny_candidate().id} is trained from the start again, ")
     assert reason in line
     assert "\n" not in line
