@@ -113,12 +113,14 @@ def what_it_reads() -> list[float]:
         s.tau(name, 160) - s.tau(name, 160, 1) for name in (f"{PCA[:-1]}, {m} alone)" for m in ("weights", "gradients"))
     ]
     gain, static = s.tau(PCA, 160) - s.tau(PCA, 160, 1), s.tau(f"{PCA[:-1]}, static)", 160)
-    (paired,) = [
-        one.interval
+    compared = {
+        one.method: one.interval
         for one in read_differences(s.folder / DIFFERENCES, 160)
-        if (one.method, one.against) == (f"{PCA[:-1]}, static)", PCA)
-    ]
+        if (one.against, one.against_batches) == (PCA, 100)
+    }
+    paired, curve = compared[f"{PCA[:-1]}, static)"], compared["nap2_plus: curve alone"]
     assert [round(number, 3) for number in (paired.value, paired.low, paired.high)] == [-0.077, -0.142, -0.017]
+    assert [round(number, 2) for number in (curve.value, curve.low, curve.high)] == [-0.1, -0.18, -0.02]
     dynamics = "nap2_plus: dynamics alone (pca encoder)"
     return [
         *(s.tau(PCA, 160, 1), s.tau(PCA, 160), gain, *gains),
@@ -127,6 +129,7 @@ def what_it_reads() -> list[float]:
         *(s.tau("parameters", batches=0), static, s.tau(PCA, 160), paired.value),
         *(ablated(name, "34", "cifar10") for name in ("Static (per- k MLP)", "Ordered (default)")),
         *(s.tau("lcsvr", 160), s.tau("early_stopping"), s.tau(dynamics, 50), s.tau(PCA, 50)),
+        *(s.tau("nap2_plus: curve alone", 160), -curve.value),
     ]
 
 
