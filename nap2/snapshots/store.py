@@ -169,7 +169,7 @@ class SnapshotStore:
 
     def num_bytes(self, candidate_id: str) -> int:
         """Its size on disk."""
-        return sum(size for _, size, _ in shelf.files(self.folder(candidate_id)))
+        return self._while_it_stays(candidate_id, lambda folder: sum(size for _, size, _ in shelf.files(folder)))
 
     def record_failure(self, candidate: Candidate, reason: str, step: int | None = None) -> Failure:
         """Note that a candidate failed (once more), with its reason in one line and the step it reached."""
@@ -201,7 +201,7 @@ class SnapshotStore:
             before = shelf.identity(folder)
             try:
                 return read(folder)
-            except CorruptSnapshotError:
+            except (CorruptSnapshotError, FileNotFoundError):
                 if before is not None and shelf.identity(folder) == before:
                     raise
 

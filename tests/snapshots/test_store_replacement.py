@@ -56,6 +56,20 @@ def test_a_reader_who_began_before_it_looks_again(store, monkeypatch):
     assert store.read(WANTED.id).curve.final_accuracy == 0.5
 
 
+def test_the_size_of_one_that_goes_meanwhile_is_that_of_the_next(store, monkeypatch):
+    original, replaced = shelf.files, []
+
+    def files(folder, prefix=""):
+        if not replaced:
+            replaced.append(True)
+            fakes.finish(store, seed=0, num_snapshots=5)
+        return original(folder, prefix)
+
+    monkeypatch.setattr(shelf, "files", files)
+    size = store.num_bytes(WANTED.id)
+    assert size == sum(path.stat().st_size for path in store.folder(WANTED.id).rglob("*") if path.is_file())
+
+
 def test_a_look_that_meets_both_renames_finds_the_new_one(store, monkeypatch):
     """The old folder is away when it is looked for, and has gone when it is looked for aside."""
     folder, original, looks = store.folder(WANTED.id), shelf.Path.is_dir, []
