@@ -1,6 +1,7 @@
 """Values of a composed config that fit its schema and yet cannot be worked with, refused before any work."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from nap2.config import Config
@@ -25,6 +26,15 @@ def _check_at_least(name: str, value: int, least: int) -> None:
         raise ConfigError(f"{name}={value} is too small; use at least {least}.")
 
 
+def _check_names(config: Config) -> None:
+    """An empty name, be it of a shell variable that is not set, would mean the folder the command is called from."""
+    named = {"name": config.name, "store": config.store, "publish.name": config.publish.name}
+    named |= {f"paths.{name}": value for name, value in asdict(config.paths).items()}
+    for name, value in named.items():
+        if not value.strip():
+            raise ConfigError(f"{name}= is empty; give it a value, or leave it out.")
+
+
 def _check_model(model: Mapping[str, Any]) -> None:
     """Nodes of `model` are handed on as they are, so their types are no part of the schema."""
     for part, whole, positive in (("cae", CAE_WHOLE, CAE_POSITIVE), ("predictor", HEAD_WHOLE, HEAD_POSITIVE)):
@@ -33,6 +43,10 @@ def _check_model(model: Mapping[str, Any]) -> None:
             if isinstance(value, bool) or not isinstance(value, int if is_whole else (int, float)) or not value > 0:
                 what = "a whole number of at least 1" if is_whole else "a number above 0"
                 raise ConfigError(f"model.{part}.{name}={value} must be {what}.")
+    if not isinstance(model["predictor"]["prefix_sharing"], bool):
+        raise ConfigError(
+            f"model.predictor.prefix_sharing={model['predictor']['prefix_sharing']} is not true or false."
+        )
     loss_named(model["predictor"]["loss"])
 
 
@@ -81,6 +95,7 @@ def check(config: Config) -> None:
         )
     _check_choice("split flavour (split.flavour)", config.split.flavour, FLAVOURS)
     _check_choice("label source (labels)", config.labels, LABELS)
+    _check_names(config)
     _check_model(config.model)
     _check_counts(config)
     _check_together(config)

@@ -76,7 +76,10 @@ def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException as error:
-            raise ConfigError(f"{text!r} cannot be read as key=value; quote it for the shell.") from error
+            raise ConfigError(
+                f"{text!r} cannot be read as key=value; a value with other characters than letters, digits and "
+                "/ - . _ + has quotes inside those of the shell: \"key='value'\", \"key=['a','b']\"."
+            ) from error
         key = override.key_or_group
         if override.is_sweep_override():
             raise ConfigError(
@@ -86,7 +89,7 @@ def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list
             choices.append(text)
             known = sorted(path.stem for path in (conf / key).glob("*.yaml"))
             value = override.value()
-            if value not in (None, *known):
+            if value not in known:
                 raise UnknownNameError(f"{key} (conf/{key}/)", str(value), known)
         elif key.startswith("hydra"):
             continue

@@ -85,6 +85,13 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=proxies", "proxies.batches=0"], r"proxies\.batches=0 is too small"),
         (["stage=proxies", "proxies.seeds=[]"], r"proxies\.seeds=\[\] scores nothing"),
         (["stage=curves", "curves.num_candidates=0"], r"curves\.num_candidates=0 is too small"),
+        (["stage=cae", "store="], r"store= is empty; give it a value, or leave it out"),
+        (["stage=cae", "paths.runs="], r"paths\.runs= is empty"),
+        (["stage=publish", "publish.name="], r"publish\.name= is empty"),
+        (["stage=cae", "dataset=null"], r"No dataset \(conf/dataset/\) is called 'None'"),
+        (["stage=cae", "experiment=null"], r"No experiment \(conf/experiment/\) is called 'None'"),
+        (["stage=cae", "model.predictor.prefix_sharing=maybe"], r"prefix_sharing=maybe is not true or false"),
+        (["stage=cae", "store=stores/a(1)"], r"cannot be read as key=value; a value with other characters .* \"key='v"),
         (["stage=pipeline", "snapshot.plan=true"], r"ask that stage for it"),
         (["stage=pipeline", "cae.modality=weights"], r"leaves stage=pipeline one encoder short"),
         (["stage=evaluate", "evaluate.source=a", "union=[b]"], r"leave union out"),
@@ -101,6 +108,13 @@ def test_bad_input_gets_one_clear_line(overrides: list[str], message: str) -> No
 def test_candidates_without_a_published_accuracy_of_their_setting_are_judged_by_their_own(name: str) -> None:
     config = compose_config(["stage=evaluate", f"experiment={name}"])[1]
     assert (config.labels, config.snapshot.to_the_end) == ("measured", True)
+
+
+def test_a_value_of_any_characters_is_read_in_quotes_of_its_own() -> None:
+    overrides = ["store='stores/a (1), é;b'", "rank.arch_strs=['conv3x3~0|output~1']", "paths.runs=/tmp/a b/c"]
+    config = compose_config(["stage=rank", "experiment=nb101", *overrides])[1]
+    assert (config.store, config.paths.runs) == ("stores/a (1), é;b", "/tmp/a b/c")
+    assert config.rank.arch_strs == ["conv3x3~0|output~1"]
 
 
 def test_a_missing_stage_is_named() -> None:
