@@ -61,13 +61,14 @@ def compare(first: Side, second: Side, seed: int = 0) -> Difference:
     return Difference(first.method, second.method, TAU.name, seen, against_seen, found, truth.size)
 
 
-def sentence(found: Difference) -> str:
-    """The result in words."""
-    one = found.interval
+def sentence(found: Difference, first: Path, second: Path) -> str:
+    """The result in words, with the files where two methods of one name are compared."""
+    one, named = found.interval, found.method == found.against
+    where = [f" of {path}" if named and first != second else "" for path in (first, second)]
     return (
-        f"{found.method} after {counted(found.query_batches, 'mini-batch', 'mini-batches')}, against "
-        f"{found.against} after "
-        f"{found.against_batches}: Kendall τ {one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}] "
+        f"{found.method}{where[0]} after {counted(found.query_batches, 'mini-batch', 'mini-batches')}, against "
+        f"{found.against}{where[1]} after {found.against_batches}: "
+        f"Kendall τ {one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}] "
         f"over {found.num_test} candidates: {found.verdict}"
     )
 
@@ -80,6 +81,6 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     try:
         sides = Side.of(asked.first, asked.method_of_first), Side.of(asked.second, asked.method_of_second)
-        sys.stdout.write(sentence(compare(*sides)) + "\n")
+        sys.stdout.write(sentence(compare(*sides), asked.first, asked.second) + "\n")
     except Nap2Error as error:
         sys.exit(f"error: {error}")

@@ -82,9 +82,9 @@ def test_what_cannot_be_compared_is_refused(files, tmp_path):
 def test_the_command_says_it_in_one_line(files):
     command = [sys.executable, "-m", "nap2.evaluation.compare", str(files[0]), "nap2", str(files[1]), "nap2@1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    expected = sentence(compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2@1")))
+    expected = sentence(compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2@1")), *files)
     assert (done.stdout, done.returncode) == (expected + "\n", 0)
-    assert "against nap2 after 1: Kendall τ +" in expected
+    assert f"against nap2 of {files[1]} after 1: Kendall τ +" in expected
     refused = subprocess.run([*command[:-1], "nap3"], capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: ")

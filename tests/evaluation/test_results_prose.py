@@ -133,12 +133,28 @@ def what_it_reads() -> list[float]:
     ]
 
 
+def after_release() -> list[float]:
+    s, alone, both = Section("6-after-release"), "nb201-cifar10", "nb201-cifar10-tiny"
+    compared = {one.method: one for one in read_differences(s.folder / DIFFERENCES, 131)}
+    size, graph = compared["parameters"].interval, compared["graph regression"].interval
+    assert [round(number, 3) for number in (-size.high, -size.low)] == [0.002, 0.133]
+    assert [round(number, 3) for number in (graph.low, graph.high)] == [0.019, 0.157]
+    assert {one.verdict for name, one in compared.items() if name != "graph regression"} == {"worse"}
+    own, union = s.tau(PCA, 131, source=alone), s.tau(PCA, 131, source=both)
+    assert own > Section("1-cifar10").tau(PCA, 103)
+    return [
+        *(own, s.tau("parameters", batches=0), -size.value),
+        *(s.tau("graph regression", 131, 0), graph.value, union, union - own),
+    ]
+
+
 CLAIMED = {
     "1-cifar10": cifar10,
     "2-pool": list,
     "3-transfer": transfer,
     "4-union": union,
     "5-what-it-reads": what_it_reads,
+    "6-after-release": after_release,
 }
 
 
