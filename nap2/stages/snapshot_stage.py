@@ -59,7 +59,12 @@ def run(config: Config) -> int:
         return 0
     parts = trainer_parts(config)
     images = built(parts["reader"])  # a missing, damaged or unfit dataset is refused before the store is touched
-    check_fit(candidates[0], images)
+    check_fit(candidates[0], images, options.num_snapshots)
+    if config.dataset.num_train not in (None, len(images.train_labels)):
+        raise ConfigError(
+            f"dataset.num_train={config.dataset.num_train}, but {images.name} has {len(images.train_labels)} training "
+            "images: sotl_e and plans count by it; correct it, or set it to null."
+        )
     store = SnapshotStore.create(root, setting_of(config))
     check_images(root, images)
     del images

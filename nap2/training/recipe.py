@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn, optim
 
-from nap2.errors import ConfigError, UnknownNameError
+from nap2.errors import ConfigError, UnknownNameError, counted
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
@@ -90,6 +90,25 @@ class Recipe:
         if self.schedule == "constant":
             return self.lr
         return self.lr * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+
+    def check_length(self, num_snapshots: int, every: int, batches_per_epoch: int) -> None:
+        """Refuse more snapshots than the whole run has steps for.
+
+        Raises:
+            ConfigError: with what would fit.
+        """
+        whole = self.epochs * batches_per_epoch
+        if num_snapshots < 1 or num_snapshots * every > whole:
+            most = whole // every
+            advice = (
+                f"take 1 to {most}"
+                if most
+                else f"lower snapshot.every to at most {whole // max(1, num_snapshots) or 1}"
+            )
+            raise ConfigError(
+                f"{counted(num_snapshots, 'snapshot')} every {every} steps do not fit into the {whole} steps of "
+                f"recipe {self.name} ({counted(self.epochs, 'epoch')}); {advice}."
+            )
 
     def build_optimizer(self, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
         """The optimizer, at the learning rate of the first epoch; fused, which spares small networks 1 ms a step.

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from nap2.errors import ConfigError, NetworkError, UnknownNameError, counted, described
+from nap2.errors import ConfigError, NetworkError, UnknownNameError, described
 from nap2.seeding import forked_random_state, make_deterministic, seed_from
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate
@@ -148,15 +148,7 @@ def _plan(
         if asked != found:
             raise ConfigError(f"Candidate {candidate.id} asks for {asked!r} as {what}, but the images have {found!r}.")
     whole, least = recipe.epochs * image_data.batches_per_epoch, num_snapshots * setting.every
-    if num_snapshots < 1 or least > whole:
-        most = whole // setting.every
-        advice = (
-            f"take 1 to {most}" if most else f"lower snapshot.every to at most {whole // max(1, num_snapshots) or 1}"
-        )
-        raise ConfigError(
-            f"{counted(num_snapshots, 'snapshot')} every {setting.every} steps do not fit into the {whole} steps of "
-            f"recipe {recipe.name} ({counted(recipe.epochs, 'epoch')}); {advice}."
-        )
+    recipe.check_length(num_snapshots, setting.every, image_data.batches_per_epoch)
     return _Plan(candidate, recipe, num_snapshots, whole if to_the_end else least, to_the_end, device)
 
 

@@ -34,18 +34,30 @@ def candidate(batch_size: int) -> Candidate:
 @pytest.mark.parametrize(("num_train", "size"), [(8, 8), (9, 8), (1, 8), (3, 8), (10, 4), (16, 4)])
 def test_what_can_be_trained_on_is_accepted_and_no_random_number_drawn(num_train: int, size: int) -> None:
     before = torch.get_rng_state()
-    check_fit(candidate(batch_size=8), images(num_train, size))
+    check_fit(candidate(batch_size=8), images(num_train, size), 1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_size_that_the_space_cannot_read_is_refused() -> None:
     with pytest.raises(NetworkError, match=r"divisible by 4, not .*6, 6"):
-        check_fit(candidate(batch_size=8), images(8, size=6))
+        check_fit(candidate(batch_size=8), images(8, size=6), 1)
 
 
 def test_a_last_batch_that_is_too_small_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"batch_size=8 leaves a last batch of 1 of the 9 images of mine, too few"):
-        check_fit(candidate(batch_size=8), images(9, size=4))
+        check_fit(candidate(batch_size=8), images(9, size=4), 1)
+
+
+def test_a_recipe_that_ends_before_the_last_snapshot_is_refused() -> None:
+    """Once there is a store, the interval that the message advises is another setting."""
+    check_fit(candidate(batch_size=8), images(8, size=8), 3)
+    with pytest.raises(ConfigError, match=r"4 snapshots every 5 steps do not fit into the 15 steps .* take 1 to 3"):
+        check_fit(candidate(batch_size=8), images(8, size=8), 4)
+
+
+def test_another_number_of_classes_is_refused() -> None:
+    with pytest.raises(ConfigError, match="num_classes=2, but mine has 3 classes"):
+        check_fit(candidate(batch_size=8), replace(images(8, size=8), num_classes=3), 1)
 
 
 @pytest.mark.slow
@@ -56,4 +68,23 @@ def test_it_is_refused_before_there_is_a_store(tmp_path: Path, capsys: pytest.Ca
     wanted = ["snapshot.num_candidates=2", "snapshot.every=1"]
     assert train.main(["stage=snapshot", "experiment=digits", *mine, *folders, *wanted]) == 2
     assert "H and W divisible by 4" in capsys.readouterr().err
+    np.savez(tmp_path / "x.npz", images=np.zeros((20, 8, 8), np.uint8), labels=np.arange(20) % 2)
+    long = [*mine, *folders, "snapshot.num_candidates=2", "snapshot.every=100"]
+    assert train.main(["stage=snapshot", "experiment=digits", *long]) == 2
+    assert "do not fit into" in capsys.readouterr().err
+    assert (
+        train.main(
+            [
+                "stage=snapshot",
+                "experiment=digits",
+                *mine,
+                *folders,
+                *wanted,
+                "snapshot.num_snapshots=3",
+                "dataset.num_train=20",
+            ]
+        )
+        == 2
+    )
+    assert "dataset.num_train=20, but mine has 16 training images" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()

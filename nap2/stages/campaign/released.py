@@ -34,7 +34,8 @@ def without_released(
         if count := len(left) - len(rest):
             lines.append(
                 f"{count} of {len(candidates)} candidates are in the released set {one.root} and are not trained "
-                f"again (snapshot.skip_released=false trains them; store={one.root} reads them)"
+                f"again (store={one.root} reads them, also=[{one.root}] with the others; snapshot.skip_released=false "
+                "trains them)"
             )
         left = rest
     return left, lines
