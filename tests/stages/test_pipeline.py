@@ -15,6 +15,8 @@ from nap2.inference import Predictor
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
+from nap2.stages.compose import compose_config
+from nap2.stages.pipeline_stage import _say_next
 
 TINY = [
     "experiment=digits",
@@ -416,3 +418,9 @@ def test_a_run_is_tested_on_every_candidate_of_another_search_space(
     for option, message in (("also", "space: 'nasbench101' ≠ 'nasbench201'"), ("union", "has space=nasbench201")):
         assert train.main(["stage=evaluate", *other, f"{option}=[stores/digits]"]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_what_to_try_next_can_be_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, said in (("digits", "stage=curves experiment=digits "), ("mine", "stage=curves …the same values ")):
+        _say_next(compose_config(["stage=pipeline", f"name={name}"])[1])
+        assert said in capsys.readouterr().out
