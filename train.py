@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from nap2.stages.help import overview
+    from nap2.stages.command.help import overview
 
     if not arguments or HELP_FLAGS & set(arguments):
         print(overview(__doc__ or ""))
@@ -56,7 +56,7 @@ def _run(arguments: list[str]) -> int:
         return _show([a for a in arguments if "=" in a])
     if flags:
         return _sweep(arguments)
-    from nap2.stages.compose import compose_config, refuse_launcher
+    from nap2.stages.command.compose import compose_config, refuse_launcher
 
     refuse_launcher(arguments)
     tree, config = compose_config(arguments)
@@ -69,9 +69,9 @@ def run_stage(tree: object, config: object) -> int:
 
     from nap2.config import Config
     from nap2.stages import STAGES
-    from nap2.stages.console import logged_run
-    from nap2.stages.environment import check_torchvision
-    from nap2.stages.heap import keep_freed_memory
+    from nap2.stages.command.console import logged_run
+    from nap2.stages.command.environment import check_torchvision
+    from nap2.stages.command.heap import keep_freed_memory
 
     assert isinstance(config, Config)
     assert isinstance(tree, DictConfig)
@@ -90,7 +90,7 @@ def run_stage(tree: object, config: object) -> int:
 def _show(overrides: list[str]) -> int:
     from omegaconf import OmegaConf
 
-    from nap2.stages.compose import compose_config
+    from nap2.stages.command.compose import compose_config
 
     print(OmegaConf.to_yaml(compose_config(overrides)[0], resolve=True))
     return 0
@@ -102,7 +102,7 @@ def _sweep(arguments: list[str]) -> int:
     from hydra.errors import CompactHydraException
     from omegaconf import DictConfig
 
-    from nap2.stages.compose import typed
+    from nap2.stages.command.compose import typed
 
     @hydra.main(config_path="conf", config_name="config", version_base="1.3")
     def job(tree: DictConfig) -> int:

@@ -119,7 +119,7 @@ def campaign_s(
 
 def make_train(num_snapshots: int, device: str, images: dict[str, Any], logs: str) -> Any:
     """What worker processes call; noise in place of a dataset. Notes when each of them begins."""
-    from nap2.stages.snapshot_stage import make_train as snapshot_train
+    from nap2.stages.campaign.training import make_train as snapshot_train
 
     reader = {"_target_": "benchmarks.bench_collection.noise_images", **images}
     module = {"_target_": "data_modules.images.ImageDataModule"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from nap2.stages.heap import keep_freed_memory
+from nap2.stages.command.heap import keep_freed_memory
 
 
 def main() -> None:

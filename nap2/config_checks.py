@@ -6,7 +6,7 @@ from typing import Any
 
 from nap2.config import Config
 from nap2.errors import ConfigError, UnknownNameError
-from nap2.evaluation.splits import FLAVOURS
+from nap2.evaluation.splitting.splits import FLAVOURS
 from nap2.models.losses import loss_named
 from nap2.models.readings import ORDERED, READINGS
 from nap2.schema import MAX_SNAPSHOTS, MODALITIES

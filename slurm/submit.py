@@ -16,8 +16,8 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import CampaignError, Nap2Error
-from nap2.stages.compose import compose_config, refuse_launcher
-from nap2.stages.console import say
+from nap2.stages.command.compose import compose_config, refuse_launcher
+from nap2.stages.command.console import say
 from slurm.chain import STAGES, Job, Resources, chain
 
 LOGS = Path("runs/slurm")

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from nap2.errors import EvaluationError, Nap2Error, counted
-from nap2.evaluation.bootstrap import paired_difference
-from nap2.evaluation.differences import Difference
-from nap2.evaluation.exam import scored_by_all
-from nap2.evaluation.metrics import TAU
-from nap2.evaluation.prediction_file import PredictionFile, read_predictions
+from nap2.evaluation.judging.bootstrap import paired_difference
+from nap2.evaluation.judging.differences import Difference
+from nap2.evaluation.judging.exam import scored_by_all
+from nap2.evaluation.judging.metrics import TAU
+from nap2.evaluation.records.prediction_file import PredictionFile, read_predictions
 
 FEWEST = 3
 """Candidates that a comparison of two rankings needs."""

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from nap2.errors import DataFileError, EvaluationError, Nap2Error, UnknownNameError
-from nap2.evaluation import difference_log
-from nap2.evaluation.difference_log import read_differences
-from nap2.evaluation.metrics import RHO, TAU
+from nap2.evaluation.judging.metrics import RHO, TAU
+from nap2.evaluation.records import difference_log
+from nap2.evaluation.records.difference_log import read_differences
+from nap2.evaluation.records.rows import ResultRow, read_rows
 from nap2.evaluation.results_page import DIFFERENCES, grows, section_rows
-from nap2.evaluation.rows import ResultRow, read_rows
 
 METRICS = (TAU.name, RHO.name)
 

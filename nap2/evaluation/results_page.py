@@ -12,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.aggregate import Aggregate, aggregate
-from nap2.evaluation.as_text import figure, method_label
-from nap2.evaluation.difference_log import read_differences
-from nap2.evaluation.further_test import sizes_of
-from nap2.evaluation.labels_plot import has_several_sizes, labels_plot
-from nap2.evaluation.published import PublishedFigure, load_published
-from nap2.evaluation.results_overview import most_labels, overview
-from nap2.evaluation.rows import ResultRow, read_rows
-from nap2.evaluation.tables import Table, folded, to_markdown
-from nap2.evaluation.tables_by_size import tables_by_size, with_size
-from nap2.evaluation.views import difference_table, published_table
+from nap2.evaluation.pages.further_test import sizes_of
+from nap2.evaluation.pages.results_overview import most_labels, overview
+from nap2.evaluation.pages.tables import Table, folded, to_markdown
+from nap2.evaluation.pages.tables_by_size import tables_by_size, with_size
+from nap2.evaluation.pages.views import difference_table, published_table
+from nap2.evaluation.plots.labels_plot import has_several_sizes, labels_plot
+from nap2.evaluation.records.aggregate import Aggregate, aggregate
+from nap2.evaluation.records.as_text import figure, method_label
+from nap2.evaluation.records.difference_log import read_differences
+from nap2.evaluation.records.published import PublishedFigure, load_published
+from nap2.evaluation.records.rows import ResultRow, read_rows
 
 DIFFERENCES, PICTURE = "differences.jsonl", "tau-by-labels.png"
 DIFFERENT = "Is a method better than another? Paired differences"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from nap2.config import Config
 from nap2.errors import EvaluationError, counted
 from nap2.snapshots.stored_candidate import StoredCandidate
-from nap2.stages.console import say, track
-from nap2.stages.stored import index_rows, labels_of, no_label, open_store
+from nap2.stages.command.console import say, track
+from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
 
 mpl.use("Agg")
 

@@ -9,47 +9,41 @@ import numpy as np
 
 from nap2.config import Config
 from nap2.errors import counted
-from nap2.evaluation.aggregate import Aggregate, aggregate
-from nap2.evaluation.bootstrap import seed_agreement
-from nap2.evaluation.difference_log import append_differences
-from nap2.evaluation.differences import Difference, differences
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.labels_plot import has_several_sizes, labels_plot
-from nap2.evaluation.plots import budget_plot
-from nap2.evaluation.pooling import pooled
-from nap2.evaluation.prediction_file import write_predictions
-from nap2.evaluation.protocols import result_rows
-from nap2.evaluation.rank_plot import rank_plot
-from nap2.evaluation.rows import append_rows, read_rows
-from nap2.evaluation.tables import Table, to_markdown, to_rich
-from nap2.evaluation.verdict import is_ours
-from nap2.evaluation.views import aggregates_csv, budget_table, difference_table
+from nap2.evaluation.judging.bootstrap import seed_agreement
+from nap2.evaluation.judging.differences import Difference, differences
+from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.pooling import pooled
+from nap2.evaluation.pages.tables import Table, to_markdown, to_rich
+from nap2.evaluation.pages.verdict import is_ours
+from nap2.evaluation.pages.views import aggregates_csv, budget_table, difference_table
+from nap2.evaluation.plots.budget_plot import budget_plot
+from nap2.evaluation.plots.labels_plot import has_several_sizes, labels_plot
+from nap2.evaluation.plots.rank_plot import rank_plot
+from nap2.evaluation.records.aggregate import Aggregate, aggregate
+from nap2.evaluation.records.difference_log import append_differences
+from nap2.evaluation.records.prediction_file import write_predictions
+from nap2.evaluation.records.protocols import result_rows
+from nap2.evaluation.records.rows import append_rows, read_rows
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.console import console, say
-from nap2.stages.contenders import (
-    budgets_of,
-    curve_predictions,
-    curves_of,
-    graph_predictions,
-    query_seconds,
-    size_predictions,
-)
-from nap2.stages.contest import Contest, contest_within
-from nap2.stages.encoder_name import encoder_name
-from nap2.stages.exam_on import exam_on
-from nap2.stages.fusion_contenders import fused_predictions, read_all
-from nap2.stages.init_time import with_collection
-from nap2.stages.lcsvr_contender import Curves, lcsvr_predictions
-from nap2.stages.own_contender import nap2_predictions
-from nap2.stages.proxy_contenders import proxy_predictions
-from nap2.stages.released_contender import released_predictions
-from nap2.stages.released_graph import released_graph
-from nap2.stages.sources import source_of
-from nap2.stages.splits import Pool, protocol_of
-from nap2.stages.stored import open_store
-from nap2.stages.transfer import contest_with_checkpoint, contest_with_run
-from nap2.stages.variants import Variant, fitted_variants
+from nap2.stages.command.console import console, say
+from nap2.stages.exam.contenders import curve_predictions, curves_of, graph_predictions, query_seconds, size_predictions
+from nap2.stages.exam.contest import Contest, contest_within
+from nap2.stages.exam.fusion_contenders import fused_predictions, read_all
+from nap2.stages.exam.init_time import with_collection
+from nap2.stages.exam.lcsvr_contender import Curves, lcsvr_predictions
+from nap2.stages.exam.own_contender import nap2_predictions
+from nap2.stages.exam.proxy_contenders import proxy_predictions
+from nap2.stages.exam.released_contender import released_predictions
+from nap2.stages.exam.released_graph import released_graph
+from nap2.stages.exam.transfer import contest_with_checkpoint, contest_with_run
+from nap2.stages.fitting.variants import Variant, fitted_variants
+from nap2.stages.pool.budgets import budgets_of
+from nap2.stages.pool.encoder_name import encoder_name
+from nap2.stages.pool.exam_on import exam_on
+from nap2.stages.pool.sources import source_of
+from nap2.stages.pool.splits import Pool, protocol_of
+from nap2.stages.pool.stored import open_store
 
 
 def run(config: Config) -> int:

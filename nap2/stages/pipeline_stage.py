@@ -6,8 +6,8 @@ from importlib import import_module
 
 from nap2.config import Config
 from nap2.stages import STAGES
-from nap2.stages.compose import CONF
-from nap2.stages.console import duration, say
+from nap2.stages.command.compose import CONF
+from nap2.stages.command.console import duration, say
 
 ORDER = ("snapshot", "index", "cae", "embed", "predictor", "evaluate")
 

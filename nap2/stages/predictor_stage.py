@@ -3,50 +3,16 @@
 NAP2's is a BiGRU that serves every query budget; `predictor.reading` asks for those of the paper's ablation instead.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
-
-from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
-from nap2.evaluation.splits import Split
-from nap2.feature_maps.families import ALL
-from nap2.models.predictor_module import PredictorModule
-from nap2.models.readings import ORDERED, SHUFFLED, one_embedding
-from nap2.schema import MODALITIES
-from nap2.seeding import seed_from
+from nap2.models.readings import ORDERED
 from nap2.snapshots.embedding_store import EmbeddingStore
-from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.assemble import assemble
-from nap2.stages.cae_stage import check_pool, pool_name, require_trained
-from nap2.stages.candidates import setting_of
-from nap2.stages.console import duration, say
-from nap2.stages.contenders import budgets_of
-from nap2.stages.embed_stage import modality_columns
-from nap2.stages.encoder_name import features_of
-from nap2.stages.fit import fit
-from nap2.stages.fitted_with import claim_folder, head_terms
-from nap2.stages.parts import built
-from nap2.stages.provenance import commit, versions
-from nap2.stages.snapshot_stage import check_device
-from nap2.stages.sources import record_config
-from nap2.stages.splits import Pool, load_pools, train_sizes
-from nap2.stages.stored import open_store
-from nap2.stages.union import open_with_union
-from nap2.stages.variants import Variant
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Embeddings `[A, T, D]`, lengths `[A]` and accuracies `[A]` of some architectures, in the order of `arch_strs`."""
-
-    arch_strs: list[str]
-    trajectory: Tensor
-    lengths: Tensor
-    accuracy: Tensor
+from nap2.stages.command.console import say
+from nap2.stages.command.device import check_device
+from nap2.stages.fitting.heads import release, train_one
+from nap2.stages.pool.sources import record_config
+from nap2.stages.pool.splits import load_pools, train_sizes
+from nap2.stages.pool.stored import open_store
+from nap2.stages.pool.union import open_with_union
 
 
 def run(config: Config) -> int:
@@ -67,139 +33,3 @@ def run(config: Config) -> int:
     else:
         release(config, pools[0], max(sizes), open_with_union(config))
     return 0
-
-
-def embedded(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> Embedded:
-    """What a predictor sees of some architectures, and their labels."""
-    return _read(embeddings, arch_strs, pool.ids, pool.accuracy)
-
-
-def embedded_elsewhere(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> list[Embedded]:
-    """The same on each companion, where they were trained there, with labels on the scale of the pool's own."""
-    found = []
-    for one in pool.companions:
-        labels = one.labels_on_scale_of(pool.accuracy, arch_strs)
-        found.append(_read(embeddings, list(labels), one.ids, labels))
-    return found
-
-
-def union_of(pool: Pool, arch_strs: Sequence[str]) -> dict[str, int]:
-    """How many of these architectures each companion adds a labelled candidate of, by its dataset."""
-    return {one.dataset: sum(arch in one.accuracy for arch in arch_strs) for one in pool.companions}
-
-
-def learning_data(
-    config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore, budget: int | None = None
-) -> Any:
-    """The data module of one predictor: the first `size` training candidates, with companions, and the validation.
-
-    Where each number of snapshots (`budget`) has a predictor of its own, it gives what that one reads.
-    """
-    options: dict[str, Any] = config.model["predictor"]
-    train, val = list(split.train_of(size)), list(split.val)
-    parts = [embedded(pool, embeddings, [*train, *val]), *embedded_elsewhere(pool, embeddings, train)]
-    trajectory = torch.cat([part.trajectory for part in parts])
-    trajectory = trajectory[..., modality_columns(trajectory.shape[2])[config.predictor.modality]]
-    lengths = torch.cat([part.lengths for part in parts])
-    if budget is not None:
-        trajectory = one_embedding(config.predictor.reading, trajectory, lengths.clamp(max=budget))
-        lengths = torch.ones_like(lengths)
-    num_own, num_all = len(parts[0].arch_strs), len(trajectory)
-    return built(
-        config.data["embeddings"],
-        trajectory=trajectory,
-        lengths=lengths,
-        accuracy=torch.cat([part.accuracy for part in parts]),
-        split={"train": [*range(size), *range(num_own, num_all)], "val": list(range(size, num_own))},
-        batch_size=options["batch_size"],
-        seed=seed_from("embeddings", config.seed, split.trial),
-        prefix_sharing=options["prefix_sharing"],
-        shuffle_snapshots=config.predictor.reading == SHUFFLED,
-    )
-
-
-def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> None:
-    """Fit the predictor of one trial, or those of `evaluate.budgets` where `predictor.reading` asks for as many."""
-    for budget in Variant.of(config).budgets(budgets_of(config).snapshots):
-        train_head(config, pool, split, size, embeddings, budget)
-
-
-def train_head(
-    config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore, budget: int | None
-) -> None:
-    """Fit one predictor of the kind that the config asks for, or say that it is there already."""
-    variant = Variant.of(config)
-    own = "" if budget is None else f"at {budget} of {config.snapshot.num_snapshots} snapshots"
-    what = ", ".join(filter(None, (f"predictor on {size}, trial {split.trial}", *variant.words, own, pool.fold_name)))
-    folder = variant.folder(pool.folder, size, split.trial, budget)
-    is_there = (folder / "checkpoint" / "spec.json").is_file()
-    if is_there:
-        check_pool(config, pool, load_spec(folder / "checkpoint"), folder / "checkpoint")
-    claim_folder(folder, head_terms(config, pool, split, size, embeddings.encoders))
-    if is_there:
-        say(f"{what}: already at {folder / 'checkpoint'}")
-        return
-    options: dict[str, Any] = config.model["predictor"]
-    data = learning_data(config, pool, split, size, embeddings, budget)
-    seed = seed_from("predictor", config.seed, size, split.trial)
-    torch.manual_seed(seed)
-    net = variant.net(config, data.trajectory.shape[2])
-    result = fit(
-        PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")}),
-        data,
-        folder,
-        what=what,
-        epochs=options["epochs"],
-        patience=None,
-        device=config.trainer.device,
-    )
-    spec = {
-        "kind": "predictor-head",
-        "modality": variant.modality,
-        **({} if variant.reading == ORDERED else {"reading": variant.reading, "budget": budget}),
-        "train_size": size,
-        "trial": split.trial,
-        "seed": seed,
-        "num_snapshots": config.snapshot.num_snapshots,
-        "every": config.snapshot.every,
-        "setting": setting_of(config).as_dict(),
-        "cae_pool": pool_name(config, pool),
-        "union": union_of(pool, split.train_of(size)),
-        "labels": config.labels,
-        "val_loss": result.best_val_loss,
-        "seconds": result.seconds,
-        "commit": commit(),
-        "versions": versions(),
-    }
-    card = f"# NAP2 predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
-    save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
-    say(f"{what}: validation loss ({options['loss']}) {result.best_val_loss:.4g} after {duration(result.seconds)}")
-
-
-def _read(
-    embeddings: EmbeddingStore, arch_strs: list[str], ids: Mapping[str, str], labels: Mapping[str, float]
-) -> Embedded:
-    trajectory, lengths = embeddings.read([ids[arch] for arch in arch_strs])
-    accuracy = torch.tensor([labels[arch] for arch in arch_strs], dtype=torch.float32)
-    return Embedded(arch_strs, trajectory, lengths, accuracy)
-
-
-def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:
-    """Assemble the folder that users load."""
-    spec = {
-        "kind": "predictor",
-        "encoders": {modality: {"kind": config.model["encoder"]} for modality in MODALITIES},
-        **({} if features_of(config) == ALL else {"features": features_of(config)}),
-        "num_snapshots": config.snapshot.num_snapshots,
-        "every": config.snapshot.every,
-        "setting": setting_of(config).as_dict(),
-        "train_size": size,
-        "num_val": len(pool.splits[0].val),
-        "num_test": len(pool.test),
-        "fitted_on": sorted({*pool.splits[0].pool, *pool.splits[0].val}),
-        "labels": config.labels,
-        "stand_in_for": config.dataset.stand_in_for,
-        "cae_pool": pool_name(config, pool),
-        "union": union_of(pool, pool.splits[0].train_of(size)),
-    }
-    assemble(config, pool, size, store, {m: require_trained(pool.folder, m) for m in MODALITIES}, spec)

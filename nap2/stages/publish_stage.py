@@ -8,21 +8,21 @@ from typing import Any
 from nap2.checkpoint import load_checkpoint, load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.errors import CheckpointError, ConfigError, EvaluationError
-from nap2.evaluation.aggregate import Aggregate, aggregate
-from nap2.evaluation.card import CardFacts, card, index_table
-from nap2.evaluation.card_protocol import FoldFacts, fold_protocol, holdout_protocol
-from nap2.evaluation.difference_log import read_differences
-from nap2.evaluation.further_test import FurtherTest, of_size, sizes_of
-from nap2.evaluation.rows import read_rows
-from nap2.stages.candidates import setting_of
-from nap2.stages.console import say
-from nap2.stages.fusion_contenders import NAME, variant_name
-from nap2.stages.own_contender import method_name
-from nap2.stages.published_figures import published_figures
-from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import Pool, load_pools, train_sizes
-from nap2.stages.stored import index_rows, labels_of, open_store
-from nap2.stages.union import companions_of, labelled_as
+from nap2.evaluation.pages.card import CardFacts, card, index_table
+from nap2.evaluation.pages.card_protocol import FoldFacts, fold_protocol, holdout_protocol
+from nap2.evaluation.pages.further_test import FurtherTest, of_size, sizes_of
+from nap2.evaluation.records.aggregate import Aggregate, aggregate
+from nap2.evaluation.records.difference_log import read_differences
+from nap2.evaluation.records.rows import read_rows
+from nap2.stages.command.console import say
+from nap2.stages.command.published_figures import published_figures
+from nap2.stages.exam.fusion_contenders import NAME, variant_name
+from nap2.stages.exam.own_contender import method_name
+from nap2.stages.pool.candidates import setting_of
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool, load_pools, train_sizes
+from nap2.stages.pool.stored import index_rows, labels_of, open_store
+from nap2.stages.pool.union import companions_of, labelled_as
 
 MOST_REVISIONS = 3
 """First release and two replacements: whoever cites a predictor must be able to rely on it."""

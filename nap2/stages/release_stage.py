@@ -7,8 +7,8 @@ from nap2.errors import StoreError, counted
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.released import Limits, SnapshotSet, add_part
 from nap2.snapshots.store import SnapshotStore
-from nap2.stages.candidates import setting_of
-from nap2.stages.console import say, track
+from nap2.stages.command.console import say, track
+from nap2.stages.pool.candidates import setting_of
 
 MB, KB = 1e6, 1e3
 

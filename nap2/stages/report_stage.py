@@ -7,13 +7,13 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import EvaluationError, counted
-from nap2.evaluation.aggregate import Aggregate, aggregate
-from nap2.evaluation.rows import read_rows
-from nap2.evaluation.tables import Table, to_latex, to_markdown
-from nap2.evaluation.tables_by_size import tables_by_size
-from nap2.evaluation.views import cost_table, published_table
-from nap2.stages.console import say
-from nap2.stages.published_figures import published_figures
+from nap2.evaluation.pages.tables import Table, to_latex, to_markdown
+from nap2.evaluation.pages.tables_by_size import tables_by_size
+from nap2.evaluation.pages.views import cost_table, published_table
+from nap2.evaluation.records.aggregate import Aggregate, aggregate
+from nap2.evaluation.records.rows import read_rows
+from nap2.stages.command.console import say
+from nap2.stages.command.published_figures import published_figures
 
 
 def run(config: Config) -> int:

@@ -1,32 +1,20 @@
 """stage=snapshot: train candidates for a while, look at them every so many steps, and store what was seen."""
 
-import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
-from omegaconf import OmegaConf
 
 from nap2.config import Config
 from nap2.errors import ConfigError, counted
-from nap2.seeding import make_deterministic
-from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.store import SnapshotStore
-from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker, without_released
-from nap2.stages.candidates import batches_per_epoch, candidates_of, setting_of
-from nap2.stages.console import say
-from nap2.stages.environment import check_kernels
-from nap2.stages.image_fit import check_fit
-from nap2.stages.image_note import check_images
-from nap2.stages.parts import built
-
-Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
-
-DEVICES = ("cpu", "cuda")
+from nap2.stages.campaign.image_fit import check_fit
+from nap2.stages.campaign.image_note import check_images
+from nap2.stages.campaign.training import make_train, trainer_parts
+from nap2.stages.command.console import say
+from nap2.stages.command.device import check_device
+from nap2.stages.command.parts import built
+from nap2.stages.pool.candidates import batches_per_epoch, candidates_of, setting_of
 
 
 def run(config: Config) -> int:
@@ -77,7 +65,7 @@ def run(config: Config) -> int:
             train = make_train(**parts)
             summary = run_here(train, stop=stop, retry_failed=config.retry_failed, to_the_end=options.to_the_end)
     else:
-        factory, logs = ("nap2.stages.snapshot_stage:make_train", parts), worker_logs(config)
+        factory, logs = ("nap2.stages.campaign.training:make_train", parts), worker_logs(config)
         summary = run_crew(
             factory, config.workers, logs, retry_failed=config.retry_failed, to_the_end=options.to_the_end
         )
@@ -111,74 +99,3 @@ def worker_logs(config: Config) -> Path:
     """The folder of the workers' logs; tasks of an array get one each, for several nodes cannot append to one file."""
     folder, (index, _, count) = Path(config.paths.runs) / "logs", config.snapshot.shard.partition("/")
     return folder if count == "1" else folder / f"task-{index}"
-
-
-def check_device(name: str) -> torch.device:
-    """The device, if this machine has it.
-
-    Raises:
-        ConfigError: if it has not, or if it is neither `cpu` nor `cuda`.
-    """
-    if name not in DEVICES:
-        index = name.removeprefix("cuda:")
-        advice = f"; for one GPU of several set CUDA_VISIBLE_DEVICES={index}" if index.isdigit() else ""
-        raise ConfigError(f"trainer.device={name} is none of {', '.join(DEVICES)}{advice}.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"trainer.device={name}, but torch {torch.__version__} sees no GPU here; use trainer=cpu.")
-    return torch.device(name)
-
-
-def trainer_parts(config: Config) -> dict[str, Any]:
-    """Everything a worker process needs, as plain containers."""
-    return {
-        "reader": OmegaConf.to_container(OmegaConf.create(config.dataset.reader), resolve=True),
-        "images": dict(config.data["images"]),
-        "num_snapshots": config.snapshot.num_snapshots,
-        "to_the_end": config.snapshot.to_the_end,
-        "prune": config.snapshot.prune,
-        "device": config.trainer.device,
-        "threads": config.trainer.threads,
-    }
-
-
-def make_train(
-    reader: dict[str, Any],
-    images: dict[str, Any],
-    num_snapshots: int,
-    to_the_end: bool,
-    prune: bool,
-    device: str,
-    threads: int | None,
-) -> Train:
-    """Read the images once; the function returned trains one candidate on them."""
-    from nap2.training.train_candidate import train_candidate
-
-    if device == "cuda":
-        check_kernels()
-    if threads:
-        torch.set_num_threads(threads)
-    elif "OMP_NUM_THREADS" not in os.environ and device == "cpu":
-        torch.set_num_threads(1)
-    make_deterministic()
-    image_set = built(reader)
-
-    def train(candidate: Candidate, writer: CandidateWriter, stop_requested: Callable[[], bool]) -> None:
-        data = built(
-            images,
-            image_set=image_set,
-            batch_size=int(candidate.setting.recipe["batch_size"]),
-            seed=candidate.seed,
-        )
-        train_candidate(
-            candidate,
-            data,
-            writer,
-            num_snapshots,
-            to_the_end=to_the_end,
-            device=device,
-            prune=prune,
-            stop_requested=stop_requested,
-            note=say,
-        )
-
-    return train

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import ConfigError
-from nap2.stages.candidates import space_of
-from nap2.stages.console import say, track
+from nap2.stages.command.console import say, track
+from nap2.stages.pool.candidates import space_of
 from nap2.truth import TruthTable, import_csv, import_tfrecord
 
 RUNS_PER_CELL = 3  # of 108 epochs; the full file has four times as many records, and an ETA that is too early

@@ -40,7 +40,7 @@ def test_in_domain_it_reaches_the_measured_reference():
     folder = os.environ.get("NAP2_BENCHMARKS")
     if not folder:
         pytest.skip("NAP2_BENCHMARKS does not name the folder of published tables")
-    from nap2.evaluation.splits import make_splits
+    from nap2.evaluation.splitting.splits import make_splits
     from nap2.spaces import SPACES
     from nap2.truth import import_csv
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nap2.evaluation.aggregate import aggregate
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.metrics import RHO, TAU
-from nap2.evaluation.protocols import result_rows
+from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.metrics import RHO, TAU
+from nap2.evaluation.records.aggregate import aggregate
+from nap2.evaluation.records.protocols import result_rows
 
 TRUTH = np.random.default_rng(0).beta(5, 2, 40)
 EXAM = Exam(space="nasbench201", target="cifar10", truth=TRUTH, flavour="functional")

@@ -4,8 +4,8 @@ from statistics import stdev
 
 import pytest
 
-from nap2.evaluation.aggregate import aggregate
-from nap2.evaluation.rows import ResultRow
+from nap2.evaluation.records.aggregate import aggregate
+from nap2.evaluation.records.rows import ResultRow
 
 
 def row(value: float, trial: int | None, seed: int | None, date: str = "2026-01-01") -> ResultRow:

@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import kendalltau
 
 from nap2.errors import EvaluationError
-from nap2.evaluation import bootstrap
-from nap2.evaluation.metrics import METRICS, TAU
+from nap2.evaluation.judging import bootstrap
+from nap2.evaluation.judging.metrics import METRICS, TAU
 
 
 def noisy(truth, noise, trials, seed=0):

@@ -2,11 +2,11 @@ import dataclasses
 
 from fakes_evaluation import EXAM, NAP2, PARAMS, RHO, TAU, WEAK, aggregates, predictions
 
-from nap2.evaluation.card import NO_MATCH, CardFacts, card, index_table
-from nap2.evaluation.differences import differences
-from nap2.evaluation.further_test import FurtherTest
-from nap2.evaluation.published import PublishedFigure
-from nap2.evaluation.verdict import verdict
+from nap2.evaluation.judging.differences import differences
+from nap2.evaluation.pages.card import NO_MATCH, CardFacts, card, index_table
+from nap2.evaluation.pages.further_test import FurtherTest
+from nap2.evaluation.pages.verdict import verdict
+from nap2.evaluation.records.published import PublishedFigure
 
 SPEC = {
     "kind": "predictor",

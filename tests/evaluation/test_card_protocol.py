@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from nap2.evaluation.card_protocol import FoldFacts, fold_protocol, holdout_protocol
+from nap2.evaluation.pages.card_protocol import FoldFacts, fold_protocol, holdout_protocol
 
 FACTS = FoldFacts(
     num_folds=5,

@@ -8,10 +8,10 @@ import pytest
 
 from nap2.errors import EvaluationError, UnknownNameError
 from nap2.evaluation.compare import Side, compare, sentence
-from nap2.evaluation.differences import differences
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.metrics import kendall_tau
-from nap2.evaluation.prediction_file import write_predictions
+from nap2.evaluation.judging.differences import differences
+from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.metrics import kendall_tau
+from nap2.evaluation.records.prediction_file import write_predictions
 
 ARCHS = [f"arch {place}" for place in range(40)]
 TRUTH = np.random.default_rng(0).uniform(size=40)

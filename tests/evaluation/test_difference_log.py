@@ -7,9 +7,9 @@ import pytest
 from fakes_evaluation import EXAM, NAP2, PARAMS, WEAK
 
 from nap2.errors import DataFileError
-from nap2.evaluation.bootstrap import Interval
-from nap2.evaluation.difference_log import append_differences, read_differences
-from nap2.evaluation.differences import differences
+from nap2.evaluation.judging.bootstrap import Interval
+from nap2.evaluation.judging.differences import differences
+from nap2.evaluation.records.difference_log import append_differences, read_differences
 
 FOUND = differences([WEAK, PARAMS], NAP2, EXAM, [200], rounds=50)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.folds import make_folds
-from nap2.evaluation.splits import Split, check_split
+from nap2.evaluation.splitting.folds import make_folds
+from nap2.evaluation.splitting.splits import Split, check_split
 
 
 def class_of(arch_str: str) -> str:

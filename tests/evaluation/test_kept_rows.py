@@ -7,11 +7,11 @@ import pytest
 from fakes_evaluation import EXAM, NAP2, PARAMS, WEAK
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
-from nap2.evaluation.difference_log import append_differences, read_differences
-from nap2.evaluation.differences import differences
+from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.kept_rows import keep
-from nap2.evaluation.protocols import result_rows
-from nap2.evaluation.rows import append_rows, read_rows
+from nap2.evaluation.records.difference_log import append_differences, read_differences
+from nap2.evaluation.records.protocols import result_rows
+from nap2.evaluation.records.rows import append_rows, read_rows
 
 
 @pytest.fixture

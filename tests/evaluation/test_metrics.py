@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.metrics import METRICS, kendall_tau, spearman_rho, top_k_recall, top_n_coverage
+from nap2.evaluation.judging.metrics import METRICS, kendall_tau, spearman_rho, top_k_recall, top_n_coverage
 
 
 def tau_by_pairs(first, second):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.aggregate import aggregate
-from nap2.evaluation.cost_plot import _front, cost_plot
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.labels_plot import _learners, _unlearned, has_several_sizes, labels_plot
-from nap2.evaluation.line_names import spread
-from nap2.evaluation.metrics import TAU
-from nap2.evaluation.plots import _ticks, budget_plot
-from nap2.evaluation.protocols import result_rows
+from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.metrics import TAU
+from nap2.evaluation.plots.budget_plot import _ticks, budget_plot
+from nap2.evaluation.plots.cost_plot import _front, cost_plot
+from nap2.evaluation.plots.labels_plot import _learners, _unlearned, has_several_sizes, labels_plot
+from nap2.evaluation.plots.line_names import spread
+from nap2.evaluation.records.aggregate import aggregate
+from nap2.evaluation.records.protocols import result_rows
 
 TRUTH = np.random.default_rng(0).beta(5, 2, 30)
 EXAM = Exam(space="space", target="data", truth=TRUTH)

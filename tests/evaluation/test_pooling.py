@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.metrics import kendall_tau
-from nap2.evaluation.pooling import pooled
-from nap2.evaluation.protocols import result_rows
+from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.metrics import kendall_tau
+from nap2.evaluation.judging.pooling import pooled
+from nap2.evaluation.records.protocols import result_rows
 
 ARCHS = [f"a{i}" for i in range(6)]
 

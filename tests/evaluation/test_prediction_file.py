@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
-from nap2.evaluation.exam import Predictions
-from nap2.evaluation.prediction_file import read_predictions, write_predictions
+from nap2.evaluation.judging.exam import Predictions
+from nap2.evaluation.records.prediction_file import read_predictions, write_predictions
 
 ARCHS = ["|a,b|", 'quoted "c"', "é"]
 TRUTH = np.array([0.1, 0.9, 1 / 3])

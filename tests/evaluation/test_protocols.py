@@ -5,13 +5,13 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.aggregate import aggregate
-from nap2.evaluation.bootstrap import interval
-from nap2.evaluation.differences import differences
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.metrics import METRICS, RHO, TAU
-from nap2.evaluation.protocols import metrics_for, result_rows
-from nap2.evaluation.rows import select
+from nap2.evaluation.judging.bootstrap import interval
+from nap2.evaluation.judging.differences import differences
+from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.metrics import METRICS, RHO, TAU
+from nap2.evaluation.records.aggregate import aggregate
+from nap2.evaluation.records.protocols import metrics_for, result_rows
+from nap2.evaluation.records.rows import select
 
 TRUTH = np.random.default_rng(0).beta(5, 2, 60)
 EXAM = Exam(space="space", target="cifar10", truth=TRUTH, flavour="functional", commit="abc", versions={"torch": "2"})

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from nap2.baselines.zero_cost.table import proxies_page
-from nap2.evaluation.aggregate import aggregate
+from nap2.evaluation.pages.views import is_large
 from nap2.evaluation.proxies_page import memory_table, whole_page
-from nap2.evaluation.published import load_published, matching
-from nap2.evaluation.rows import read_rows
-from nap2.evaluation.views import is_large
+from nap2.evaluation.records.aggregate import aggregate
+from nap2.evaluation.records.published import load_published, matching
+from nap2.evaluation.records.rows import read_rows
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "proxies"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nap2.errors import EvaluationError
-from nap2.evaluation import rank_plot as module
-from nap2.evaluation.rank_plot import rank_plot
+from nap2.evaluation.plots import rank_plot as module
+from nap2.evaluation.plots.rank_plot import rank_plot
 
 
 @pytest.fixture

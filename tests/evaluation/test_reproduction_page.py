@@ -7,14 +7,14 @@ import pytest
 
 from nap2.baselines import PROXIES
 from nap2.baselines.learning_curve import LEARNING_CURVES
-from nap2.evaluation.published import PUBLISHED_RECIPES, PublishedFigure, load_published, matching
-from nap2.evaluation.rows import ResultRow
+from nap2.evaluation.records.published import PUBLISHED_RECIPES, PublishedFigure, load_published, matching
+from nap2.evaluation.records.rows import ResultRow
 from nap2.feature_maps.families import FAMILIES
 from nap2.models.readings import READINGS
 from nap2.schema import MODALITIES
-from nap2.stages.compose import compose_config
-from nap2.stages.encoder_name import in_brackets
-from nap2.stages.variants import Variant
+from nap2.stages.command.compose import compose_config
+from nap2.stages.fitting.variants import Variant
+from nap2.stages.pool.encoder_name import in_brackets
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "reproduction.md").read_text()

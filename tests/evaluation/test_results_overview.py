@@ -1,8 +1,8 @@
 """The overview holds one line per section and source, with the most labels, at the last budget."""
 
-from nap2.evaluation.aggregate import aggregate
-from nap2.evaluation.results_overview import NAP2, most_labels, overview
-from nap2.evaluation.rows import ResultRow
+from nap2.evaluation.pages.results_overview import NAP2, most_labels, overview
+from nap2.evaluation.records.aggregate import aggregate
+from nap2.evaluation.records.rows import ResultRow
 
 
 def row(method, value, budget=100, source="", size=0, metric="kendall_tau"):

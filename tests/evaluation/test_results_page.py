@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.published import load_published
+from nap2.evaluation.records.published import load_published
+from nap2.evaluation.records.rows import ResultRow
 from nap2.evaluation.results_page import growth_table, one_of_each, whole_page
-from nap2.evaluation.rows import ResultRow
 
 DOCS = Path(__file__).parents[2] / "docs"
 

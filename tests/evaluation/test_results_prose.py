@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nap2.evaluation.aggregate import Aggregate, aggregate
-from nap2.evaluation.difference_log import read_differences
-from nap2.evaluation.published import load_published
+from nap2.evaluation.records.aggregate import Aggregate, aggregate
+from nap2.evaluation.records.difference_log import read_differences
+from nap2.evaluation.records.published import load_published
 from nap2.evaluation.results_page import DIFFERENCES, one_of_each, section_rows
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nap2.errors import DataFileError, UnknownNameError
-from nap2.evaluation.rows import ResultRow, append_rows, read_rows, select
+from nap2.evaluation.records.rows import ResultRow, append_rows, read_rows, select
 
 ROW = ResultRow(
     method="nap2",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
-from nap2.evaluation.splits import Split, check_split, make_splits
+from nap2.evaluation.splitting.splits import Split, check_split, make_splits
 
 ACCURACIES = {f"a{i:04d}": float(v) for i, v in enumerate(np.random.default_rng(0).beta(5, 2, 1000))}
 SIZES = {"num_train": 300, "num_val": 50, "num_test": 100, "num_trials": 3}

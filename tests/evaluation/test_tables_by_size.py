@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from test_results_page import rows
 
-from nap2.evaluation.aggregate import aggregate
-from nap2.evaluation.tables_by_size import tables_by_size
+from nap2.evaluation.pages.tables_by_size import tables_by_size
+from nap2.evaluation.records.aggregate import aggregate
 
 
 def found(*sizes):

@@ -3,8 +3,8 @@
 import pytest
 from fakes_evaluation import EXAM, NAP2, PARAMS, WEAK, aggregates, predictions
 
-from nap2.evaluation.differences import differences
-from nap2.evaluation.verdict import verdict
+from nap2.evaluation.judging.differences import differences
+from nap2.evaluation.pages.verdict import verdict
 
 SLIGHTLY_WORSE = predictions("graph", [0.11], trials=3, query_batches=(0,), snapshots=(0,))
 FAR_BETTER = predictions("oracle", [0.0001], trials=1, query_batches=(0,), snapshots=(0,))

@@ -9,13 +9,10 @@ import pytest
 from fakes_evaluation import EXAM, NAP2, PARAMS, TRUTH, WEAK, aggregates, predictions
 
 from nap2.errors import DataFileError
-from nap2.evaluation.differences import differences
-from nap2.evaluation.exam import Exam
-from nap2.evaluation.metrics import TAU
-from nap2.evaluation.protocols import result_rows
-from nap2.evaluation.published import PublishedFigure, load_published, matching
-from nap2.evaluation.rows import select
-from nap2.evaluation.views import (
+from nap2.evaluation.judging.differences import differences
+from nap2.evaluation.judging.exam import Exam
+from nap2.evaluation.judging.metrics import TAU
+from nap2.evaluation.pages.views import (
     CUT_AFTER_SHUFFLING,
     aggregates_csv,
     budget_table,
@@ -23,6 +20,9 @@ from nap2.evaluation.views import (
     difference_table,
     published_table,
 )
+from nap2.evaluation.records.protocols import result_rows
+from nap2.evaluation.records.published import PublishedFigure, load_published, matching
+from nap2.evaluation.records.rows import select
 
 
 def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_was_not_measured():

@@ -10,7 +10,7 @@ from nap2.models.cae import CAE
 from nap2.models.linear_encoder import LinearEncoder
 from nap2.models.random_encoder import random_encoder
 from nap2.schema import STATISTICS
-from nap2.stages.encoder_name import in_brackets
+from nap2.stages.pool.encoder_name import in_brackets
 
 NORM = kept_statistics("norm")
 

@@ -9,7 +9,7 @@ from nap2.errors import EvaluationError
 from nap2.models.fusion import SMOOTH, Design, FusionOptions, LinearFusion, Parts, _pairs, loss_and_gradient
 from nap2.models.losses import l1_pairwise, pairwise_logistic
 from nap2.models.nap2_plus import Nap2Plus
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 
 
 def sample(count: int = 30, size: int = 4, seed: int = 0):

@@ -66,7 +66,7 @@ def any_value(monkeypatch):
     folder = Path("site")
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
-        "import nap2.stages.compose as c\n"
+        "import nap2.stages.command.compose as c\n"
         "compose = c.compose_config\n"
         "c.compose_config = lambda o: compose([t for t in o if not t.startswith('fake.')])\n"
     )

@@ -164,8 +164,8 @@ class KilledCampaign:
 
     def asked(self) -> dict[str, str]:
         """Arch string by id of every candidate that was asked for."""
-        from nap2.stages.candidates import candidates_of
-        from nap2.stages.compose import compose_config
+        from nap2.stages.command.compose import compose_config
+        from nap2.stages.pool.candidates import candidates_of
 
         number = f"snapshot.num_candidates={self.report.candidates}"
         _, config = compose_config(["stage=snapshot", *SETTING, *self.overrides, number])

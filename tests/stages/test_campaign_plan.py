@@ -20,7 +20,7 @@ from nap2.spaces import SPACES
 from nap2.stages.campaign import ledger, plan, plan_campaign, run_worker
 from nap2.stages.campaign.ledger import Counts, Ledger
 from nap2.stages.campaign.overview import LineOverview, Pace
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 from nap2.stages.snapshot_stage import steps_to_the_end
 
 SKELETON = {"num_classes": 10, "stem_channels": 16, "cells_per_stage": 5}

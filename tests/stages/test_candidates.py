@@ -9,8 +9,8 @@ import train
 from nap2.config import Config
 from nap2.errors import ArchStringError, ConfigError, NetworkError, UnknownNameError
 from nap2.spaces import SPACES
-from nap2.stages.candidates import candidates_of, draw, read_arch_strs
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.candidates import candidates_of, draw, read_arch_strs
 from nap2.stages.snapshot_stage import worker_logs
 
 SPACE = SPACES["nasbench201"]

@@ -12,7 +12,7 @@ import train
 from nap2.config import Config
 from nap2.errors import ConfigError, Nap2Error, UnknownNameError
 from nap2.stages import STAGES
-from nap2.stages.compose import CONF, compose_config
+from nap2.stages.command.compose import CONF, compose_config
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nap2.errors import ConfigError
-from nap2.stages.environment import check_kernels, check_torchvision
+from nap2.stages.command.environment import check_kernels, check_torchvision
 
 
 @pytest.fixture

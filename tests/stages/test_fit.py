@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from nap2.errors import EvaluationError
-from nap2.stages.fit import fit
+from nap2.stages.fitting.fit import fit
 
 HOUR_S = 3600.0
 ONE_EPOCH = {"what": "a line", "epochs": 1, "patience": None, "device": "cpu"}
@@ -45,7 +45,7 @@ class Points(LightningDataModule):
 def test_the_seconds_of_a_fit_are_those_of_all_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 0.0}
     monkeypatch.setattr("nap2.training.stopwatch.time.perf_counter", lambda: clock["now"])
-    monkeypatch.setattr("nap2.stages.fit.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
     options = {"what": "a line", "epochs": 3, "patience": None, "device": "cpu"}
     with pytest.raises(KeyError, match="killed"):
         fit(Line(2.0, clock, dies_in_epoch=2), Points(), tmp_path, **options)
@@ -58,7 +58,7 @@ def test_the_seconds_of_a_fit_are_those_of_all_its_processes(tmp_path: Path, mon
 def test_an_interrupted_fit_ends_as_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_every_s
 ) -> None:
-    monkeypatch.setattr("nap2.stages.fit.SAVE_EVERY_S", save_every_s)
+    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", save_every_s)
     options = {"what": "a line", "epochs": 5, "patience": None, "device": "cpu"}
     modules = []
     for name, dies_in_epoch in (("whole", 99), ("killed", 3), ("killed", 99)):

@@ -8,20 +8,21 @@ import pytest
 import torch
 
 from nap2.config import Config
-from nap2.evaluation.exam import Exam, Predictions
-from nap2.evaluation.splits import make_splits
+from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.splitting.splits import make_splits
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.spaces import SPACES
-from nap2.stages.candidates import draw
-from nap2.stages.compose import compose_config
-from nap2.stages.contenders import Budgets, graph_predictions
-from nap2.stages.contest import Contest
+from nap2.stages.command.compose import compose_config
 from nap2.stages.evaluate_stage import compare
-from nap2.stages.fusion_contenders import PARTS, Early, Readings, fused_predictions, variant_name
+from nap2.stages.exam.contenders import graph_predictions
+from nap2.stages.exam.contest import Contest
+from nap2.stages.exam.fusion_contenders import PARTS, Early, Readings, fused_predictions, variant_name
+from nap2.stages.pool.budgets import Budgets
+from nap2.stages.pool.candidates import draw
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool
 from nap2.stages.publish_stage import judged_methods
-from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import Pool
 
 EVERY, SNAPSHOTS = 10, 2
 NAMES = draw(SPACES["nasbench201"], 24, seed=0, one_per_class=True)

@@ -8,7 +8,7 @@ import pytest
 STEPS = """
 import resource, sys
 import torch
-from nap2.stages.heap import keep_freed_memory
+from nap2.stages.command.heap import keep_freed_memory
 
 if sys.argv[1] == "kept" and not keep_freed_memory():
     sys.exit(77)
@@ -42,7 +42,7 @@ def test_equal_steps_need_no_new_memory() -> None:
 
 
 def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nap2.stages import heap
+    from nap2.stages.command import heap
 
     monkeypatch.setattr(heap.ctypes, "CDLL", lambda name: object())
     assert heap.keep_freed_memory() is False

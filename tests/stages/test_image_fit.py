@@ -11,7 +11,7 @@ import train
 from data_modules.images import ImageSet
 from nap2.errors import ConfigError, NetworkError
 from nap2.snapshots.manifest import Candidate, Setting
-from nap2.stages.image_fit import check_fit
+from nap2.stages.campaign.image_fit import check_fit
 from nap2.training.recipe import RECIPES
 
 ARCH = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"

@@ -7,7 +7,7 @@ import pytest
 
 from data_modules.images import read_digits
 from nap2.errors import StoreError
-from nap2.stages.image_note import NOTE, check_images
+from nap2.stages.campaign.image_note import NOTE, check_images
 
 DIGITS = read_digits()
 

@@ -8,14 +8,14 @@ import pytest
 from scipy.stats import kendalltau
 
 import train
-from nap2.evaluation.prediction_file import read_predictions
-from nap2.evaluation.rows import read_rows, select
-from nap2.evaluation.splits import Split
+from nap2.evaluation.records.prediction_file import read_predictions
+from nap2.evaluation.records.rows import read_rows, select
+from nap2.evaluation.splitting.splits import Split
 from nap2.inference import Predictor
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 from nap2.stages.pipeline_stage import _say_next
 
 TINY = [

@@ -12,7 +12,7 @@ import torch
 import train
 from nap2.config import Config
 from nap2.errors import EvaluationError
-from nap2.evaluation.rows import read_rows, select
+from nap2.evaluation.records.rows import read_rows, select
 from nap2.schema import COUNTS
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.layout import num_entries
@@ -20,12 +20,12 @@ from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
-from nap2.stages.candidates import setting_of
-from nap2.stages.compose import compose_config
-from nap2.stages.proxies_stage import candidates_with_labels
-from nap2.stages.proxy_report import sample_and_rest, write_report
-from nap2.stages.score_file import Scores, Task
-from nap2.stages.score_table import write_score_table
+from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.candidates import setting_of
+from nap2.stages.scores.proxy_report import sample_and_rest, write_report
+from nap2.stages.scores.score_file import Scores, Task
+from nap2.stages.scores.score_table import write_score_table
+from nap2.stages.scores.to_score import candidates_with_labels
 
 SPACE = SPACES["nasbench201"]
 CELLS = random.Random(0).sample(SPACE.arch_strings(), 40)

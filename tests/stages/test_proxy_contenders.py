@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nap2.config import Config
-from nap2.stages.compose import compose_config
-from nap2.stages.proxies_stage import scores_file
-from nap2.stages.proxy_contenders import proxy_predictions
+from nap2.stages.command.compose import compose_config
+from nap2.stages.exam.proxy_contenders import proxy_predictions
+from nap2.stages.scores.to_score import scores_file
 
 ARCHS = ["one", "two", "three"]
 

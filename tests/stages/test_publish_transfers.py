@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 from nap2.stages.publish_stage import transfers
 
 

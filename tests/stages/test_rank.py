@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import train
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 from nap2.stages.rank_stage import remark_on_space
 
 

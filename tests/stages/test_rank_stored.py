@@ -16,9 +16,9 @@ from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
-from nap2.stages.candidates import setting_of
-from nap2.stages.compose import compose_config
-from nap2.stages.rank_stored import KNOWN
+from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.candidates import setting_of
+from nap2.stages.ranking.rank_stored import KNOWN
 
 LEARNED = "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 TWIN = "|nor_conv_1x1~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"  # of the function of LEARNED

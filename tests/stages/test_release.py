@@ -10,8 +10,8 @@ from nap2.snapshots.reader import open_snapshots
 from nap2.snapshots.released import SnapshotSet
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
-from nap2.stages.candidates import draw
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.candidates import draw
 
 TINY = [
     "experiment=digits",

@@ -11,10 +11,10 @@ from nap2.baselines.graph_regression import GraphRegression
 from nap2.config import Config
 from nap2.seeding import seed_from
 from nap2.spaces import SPACES
-from nap2.stages.compose import compose_config
-from nap2.stages.contenders import graph_features
-from nap2.stages.contest import Contest
-from nap2.stages.released_graph import released_graph
+from nap2.stages.command.compose import compose_config
+from nap2.stages.exam.contenders import graph_features
+from nap2.stages.exam.contest import Contest
+from nap2.stages.exam.released_graph import released_graph
 from nap2.truth.table import DatasetTruth, TruthTable
 
 ARCHS = SPACES["nasbench201"].arch_strings()[:40]

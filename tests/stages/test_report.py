@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.rows import ResultRow, append_rows
+from nap2.evaluation.records.rows import ResultRow, append_rows
 from nap2.stages import report_stage
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 
 ROW = ResultRow(
     method="nap2",

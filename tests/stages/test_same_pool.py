@@ -10,16 +10,16 @@ import torch
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
 from nap2.errors import EvaluationError
-from nap2.evaluation.splits import Split
-from nap2.stages.assemble import made_by
-from nap2.stages.cae_stage import encoder_spec, pool_name
-from nap2.stages.candidates import setting_of
-from nap2.stages.compose import compose_config
-from nap2.stages.fitted_with import NOTE, claim_folder, encoder_terms, head_terms
-from nap2.stages.predictor_stage import train_one
-from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import Pool
-from nap2.stages.union import Companion
+from nap2.evaluation.splitting.splits import Split
+from nap2.stages.command.compose import compose_config
+from nap2.stages.fitting.assemble import made_by
+from nap2.stages.fitting.fitted_encoder import encoder_spec, pool_name
+from nap2.stages.fitting.fitted_with import NOTE, claim_folder, encoder_terms, head_terms
+from nap2.stages.fitting.heads import train_one
+from nap2.stages.pool.candidates import setting_of
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool
+from nap2.stages.pool.union import Companion
 
 
 def config_of(num_snapshots: int = 2, *asked: str) -> Config:

@@ -7,8 +7,8 @@ import pytest
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.spaces import SPACES
-from nap2.stages.compose import compose_config
-from nap2.stages.splits import _drawn, _saved
+from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.splits import _drawn, _saved
 
 LABELS = {arch: 0.5 + n / 100 for n, arch in enumerate(SPACES["nasbench201"].arch_strings()[400:15000:1000])}
 GROWN = {**LABELS, SPACES["nasbench201"].arch_strings()[77]: 0.9}

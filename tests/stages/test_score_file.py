@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nap2.evaluation.rows import append_lines
-from nap2.stages import proxy_scores
-from nap2.stages.proxy_scores import _results
-from nap2.stages.score_file import Task, read_scores
+from nap2.evaluation.records.rows import append_lines
+from nap2.stages.scores import proxy_scores
+from nap2.stages.scores.proxy_scores import _results
+from nap2.stages.scores.score_file import Task, read_scores
 
 A, B, C = (Task(name, 0, 0) for name in "abc")
 

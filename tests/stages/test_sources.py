@@ -8,8 +8,8 @@ import pytest
 
 from nap2.config import Config
 from nap2.errors import ConfigError
-from nap2.stages.compose import compose_config
-from nap2.stages.sources import record_config, source_of
+from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.sources import record_config, source_of
 
 
 def config_of(folder: Path, name: str, *overrides: str) -> Config:

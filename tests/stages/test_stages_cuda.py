@@ -5,7 +5,7 @@ from killed_campaign import content
 from test_pipeline import TINY
 
 import train
-from nap2.evaluation.rows import read_rows
+from nap2.evaluation.records.rows import read_rows
 from nap2.snapshots.store import SnapshotStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

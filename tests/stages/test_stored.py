@@ -15,10 +15,10 @@ from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
-from nap2.stages.candidates import setting_of
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 from nap2.stages.curves_stage import smoothed
-from nap2.stages.stored import index_rows, open_store
+from nap2.stages.pool.candidates import setting_of
+from nap2.stages.pool.stored import index_rows, open_store
 
 ARCHS = SPACES["nasbench201"].arch_strings()[400:15000:4000]
 COMMON = ("experiment=digits", "snapshot.num_snapshots=2", "snapshot.every=5")

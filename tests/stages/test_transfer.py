@@ -7,12 +7,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nap2.evaluation.folds import make_folds
-from nap2.evaluation.splits import make_splits
-from nap2.stages.compose import compose_config
-from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import Pool
-from nap2.stages.transfer import judges_of_fold, source_name
+from nap2.evaluation.splitting.folds import make_folds
+from nap2.evaluation.splitting.splits import make_splits
+from nap2.stages.command.compose import compose_config
+from nap2.stages.exam.transfer import judges_of_fold, source_name
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool
 
 
 def class_of(arch_str: str) -> str:

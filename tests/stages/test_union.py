@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import train
-from nap2.evaluation.rows import read_rows
-from nap2.evaluation.splits import Split
+from nap2.evaluation.records.rows import read_rows
+from nap2.evaluation.splitting.splits import Split
 from nap2.inference import Predictor
 from nap2.schema import COUNTS, MODALITIES
 from nap2.snapshots.curve import Curve
@@ -19,11 +19,11 @@ from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
-from nap2.stages.candidates import setting_of
-from nap2.stages.compose import compose_config
-from nap2.stages.splits import load_pools
-from nap2.stages.stored import open_store
-from nap2.stages.union import Companion, labelled_as
+from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.candidates import setting_of
+from nap2.stages.pool.splits import load_pools
+from nap2.stages.pool.stored import open_store
+from nap2.stages.pool.union import Companion, labelled_as
 
 COMMON = [
     "experiment=digits",

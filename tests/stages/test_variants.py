@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from nap2.evaluation.splits import Split
-from nap2.stages.run_folder import RunFolder
-from nap2.stages.splits import Pool
-from nap2.stages.variants import Variant, fitted_variants
+from nap2.evaluation.splitting.splits import Split
+from nap2.stages.fitting.variants import Variant, fitted_variants
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool
 
 
 @pytest.fixture

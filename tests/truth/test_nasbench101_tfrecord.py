@@ -10,7 +10,7 @@ import pytest
 from nap2.errors import ConfigError, DataFileError
 from nap2.spaces import SPACES
 from nap2.stages import truth_stage
-from nap2.stages.compose import compose_config
+from nap2.stages.command.compose import compose_config
 from nap2.truth import TruthTable, import_tfrecord
 from nap2.truth.model_metrics import fields, read_metrics
 from nap2.truth.tfrecord import masked_checksum, records

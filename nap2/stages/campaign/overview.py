@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nap2.snapshots.manifest import Candidate
 from nap2.stages.campaign.ledger import Counts
-from nap2.stages.console import LINE_EVERY_S, console, duration, say
+from nap2.stages.command.console import LINE_EVERY_S, console, duration, say
 
 UPDATE_EVERY_S = 0.5
 

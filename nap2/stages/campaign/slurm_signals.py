@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nap2.stages.console import say
+from nap2.stages.command.console import say
 
 MAX_RESTARTS = 500
 """A job that was restarted this often gets nowhere; it is left to a person instead of circling in the queue."""

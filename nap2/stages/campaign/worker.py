@@ -18,7 +18,7 @@ from nap2.stages.campaign.lost_device import free_memory, is_device_lost
 from nap2.stages.campaign.overview import Overview, shown_overview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
-from nap2.stages.console import LINE_EVERY_S
+from nap2.stages.command.console import LINE_EVERY_S
 
 Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
 """Trains one candidate and calls `writer.finish`; once the last argument says True, it saves its state and returns."""

@@ -11,8 +11,8 @@ from nap2.stages.campaign.overview import LogOverview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.worker import run_worker
 from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_LOST_DEVICE, EXIT_REFUSED, EXIT_STOPPED, REFUSAL, WorkerJob
-from nap2.stages.console import say
-from nap2.stages.heap import keep_freed_memory
+from nap2.stages.command.console import say
+from nap2.stages.command.heap import keep_freed_memory
 
 
 def main() -> int:

@@ -1,0 +1,59 @@
+"""The first table of the results page: what each section says of NAP2 and of what it must beat, one line each."""
+
+from collections.abc import Mapping, Sequence
+
+from nap2.evaluation.pages.tables import Table
+from nap2.evaluation.records.aggregate import Aggregate
+from nap2.evaluation.records.as_text import figure
+
+SHOWN: Mapping[str, str] = {
+    "nap2 (pca encoder)": "NAP2",
+    "graph regression": "graph regression",
+    "parameters": "parameters",
+    "early_stopping": "early stopping",
+}
+"""Methods by the name of their column. All were chosen before they were measured: none is a best of many."""
+
+NAP2 = next(iter(SHOWN))
+
+
+def overview(sections: Mapping[str, Sequence[Aggregate]]) -> Table:
+    """Kendall τ at the last budget, with the most labels that a section has of each source.
+
+    Args:
+        sections: the aggregates of each section, by its heading.
+    """
+    rows = []
+    for heading, found in sections.items():
+        first, *more = _lines(found) or [()]
+        rows += [(heading, *first), *(("", *line) for line in more)] if first else []
+    return Table(
+        title="Kendall τ after 100 mini-batches, in short",
+        header=("section", "labels from", "labels", "tested", *SHOWN.values()),
+        rows=tuple(rows),
+        notes=(
+            "Mean ± standard deviation over repeats of the fit. Encoders by principal components.",
+            "The number of parameters and the regression on the cell's graph see no mini-batch.",
+        ),
+    )
+
+
+def most_labels(found: Sequence[Aggregate]) -> dict[str, int]:
+    """The largest train size of each source that something was fitted on."""
+    fitted = [one.row for one in found if one.row.source]
+    return {
+        source: max(row.train_size for row in fitted if row.source == source)
+        for source in dict.fromkeys(row.source for row in fitted)
+    }
+
+
+def _lines(found: Sequence[Aggregate]) -> list[tuple[str, ...]]:
+    """A line per source that NAP2 learned from, without the section's heading."""
+    taus = [one for one in found if one.row.metric == "kendall_tau"]
+    lines = []
+    for source, most in most_labels([one for one in taus if one.row.method == NAP2]).items():
+        fitted = [one for one in taus if (one.row.source, one.row.train_size) in ((source, most), ("", 0))]
+        cells = {one.row.method: one for one in sorted(fitted, key=lambda one: one.row.query_batches)}
+        figures = (figure(cells.get(method)) for method in SHOWN)
+        lines.append((source, str(most), str(cells[NAP2].row.num_test), *figures))
+    return lines

@@ -1,0 +1,255 @@
+"""Aggregates into the tables that are printed: by query budget, by difference, by cost, beside published figures."""
+
+from collections.abc import Iterable, Sequence
+
+from nap2.evaluation.judging.differences import Difference
+from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.pages.tables import Table, to_csv
+from nap2.evaluation.records.aggregate import Aggregate
+from nap2.evaluation.records.as_text import bounds, error, figure, method_label, seconds
+from nap2.evaluation.records.published import PublishedFigure, matching
+from nap2.evaluation.records.rows import ResultRow
+
+MOST_COLUMNS = 7
+LARGE_GAP = 0.05
+"""What may lie between our figure and a published one without a word."""
+CUT_AFTER_SHUFFLING = (
+    "The paper's shuffled readings of small budgets were exposed to later snapshots (App. H.2), ours not."
+)
+SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
+"""The budgets of the paper's Tables 4-6, shown where there are more budgets than columns."""
+
+
+def budget_table(
+    aggregates: Iterable[Aggregate],
+    metric: str = "kendall_tau",
+    budgets: Sequence[int] | None = None,
+    another_seed: float | None = None,
+) -> Table:
+    """Methods by query budget: mean ± standard deviation over trials, best first at the largest budget.
+
+    Args:
+        aggregates: of one target and flavour; those of other metrics are passed over.
+        metric: name in `METRICS`.
+        budgets: columns, in mini-batches; None: all, or the paper's where those are too many.
+        another_seed: what the final accuracies of the same networks under another seed reach, for the notes.
+    """
+    chosen = [found for found in aggregates if found.row.metric == metric]
+    columns = tuple(budgets) if budgets is not None else _columns(chosen)
+    by_method: dict[str, dict[int, Aggregate]] = {}
+    for found in chosen:
+        by_method.setdefault(method_label(found), {})[found.row.query_batches] = found
+    names = sorted(by_method, key=lambda name: _latest(by_method[name]), reverse=True)
+    rows = tuple((name, *(figure(by_method[name].get(budget)) for budget in columns)) for name in names)
+    best = {(row, column + 1) for column, budget in enumerate(columns) for row in _best(names, by_method, budget)}
+    return Table(
+        title=f"{METRICS[metric].label} by mini-batches seen, {_setting(chosen)}",
+        header=("method", *map(str, columns)),
+        rows=rows,
+        notes=_notes(chosen, metric, another_seed),
+        bold=frozenset(best),
+    )
+
+
+def difference_table(differences: Sequence[Difference]) -> Table:
+    """Each method against one, with the interval, and the word for it."""
+    rows = tuple(
+        (
+            _with_source(found.method, found.source),
+            _with_source(found.against, found.against_source),
+            str(found.query_batches),
+            str(found.against_batches),
+            *(("–", "–") if found.verdict == "undefined" else _gap_and_interval(found)),
+            found.verdict,
+        )
+        for found in differences
+    )
+    label = METRICS[differences[0].metric].label if differences else "the metric"
+    return Table(
+        title=f"Differences in {label}, paired over the test candidates",
+        header=("method", "against", "batches", "against at", "difference", "95 % interval", "verdict"),
+        rows=rows,
+        notes=(
+            "A difference whose bootstrap interval holds 0 is called none. Each interval stands for itself: of twenty "
+            "methods that do not differ, one is expected to seem to.",
+        ),
+    )
+
+
+def _with_source(method: str, source: str) -> str:
+    return f"{method} ({source})" if source else method
+
+
+def _gap_and_interval(found: Difference) -> tuple[str, str]:
+    one = found.interval
+    return f"{one.value:+.3f}", f"[{one.low:+.3f}, {one.high:+.3f}]"
+
+
+def cost_table(aggregates: Iterable[Aggregate], metrics: Sequence[str] = ("kendall_tau", "spearman_rho")) -> Table:
+    """Methods by rank correlation and by what they cost, best first; failed candidates are shown."""
+    by_method: dict[str, dict[str, Aggregate]] = {}
+    chosen = [found for found in aggregates if found.row.metric in metrics]
+    for found in chosen:
+        by_method.setdefault(method_label(found), {})[found.row.metric] = found
+    names = sorted(by_method, key=lambda name: _mean(by_method[name].get(metrics[0])), reverse=True)
+    rows = []
+    for name in names:
+        row = next(iter(by_method[name].values())).row
+        cells = [cell for metric in metrics for cell in _with_error(by_method[name].get(metric))]
+        costs = (seconds(row.query_forwards), seconds(row.query_time_s))
+        rows.append((name, *cells, *costs, str(row.num_test), str(row.num_failed)))
+    labels = [text for metric in metrics for text in (METRICS[metric].label, "s.e.")]
+    return Table(
+        title=f"Rank correlation and cost, {_setting(chosen)}",
+        header=("method", *labels, "forwards", "s per candidate", "scored", "failed"),
+        rows=tuple(rows),
+        notes=(
+            "± standard deviation over seeds and batches, where there are several; s.e.: bootstrap standard error over "
+            "candidates; in brackets: 95 % bootstrap interval.",
+            "forwards: cost in forward passes of one mini-batch, a backward pass counting as two.",
+            *_marks(chosen),
+            *_own_notes(chosen),
+        ),
+    )
+
+
+def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
+    """Our figures beside the published ones of the same method, metric, source, target and snapshots.
+
+    A gap is marked where it is above `LARGE_GAP` and above two standard errors of ours.
+    """
+    rows, shown = [], []
+    for found in aggregates:
+        for other in matching(found.row, published):
+            printed = f"{other.mean:.3f}" + (f" ± {other.std:.3f}" if other.std is not None else "")
+            route = f"{found.row.source or 'none'} → {found.row.target}"
+            label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)
+            ours = (figure(found), error(found))
+            rows.append((method_label(found), route, label, batches, *ours, printed, _gap(found, other), other.place))
+            shown.append(found)
+    return Table(
+        title=f"Ours ({_setting(shown)}) beside the published figures",
+        header=("method", "source → target", "metric", "batches", "ours", "s.e.", "published", "gap", "where"),
+        rows=tuple(rows),
+        notes=(
+            "The NAP2 paper's figures are means over its own trials, on splits of the flavour `paper`.",
+            f"* a gap above {LARGE_GAP} and above two standard errors of ours.",
+            *([CUT_AFTER_SHUFFLING] if any("shuffled" in found.row.method for found in shown) else []),
+            *_marks(shown),
+        ),
+    )
+
+
+def is_large(found: Aggregate, other: PublishedFigure) -> bool:
+    """Whether a gap asks for an explanation; one without a standard error always does."""
+    if found.mean is None:
+        return False
+    gap = abs(found.mean - other.mean)
+    return gap > LARGE_GAP and gap > 2 * (found.standard_error or 0.0)
+
+
+def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
+    """Every aggregate in full precision, one line each."""
+    setting = ("method", "space", "source", "target", "recipe", "flavour", "protocol", "encoder")
+    names = (*setting, "train_size", "query_batches", "snapshots")
+    more = ("num_test", "num_failed", "init_time_s", "query_time_s", "label", "stand_in", "cae_pool", "commit", "note")
+    header = (*names, "metric", "mean", "std", "low", "high", "num_trials", "num_undefined", *more)
+    rows = [
+        [*(getattr(found.row, name) for name in (*names, "metric"))]
+        + [found.mean, found.std, found.low, found.high, found.num_trials, found.num_undefined]
+        + [getattr(found.row, name) for name in more]
+        for found in aggregates
+    ]
+    return to_csv(header, rows)
+
+
+def _with_error(found: Aggregate | None) -> tuple[str, str]:
+    return f"{figure(found)} {bounds(found)}".strip(), error(found)
+
+
+def _gap(found: Aggregate, other: PublishedFigure) -> str:
+    if found.mean is None:
+        return ""
+    return f"{found.mean - other.mean:+.3f}{' *' if is_large(found, other) else ''}"
+
+
+def _own_notes(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"{found.row.method}: {found.row.note}." for found in chosen if found.row.note))
+
+
+def _mean(found: Aggregate | None) -> float:
+    return found.mean if found is not None and found.mean is not None else float("-inf")
+
+
+def _latest(by_budget: dict[int, Aggregate]) -> float:
+    return _mean(by_budget[max(by_budget)])
+
+
+def _best(names: Sequence[str], by_method: dict[str, dict[int, Aggregate]], budget: int) -> list[int]:
+    means = [_mean(by_method[name].get(budget)) for name in names]
+    top = max(means, default=float("-inf"))
+    return [row for row, mean in enumerate(means) if mean == top and mean > float("-inf") and len(means) > 1]
+
+
+def _columns(chosen: Sequence[Aggregate]) -> tuple[int, ...]:
+    snapshots = {found.row.query_batches: found.row.snapshots for found in chosen}
+    if len(snapshots) <= MOST_COLUMNS + 1:
+        return tuple(sorted(snapshots))
+    last = max(snapshots.values())
+    return tuple(sorted(b for b, count in snapshots.items() if count in (0, *SHOWN_SNAPSHOTS, last)))
+
+
+def _setting(chosen: Sequence[Aggregate]) -> str:
+    if not chosen:
+        return "no rows"
+    routes = {f"{found.row.space}/{found.row.target}" for found in chosen}
+    flavours = {_split_name(found.row) for found in chosen}
+    return f"{', '.join(sorted(routes))}, {', '.join(sorted(flavours))}"
+
+
+def _split_name(row: ResultRow) -> str:
+    if row.flavour == "sample":
+        return row.flavour
+    return (
+        f"{row.flavour} split" if row.protocol == "holdout" else f"{row.protocol} cross-validation, {row.flavour} split"
+    )
+
+
+def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None) -> tuple[str, ...]:
+    tests = sorted({found.row.num_test for found in chosen})
+    trials = sorted({found.num_trials for found in chosen})
+    notes = [f"Mean ± standard deviation over trials ({_span(trials)}); {_span(tests)} test candidates."]
+    if tests:
+        notes.append(
+            f"Chance: {METRICS[metric].chance(tests[-1]):.3g}"
+            + (f"; the same networks under another seed: {another_seed:.3f}." if another_seed is not None else ".")
+        )
+    return (*notes, *_marks(chosen))
+
+
+def _marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
+    marks = []
+    if any(found.row.stand_in for found in chosen):
+        marks.append("† trained on a stand-in of the dataset whose accuracies it is judged by.")
+    failed = {found.row.method: found.row.num_failed for found in chosen if found.row.num_failed}
+    if failed:
+        marks.append(
+            "Candidates without a score: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + "."
+        )
+    partly = {found.row.method: found for found in chosen if found.num_trials and found.num_undefined}
+    if partly:
+        counts = (f"{name} {one.num_undefined} of {one.num_trials + one.num_undefined}" for name, one in partly.items())
+        marks.append(f"Trials without a figure (all scores equal), which no mean counts: {', '.join(counts)}.")
+    if any(found.row.protocol != "holdout" for found in chosen):
+        marks.append(
+            "Each candidate is predicted by fits that saw neither it nor its class; one τ per repeat, over all."
+        )
+    if any(found.row.label == "measured" for found in chosen):
+        marks.append("Judged by accuracies measured here, one training run each.")
+    return tuple(marks)
+
+
+def _span(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return "no"
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"

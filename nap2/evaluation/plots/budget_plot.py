@@ -1,0 +1,95 @@
+"""A picture: rank correlation against the query budget, one line per method with its interval."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from nap2.errors import EvaluationError
+from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
+from nap2.evaluation.plots.line_names import LineName, name_lines, reference
+from nap2.evaluation.records.aggregate import Aggregate
+from nap2.evaluation.records.as_text import method_label
+
+
+def budget_plot(
+    aggregates: Iterable[Aggregate],
+    path: Path | str,
+    metric: str = "kendall_tau",
+    another_seed: float | None = None,
+    title: str = "",
+) -> Path:
+    """Draw the metric against the mini-batches seen, one line per method, with its interval.
+
+    A method that sees no training is a dashed line across.
+
+    Args:
+        aggregates: of one target and flavour; the first method is drawn on top.
+        path: `.png`, `.pdf` or `.svg`.
+        metric: name in `METRICS`.
+        another_seed: what the final accuracies of another seed reach.
+        title: above the picture.
+
+    Raises:
+        EvaluationError: nothing to draw.
+    """
+    methods = _by_method(found for found in aggregates if found.row.metric == metric and found.mean is not None)
+    if not methods:
+        raise EvaluationError(f"There is no {metric} to plot: evaluate a method first.")
+    figure, axes = canvas(title)
+    budgets = sorted({found.row.query_batches for points in methods.values() for found in points} - {0}) or [1]
+    span = (budgets[0] if len(budgets) > 1 else 0, budgets[-1])
+    names = [_draw_method(axes, name, points, place, span) for place, (name, points) in enumerate(methods.items())]
+    chance = METRICS[metric].chance(next(iter(methods.values()))[0].row.num_test)
+    names.append(reference(axes, chance, "chance"))
+    if another_seed is not None:
+        names.append(reference(axes, another_seed, "another seed"))
+    pad = (span[1] - span[0]) * 0.03
+    axes.set_xlim(span[0] - pad, span[1] + pad)
+    name_lines(axes, names)
+    finish_axes(axes, "mini-batches of training seen per candidate", f"{METRICS[metric].label} with its 95 % interval")
+    axes.set_xticks(_ticks(budgets))
+    return save(figure, path)
+
+
+def _by_method(aggregates: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
+    methods: dict[str, list[Aggregate]] = {}
+    for found in aggregates:
+        methods.setdefault(method_label(found), []).append(found)
+    return {name: sorted(points, key=lambda found: found.row.query_batches) for name, points in methods.items()}
+
+
+def _draw_method(axes: Axes, name: str, points: Sequence[Aggregate], place: int, span: tuple[float, float]) -> LineName:
+    colour, means = COLOURS[place % len(COLOURS)], [found.mean or 0.0 for found in points]
+    if points[-1].row.query_batches == 0:
+        axes.plot(span, means[-1:] * 2, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
+    else:
+        width, marker = (2.3, 5.0) if place == 0 else (1.6, 3.8)
+        batches = [found.row.query_batches for found in points]
+        axes.plot(batches, means, color=colour, linewidth=width, marker="o", markersize=marker, zorder=10 - place / 10)
+    bounds = [(found.row.query_batches, found.low, found.high) for found in points]
+    _draw_intervals(
+        axes, [(x, low, high) for x, low, high in bounds if low is not None and high is not None], colour, place, span
+    )
+    return means[-1], name, colour
+
+
+def _draw_intervals(
+    axes: Axes, bounds: Sequence[tuple[float, float, float]], colour: str, place: int, span: tuple[float, float]
+) -> None:
+    """A band for the first method; whiskers for the others, set side by side, so that bands do not cover each other."""
+    if place == 0 and len(bounds) > 1:
+        batches, lows, highs = ([bound[part] for bound in bounds] for part in range(3))
+        axes.fill_between(batches, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
+        return
+    aside = (span[1] - span[0]) * 0.004 * place
+    for batches_seen, low, high in bounds:
+        x = (batches_seen or span[1]) + aside
+        axes.plot([x, x], [low, high], color=colour, linewidth=1.1, alpha=0.5, zorder=4)
+
+
+def _ticks(budgets: Sequence[int]) -> list[int]:
+    """Every n-th budget, counted from the last, at most eight."""
+    step = -(-len(budgets) // 8)
+    return list(budgets[::-1][::step])[::-1]

@@ -1,0 +1,111 @@
+"""A picture: rank correlation against the labelled candidates that were learned from, one line per method."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from nap2.errors import EvaluationError
+from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
+from nap2.evaluation.plots.line_names import LineName, name_lines, reference
+from nap2.evaluation.records.aggregate import Aggregate
+
+
+def labels_plot(
+    aggregates: Iterable[Aggregate],
+    path: Path | str,
+    metric: str = "kendall_tau",
+    another_seed: float | None = None,
+    title: str = "",
+) -> Path:
+    """Draw the metric at each method's largest query budget, with its standard deviation over trials.
+
+    A method is a line where it was fitted on several numbers of labels. Of those that learn from no label three stand
+    there as dashed lines across: the parameter count, the best that sees no training, and the best that does.
+
+    Args:
+        aggregates: over one test set, of one target and flavour; the first method is drawn on top.
+        path: `.png`, `.pdf` or `.svg`.
+        metric: name in `METRICS`.
+        another_seed: what the final accuracies of another seed reach.
+        title: above the picture.
+
+    Raises:
+        EvaluationError: no method was fitted on several numbers of labels.
+    """
+    shown = [found for found in aggregates if found.row.metric == metric and found.mean is not None]
+    learners = _learners(shown)
+    sizes = sorted({found.row.train_size for points in learners.values() for found in points})
+    if not sizes:
+        raise EvaluationError(
+            f"There is no {metric} at several numbers of labels to plot: evaluate with split.train_sizes=[50,0]."
+        )
+    figure, axes = canvas(title)
+    axes.set_xlim(sizes[0] - (sizes[-1] - sizes[0]) * 0.03, sizes[-1] + (sizes[-1] - sizes[0]) * 0.03)
+    names = [_learner(axes, name, points, place) for place, (name, points) in enumerate(learners.items())]
+    for place, found in enumerate(_unlearned(shown), start=len(names)):
+        colour = COLOURS[place % len(COLOURS)]
+        axes.axhline(found.mean or 0.0, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
+        names.append((found.mean or 0.0, found.row.method, colour))
+    names.append(reference(axes, METRICS[metric].chance(shown[0].row.num_test), "chance"))
+    if another_seed is not None:
+        names.append(reference(axes, another_seed, "another seed"))
+    name_lines(axes, names)
+    finish_axes(axes, "labelled candidates learned from", f"{METRICS[metric].label} ± standard deviation over trials")
+    axes.set_xticks(sizes)
+    return save(figure, path)
+
+
+def has_several_sizes(aggregates: Iterable[Aggregate], metric: str = "kendall_tau") -> bool:
+    """Whether there is anything to draw."""
+    return bool(_learners(found for found in aggregates if found.row.metric == metric and found.mean is not None))
+
+
+def _learners(shown: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
+    """By method, of those fitted on several train sizes, its figure at the largest budget for each, rising.
+
+    A method has the name of its source beside it where there are several sources.
+    """
+    largest: dict[tuple[str, str, int], Aggregate] = {}
+    for found in shown:
+        if found.row.train_size:
+            key = found.row.method, found.row.source, found.row.train_size
+            largest[key] = max(largest.get(key, found), found, key=lambda one: one.row.query_batches)
+    fitted: dict[tuple[str, str], list[Aggregate]] = {}
+    for (method, source, _), found in sorted(largest.items(), key=lambda item: item[0][2]):
+        fitted.setdefault((method, source), []).append(found)
+    several = {key: points for key, points in fitted.items() if len(points) > 1}
+    has_sources = len({source for _, source in several}) > 1
+    return {f"{method} ({source})" if has_sources else method: points for (method, source), points in several.items()}
+
+
+def _unlearned(shown: Sequence[Aggregate]) -> list[Aggregate]:
+    """What learns from no label: the size, and the best figure before and after the first step of training."""
+    free = [found for found in shown if not found.row.train_size]
+    last = max((found.row.query_batches for found in free), default=0)
+    groups = (
+        [found for found in free if found.row.method == "parameters"],
+        [found for found in free if found.row.query_batches == 0],
+        [found for found in free if found.row.query_batches == last > 0],
+    )
+    best = [max(group, key=lambda one: one.mean or 0.0) for group in groups if group]
+    return list({found.row.method: found for found in best}.values())
+
+
+def _learner(axes: Axes, name: str, points: Sequence[Aggregate], place: int) -> LineName:
+    colour, width = COLOURS[place % len(COLOURS)], 2.3 if place == 0 else 1.6
+    sizes, means = [one.row.train_size for one in points], [one.mean or 0.0 for one in points]
+    spread = [one.std or 0.0 for one in points]
+    axes.errorbar(
+        sizes,
+        means,
+        spread,
+        color=colour,
+        linewidth=width,
+        marker="o",
+        markersize=4.5,
+        capsize=2,
+        zorder=10 - place / 10,
+    )
+    return means[-1], name, colour

@@ -1,0 +1,107 @@
+"""From predictions to result rows: one per budget, metric and trial, and one over the trials with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nap2.evaluation.judging.bootstrap import ROUNDS, Interval, interval
+from nap2.evaluation.judging.exam import Exam, Floats, Predictions, check_shapes, scored_by_all
+from nap2.evaluation.judging.metrics import METRICS, RHO, TAU, Metric
+from nap2.evaluation.records.rows import ResultRow
+
+WITH_INTERVAL = (TAU, RHO)
+"""Metrics whose row over all trials has a bootstrap interval; the others are steps of 1/n, shown as means."""
+
+
+def metrics_for(num_candidates: int) -> tuple[Metric, ...]:
+    """The metrics that make sense for so many test candidates: a top 20 of 20 says nothing."""
+    last = {metric: metric.name.rsplit("-", 1)[-1] for metric in METRICS.values()}
+    return tuple(metric for metric, k in last.items() if not k.isdigit() or int(k) < num_candidates)
+
+
+def result_rows(
+    predictions: Predictions,
+    exam: Exam,
+    metrics: Sequence[Metric] | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> list[ResultRow]:
+    """The rows of one method: per budget and metric, one of each trial and one of all (`trial` None).
+
+    Candidates that the method could not score in some trial are left out of its rows at that budget, and counted.
+
+    Args:
+        predictions: of one method.
+        exam: what it is judged on.
+        metrics: None: `metrics_for` the number of test candidates.
+        rounds: bootstrap rounds; 0: no intervals.
+        seed: of the bootstrap; the same for all methods, so that they see the same draws.
+
+    Raises:
+        EvaluationError: arrays whose sizes do not belong together.
+    """
+    check_shapes(predictions, exam)
+    rows: list[ResultRow] = []
+    for place in range(len(predictions.query_batches)):
+        scores, truth = scored_by_all(predictions.values[:, place], exam.truth)
+        for metric in metrics or metrics_for(exam.truth.size):
+            values = [_value(metric, trial, truth) for trial in scores]
+            base = _base_row(predictions, exam, place, metric, truth.size)
+            trials = zip(predictions.trials or range(len(values)), predictions.seeds, values, strict=True)
+            rows += [replace(_with_value(base, value), trial=trial, seed=own) for trial, own, value in trials]
+            found = _interval(metric, scores, truth, values, rounds, seed)
+            overall = _with_value(base, float(np.mean(values)))
+            rows.append(replace(overall, low=found.low, high=found.high, standard_error=found.standard_error))
+    return rows
+
+
+def _value(metric: Metric, scores: Floats, truth: Floats) -> float:
+    """NaN where too few candidates could be scored for the metric to make sense."""
+    return metric.score(scores, truth) if truth.size >= 2 and metric in metrics_for(truth.size) else float("nan")
+
+
+def _interval(
+    metric: Metric, scores: Floats, truth: Floats, values: Sequence[float], rounds: int, seed: int
+) -> Interval:
+    """All NaN where there is none."""
+    if metric not in WITH_INTERVAL or rounds == 0 or np.isnan(values).any():
+        return Interval(*[float("nan")] * 4)
+    return interval(scores, truth, metric, rounds, seed)
+
+
+def _with_value(base: ResultRow, value: float) -> ResultRow:
+    if not np.isnan(value):
+        return replace(base, value=value)
+    reason = "undefined: all scores are equal, or too few candidates were scored"
+    return replace(base, value=None, note="; ".join(filter(None, (base.note, reason))))
+
+
+def _base_row(predictions: Predictions, exam: Exam, place: int, metric: Metric, num_test: int) -> ResultRow:
+    return ResultRow(
+        method=predictions.method,
+        space=exam.space,
+        source=predictions.source,
+        target=exam.target,
+        recipe=exam.recipe,
+        flavour=exam.flavour,
+        protocol=exam.protocol,
+        encoder=predictions.encoder,
+        train_size=predictions.train_size,
+        query_batches=predictions.query_batches[place],
+        snapshots=predictions.snapshots[place] if predictions.snapshots else 0,
+        metric=metric.name,
+        value=None,
+        num_test=num_test,
+        num_failed=exam.truth.size - num_test,
+        init_time_s=predictions.init_time_s,
+        query_time_s=predictions.query_time_s[place] if predictions.query_time_s else None,
+        query_forwards=predictions.query_forwards,
+        label=exam.label,
+        stand_in=exam.stand_in,
+        cae_pool=predictions.cae_pool,
+        versions=exam.versions,
+        commit=exam.commit,
+        date=exam.date,
+        note=predictions.note,
+    )

@@ -1,0 +1,195 @@
+"""Result rows: every number of every table, with what it was measured on, as append-only JSON lines."""
+
+import fcntl
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from nap2.errors import DataFileError, UnknownNameError
+
+LABELS = ("published", "measured")
+NUMBERS = ("value", "low", "high", "standard_error", "init_time_s", "query_time_s", "query_forwards")
+"""Fields that are None where they are undefined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    """One metric of one method on one test set.
+
+    Attributes:
+        method: name of the predictor, proxy or reference.
+        space: search space.
+        source: dataset (or store) that the method was fitted on; empty where it is fitted on nothing.
+        target: dataset whose accuracies it is judged by.
+        recipe: how the candidates were trained.
+        flavour: split flavour; `sample` where no split was needed.
+        protocol: `holdout`: a fixed test set; `5-fold`: out-of-fold predictions, pooled over the folds first.
+        encoder: kind of encoder behind the embeddings (cae, pca, random); empty where there are none.
+        train_size: labelled candidates the method was fitted on.
+        trial: index of the trial; None: over all trials, with an interval.
+        seed: of the method's own randomness; None over trials.
+        query_batches: mini-batches of training seen for each test candidate.
+        snapshots: of them.
+        metric: name in `nap2.evaluation.judging.metrics.METRICS`.
+        value: None where the metric is undefined; `note` says why.
+        low: lower bound of the bootstrap interval over test candidates (and trials), where one was computed.
+        high: upper bound.
+        standard_error: of the value, from the same bootstrap.
+        num_test: test candidates that were scored.
+        num_failed: test candidates that the method could not score.
+        init_time_s: seconds to train the training candidates and fit the method, CAE included; None where not measured.
+        query_time_s: seconds per candidate; None where not measured.
+        query_forwards: the same in forward passes of one mini-batch; None where not counted.
+        label: `published` accuracies, or `measured` by the project itself.
+        stand_in: whether the candidates were trained on a stand-in of the dataset whose accuracies they are judged by.
+        cae_pool: name of the pool that the CAEs were fitted on; empty where there are none.
+        versions: of the libraries that matter.
+        commit: of the code.
+        date: ISO 8601, UTC.
+        note: what else a reader must know.
+    """
+
+    method: str
+    space: str
+    target: str
+    metric: str
+    value: float | None
+    num_test: int
+    source: str = ""
+    recipe: str = ""
+    flavour: str = "sample"
+    protocol: str = "holdout"
+    encoder: str = ""
+    train_size: int = 0
+    trial: int | None = None
+    seed: int | None = None
+    query_batches: int = 0
+    snapshots: int = 0
+    low: float | None = None
+    high: float | None = None
+    standard_error: float | None = None
+    num_failed: int = 0
+    init_time_s: float | None = None
+    query_time_s: float | None = None
+    query_forwards: float | None = None
+    label: str = "published"
+    stand_in: bool = False
+    cae_pool: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    date: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.label not in LABELS:
+            raise UnknownNameError("kind of label", self.label, LABELS)
+        for name in NUMBERS:
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                object.__setattr__(self, name, None)  # NaN has no JSON; an undefined figure is None
+
+    def key(self) -> tuple[object, ...]:
+        """What was asked: a later row with an equal key replaces an earlier one."""
+        return tuple(getattr(self, name) for name in KEY_FIELDS)
+
+
+KEY_FIELDS = (
+    "method",
+    "space",
+    "source",
+    "target",
+    "recipe",
+    "flavour",
+    "protocol",
+    "encoder",
+    "train_size",
+    "trial",
+    "seed",
+    "query_batches",
+    "metric",
+    "label",
+    "stand_in",
+    "cae_pool",
+)
+_FIELDS = frozenset(f.name for f in fields(ResultRow))
+
+
+def append_rows(path: Path, rows: Iterable[ResultRow]) -> None:
+    """Add rows at the end of a file of JSON lines."""
+    append_lines(path, (asdict(row) for row in rows))
+
+
+def append_lines(path: Path, contents: Iterable[Mapping[str, Any]]) -> None:
+    """Add JSON lines at the end of a file, in one write under a lock, so that concurrent writers never mix lines.
+
+    A last line that an interrupted writer left unfinished is cut off first.
+    """
+    lines = "".join(json.dumps(content, sort_keys=True, allow_nan=False) + "\n" for content in contents)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _cut_unfinished_line(file.fileno())
+        file.write(lines.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(*paths: Path) -> list[ResultRow]:
+    """All rows of some files, the latest of equal keys, in the order in which their keys first appeared.
+
+    Raises:
+        DataFileError: a file that is missing, or a line that is no row, with its number.
+    """
+    latest: dict[tuple[object, ...], ResultRow] = {}
+    for path in paths:
+        for row in _rows_of(path):
+            latest[row.key()] = row
+    return list(latest.values())
+
+
+def select(rows: Iterable[ResultRow], **wanted: object) -> list[ResultRow]:
+    """Rows whose fields have the wanted values; a list, set or tuple of values admits each of them.
+
+    Raises:
+        UnknownNameError: a field that rows do not have.
+    """
+    for name in wanted:
+        if name not in _FIELDS:
+            raise UnknownNameError("field of a result row", name, _FIELDS)
+    return [row for row in rows if all(_admits(value, getattr(row, name)) for name, value in wanted.items())]
+
+
+def _admits(wanted: object, value: object) -> bool:
+    if isinstance(wanted, Collection) and not isinstance(wanted, str):
+        return value in wanted
+    return value == wanted
+
+
+def _rows_of(path: Path) -> Iterable[ResultRow]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataFileError(f"No result rows at {path} ({error.strerror}): run an evaluation first.") from error
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):  # an unfinished last line is no row yet
+        if line.strip():
+            yield _row(line, f"{path}, line {number}")
+
+
+def _row(line: bytes, place: str) -> ResultRow:
+    try:
+        content: Any = json.loads(line)
+        return ResultRow(**content)
+    except (ValueError, TypeError) as error:
+        raise DataFileError(f"{place}: not a result row ({error}): repair or remove the line.") from error
+
+
+def _cut_unfinished_line(descriptor: int) -> None:
+    size = os.fstat(descriptor).st_size
+    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+        return
+    content = os.pread(descriptor, size, 0)
+    os.ftruncate(descriptor, content.rfind(b"\n") + 1)

@@ -1,0 +1,1 @@
+"""What every call of a stage begins with and tells: config, help, console, environment."""

@@ -1,0 +1,145 @@
+"""From command-line overrides to one typed `Config`, with one clear line for whatever is wrong with them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nap2.config import Config
+from nap2.config_checks import check
+from nap2.errors import ConfigError, UnknownNameError
+from nap2.stages import STAGES
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+
+def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictConfig, Config]:
+    """The composed tree, and the same as a checked `Config`.
+
+    Raises:
+        ConfigError, UnknownNameError: for a bad override, an unknown name, a wrong type, or settings that clash.
+    """
+    if not (conf / "config.yaml").is_file():
+        raise ConfigError(f"No configuration at {conf}; run train.py from a checkout, where conf/ lies beside it.")
+    groups = {folder.name for folder in conf.iterdir() if folder.is_dir() and folder.name != "stages"}
+    choices, values = _parse(overrides, groups, conf)
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        _check_keys(values, known=set(_keys(_plain(_compose(choices)))))
+        tree = _compose(overrides)
+        return tree, typed(tree)
+
+
+def typed(tree: DictConfig) -> Config:
+    """A composed tree as one checked object.
+
+    Raises:
+        ConfigError, UnknownNameError: for a value that is missing or of a wrong type, or settings that clash.
+    """
+    if missing := _unset(_plain(tree)):
+        raise ConfigError(f"{', '.join(missing)} must be set; add {missing[0]}=… to the command.")
+    try:
+        config = OmegaConf.to_object(tree)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from error
+    if not isinstance(config, Config):
+        raise ConfigError("conf/config.yaml no longer starts from nap2_schema; put it first in its defaults list.")
+    if config.stage not in STAGES:
+        raise UnknownNameError("stage", config.stage, STAGES)
+    check(config)
+    return config
+
+
+def refuse_launcher(overrides: Sequence[str]) -> None:
+    """A launcher sends the jobs of a sweep; without one the stage would run on this machine, unnoticed.
+
+    Raises:
+        ConfigError: if another one than the local one is named.
+    """
+    for text in overrides:
+        if text.startswith("launcher=") and text != "launcher=local":
+            raise ConfigError(
+                f"{text} only sends the jobs of a sweep: add --multirun, or leave it out to run here; "
+                "slurm/submit.py sends single stages."
+            )
+
+
+def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list[str], dict[str, str]]:
+    """Group choices as they are, and value overrides by key."""
+    choices: list[str] = []
+    values: dict[str, str] = {}
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            raise ConfigError(
+                f"{text!r} cannot be read as key=value; a value with other characters than letters, digits and "
+                "/ - . _ + has quotes inside those of the shell: \"key='value'\", \"key=['a','b']\"."
+            ) from error
+        key = override.key_or_group
+        if override.is_sweep_override():
+            raise ConfigError(
+                f"{text} gives several values, one run each: add --multirun (no --cfg); a list is written {key}=[…]."
+            )
+        if key in groups:
+            choices.append(text)
+            known = sorted(path.stem for path in (conf / key).glob("*.yaml"))
+            value = override.value()
+            if value not in known:
+                raise UnknownNameError(f"{key} (conf/{key}/)", str(value), known)
+        elif key.startswith("hydra"):
+            continue
+        elif not override.is_add():
+            values[key] = text
+    return choices, values
+
+
+def _check_keys(values: dict[str, str], known: set[str]) -> None:
+    for key in values:
+        if key not in known:
+            raise UnknownNameError("setting", key, known)
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    try:
+        return compose("config", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
+            cause = cause.__cause__
+        key, said = getattr(cause, "full_key", None) or "unknown", _first_line(cause)
+        if "is not a ListConfig" in said:
+            raise ConfigError(
+                f"{key} is a list; write {key}=[…], or '{key}=[a,b]' in a shell that reads brackets."
+            ) from error
+        raise ConfigError(f"{said} (key {key})") from error
+
+
+def _keys(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Every dotted key that may be set, inner nodes included."""
+    for key, value in tree.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")
+
+
+def _unset(tree: Mapping[Any, Any], prefix: str = "") -> list[str]:
+    """Dotted keys whose value is still `???`."""
+    keys: list[str] = []
+    for key, value in tree.items():
+        keys += _unset(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"] * (value == "???")
+    return keys
+
+
+def _plain(tree: DictConfig) -> dict[Any, Any]:
+    content = OmegaConf.to_container(tree, resolve=False)
+    assert isinstance(content, dict)
+    return content
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,191 @@
+"""NAP2+ and each of its parts alone, fitted on the same candidates, for the same exam."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from nap2.baselines.graph_regression import GraphRegression, out_of_fold
+from nap2.baselines.learning_curve.summary import summarise
+from nap2.config import Config
+from nap2.evaluation.judging.exam import Floats, Predictions
+from nap2.evaluation.splitting.folds import deal
+from nap2.evaluation.splitting.splits import Split
+from nap2.models.fusion import FusionOptions, Parts
+from nap2.models.nap2_plus import Fold, Nap2Plus
+from nap2.seeding import seed_from
+from nap2.snapshots.curve import Curve
+from nap2.snapshots.embedding_store import EmbeddingStore
+from nap2.snapshots.reader import SnapshotReader
+from nap2.stages.exam.contenders import graph_features, trials_of
+from nap2.stages.exam.contest import Contest
+from nap2.stages.fitting.fitted_encoder import pool_name
+from nap2.stages.pool.budgets import Budgets
+from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets
+from nap2.stages.pool.splits import Pool
+
+NAME = "nap2_plus"
+PARTS = {
+    NAME: ("graph", "size", "curve", "dynamics"),
+    f"{NAME}: without dynamics": ("graph", "size", "curve"),
+    f"{NAME}: graph alone": ("graph",),
+    f"{NAME}: size alone": ("size",),
+    f"{NAME}: curve alone": ("curve",),
+    f"{NAME}: dynamics alone": ("dynamics",),
+}
+"""Which parts each variant sees; all are fitted and tuned in the same way."""
+
+
+@dataclass(frozen=True)
+class Early:
+    """What is known of a candidate beside its embedding: its early curve and its number of recorded layers."""
+
+    curve: Curve
+    layers: int
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was read of training and test candidates: two mappings, as under transfer an arch string is in both stores.
+
+    Attributes:
+        config: of the target; training candidates are those of the contest's own config.
+        train: by arch string, of every candidate that some fold trains on.
+        test: by arch string, of every candidate that is tested.
+    """
+
+    config: Config
+    train: Mapping[str, Early]
+    test: Mapping[str, Early]
+
+
+def read_all(config: Config, contest: Contest) -> Readings:
+    """Read the curves and layers of a contest once; folds and trials share them."""
+    names = {arch for pool in contest.pools for split in pool.splits for arch in split.train}
+    train = _read(contest.source_store, contest.source_ids, sorted(names))
+    return Readings(config, train, _read(contest.target_store, contest.target_ids, contest.tested))
+
+
+def _read(store: SnapshotReader, ids: Mapping[str, str], arch_strs: Sequence[str]) -> dict[str, Early]:
+    found = ((arch, store.read(ids[arch])) for arch in arch_strs)
+    return {arch: Early(stored.curve, len(stored.trajectory.units)) for arch, stored in found}
+
+
+def fused_predictions(
+    contest: Contest, readings: Readings, pool: Pool, budgets: Budgets, size: int, seconds: Sequence[float]
+) -> list[Predictions]:
+    """Every variant of `PARTS` on the test candidates of one pool, in that order."""
+    config, own = contest.fitted, replace(pool.folder, on="")
+    train = _Known(config, readings.train, EmbeddingStore.open(own.embeddings), contest.source_ids)
+    test = _Known(readings.config, readings.test, EmbeddingStore.open(pool.folder.embeddings), pool.ids)
+    by_trial = [_trial(train, test, pool, split, size, budgets) for split in pool.splits]  # [trials][variant][Q, A]
+    found = []
+    for name, parts in PARTS.items():
+        whole = Predictions(
+            method=variant_name(config, name),
+            values=np.stack([values[name] for values in by_trial]),
+            query_batches=budgets.batches,
+            snapshots=budgets.snapshots,
+            trials=trials_of(pool),
+            seeds=tuple(_seed(config, size, split.trial) for split in pool.splits),
+            source=contest.source,
+            train_size=size,
+            cae_pool=pool_name(config, pool) if "dynamics" in parts else "",
+            encoder=encoder_name(config) if "dynamics" in parts else "",
+            query_time_s=tuple(seconds),
+            note="linear fusion of " + ", ".join(parts) + "; penalty and components by inner cross-validation",
+        )
+        found.append(whole if {"curve", "dynamics"} & set(parts) else _without_query(whole))
+    return found
+
+
+def _without_query(found: Predictions) -> Predictions:
+    """What reads nothing of a training is the same at every budget, and costs none."""
+    return replace(found, values=found.values[:, :1], query_batches=(0,), snapshots=(0,), query_time_s=(0.0,))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Reads the numbers of each part."""
+
+    config: Config
+    early: Mapping[str, Early]
+    embeddings: EmbeddingStore
+    ids: Mapping[str, str]
+
+    def columns(self, part: str, arch_strs: Sequence[str], snapshots: int) -> Floats:
+        """`[A, P]` of one part after so many snapshots."""
+        if part == "size":
+            space, skeleton = space_of(self.config), self.config.space.skeleton
+            counts = [space.num_parameters(arch, **skeleton) for arch in arch_strs]
+            return np.array([[np.log(c), self.early[a].layers] for a, c in zip(arch_strs, counts, strict=True)])
+        every = self.config.snapshot.every
+        return np.stack([summarise(self.early[arch].curve, snapshots * every, every) for arch in arch_strs])
+
+    def embedded(self, arch_strs: Sequence[str], snapshots: int) -> Floats:
+        """`[A, D]`: the latest embedding, and, after more than one snapshot, their mean beside it."""
+        trajectory, lengths = self.embeddings.read([self.ids[arch] for arch in arch_strs])
+        last = lengths.clamp(max=snapshots) - 1
+        latest = trajectory[torch.arange(len(last)), last]
+        if snapshots == 1:
+            return latest.double().numpy()
+        seen = torch.arange(trajectory.shape[1]) <= last[:, None]  # [A, T]
+        mean = (trajectory * seen[:, :, None]).sum(1) / seen.sum(1, keepdim=True)
+        return torch.cat([latest, mean], 1).double().numpy()
+
+    def parts(self, names: Sequence[str], arch_strs: Sequence[str], snapshots: int, base: Floats) -> Parts:
+        """The named parts of some candidates."""
+        plain = [self.columns(name, arch_strs, snapshots) for name in names if name in ("size", "curve")]
+        empty = np.empty((len(arch_strs), 0))
+        return Parts(
+            plain=np.concatenate([empty, *plain], axis=1),
+            embedding=self.embedded(arch_strs, snapshots) if "dynamics" in names else empty,
+            base=base if "graph" in names else None,
+        )
+
+
+def _trial(
+    of_source: _Known, of_target: _Known, pool: Pool, split: Split, size: int, budgets: Budgets
+) -> dict[str, Floats]:
+    """Of each variant `[Q, A]`, the mean over the members."""
+    config, train, test = of_source.config, list(split.train_of(size)), pool.test
+    node: dict[str, Any] = config.model["fusion"]
+    options = FusionOptions.from_dict(node)
+    accuracy = np.array([pool.accuracy[arch] for arch in train])
+    of_train, of_test = graph_features(config, train), graph_features(config, test)
+    members: dict[str, list[Floats]] = {name: [] for name in PARTS}
+    for member in range(node["members"]):
+        seed = _seed(config, size, split.trial, member)
+        folds = _inner_folds(config, train, accuracy, node["inner_folds"], seed)
+        base = out_of_fold(of_train, accuracy, folds, seed)
+        base_test = GraphRegression(seed).fit(of_train, accuracy).predict(of_test)
+        for name, parts in PARTS.items():
+            if parts == ("graph",):
+                members[name].append(np.tile(base_test, (len(budgets.snapshots), 1)))
+                continue
+            rows = []
+            for count in budgets.snapshots:
+                fitted = Nap2Plus.fit(of_source.parts(parts, train, count, base), accuracy, folds, options)
+                rows.append(fitted.predict(of_target.parts(parts, test, count, base_test)))
+            members[name].append(np.stack(rows))
+    return {name: np.mean(values, axis=0) for name, values in members.items()}
+
+
+def _inner_folds(config: Config, train: Sequence[str], accuracy: Floats, count: int, seed: int) -> list[Fold]:
+    """Rows of each fold; a class of equal cells lies within one, so that no twin predicts its own."""
+    class_of, row = space_of(config).classes["functional"], {arch: place for place, arch in enumerate(train)}
+    labels = dict(zip(train, accuracy.tolist(), strict=True))
+    folds = deal(labels, {arch: class_of(arch) for arch in train}, count, ("inner", seed))
+    return [np.array([row[arch] for arch in fold], dtype=np.int64) for fold in folds if fold]
+
+
+def variant_name(config: Config, name: str) -> str:
+    """How rows name a variant of `PARTS`: with the encoder where it reads one, as those of NAP2 do."""
+    return name + in_brackets(config.model["encoder"], features_of(config)) if "dynamics" in PARTS[name] else name
+
+
+def _seed(config: Config, size: int, trial: int, member: int = 0) -> int:
+    return seed_from("nap2_plus", config.seed, size, trial, member) % 2**31

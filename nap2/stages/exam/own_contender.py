@@ -1,0 +1,106 @@
+"""NAP2 in the exam: the predictors of one kind, at every query budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nap2.checkpoint import load_checkpoint, load_into
+from nap2.config import Config
+from nap2.errors import EvaluationError
+from nap2.evaluation.judging.exam import Floats, Predictions
+from nap2.models.readings import PER_BUDGET, SHUFFLED, one_embedding, shuffled
+from nap2.schema import MODALITIES
+from nap2.seeding import generator, seed_from
+from nap2.snapshots.embedding_store import EmbeddingStore
+from nap2.stages.exam.contenders import trials_of
+from nap2.stages.fitting.embedding import modality_columns
+from nap2.stages.fitting.fitted_encoder import check_pool, encoder_spec, pool_name
+from nap2.stages.fitting.fitted_with import refuse_another, seen_terms
+from nap2.stages.fitting.variants import AnyPredictor, Variant
+from nap2.stages.pool.budgets import Budgets
+from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets
+from nap2.stages.pool.splits import Pool
+
+
+def method_name(config: Config, variant: Variant | None = None) -> str:
+    """How rows name NAP2 with the config's encoder; the bare name is the faithful one."""
+    return "nap2" + in_brackets(config.model["encoder"], features_of(config), (variant or Variant()).words)
+
+
+def nap2_predictions(
+    config: Config, pool: Pool, budgets: Budgets, size: int, seconds: Sequence[float], variant: Variant
+) -> Predictions:
+    """The predictors of one train size and kind, each trial on the same test candidates."""
+    seen = EmbeddingStore.open(pool.folder.embeddings)
+    whole, lengths = seen.read([pool.ids[arch] for arch in pool.test])
+    trajectory = whole[..., modality_columns(whole.shape[2])[variant.modality]]
+    values, fit_seconds, seeds = [], 0.0, []
+    for split in pool.splits:
+        folders = {
+            budget: variant.folder(pool.folder, size, split.trial, budget) / "checkpoint"
+            for budget in variant.budgets(budgets.snapshots)
+        }
+        heads = {
+            budget: _Head.load(config, pool, variant, path, seen.encoders, trajectory.shape[2])
+            for budget, path in folders.items()
+        }
+        served = [(heads[variant.budget_at(count)], lengths.clamp(max=count)) for count in budgets.snapshots]
+        # Of the call that fitted it, which may have had another `seed`; heads of earlier versions do not say.
+        seed = int(served[-1][0].spec.get("seed", seed_from("predictor", config.seed, size, split.trial)))
+        values.append([predicted(head.net, variant.reading, trajectory, read, seed) for head, read in served])
+        fit_seconds += sum(head.spec["seconds"] for head in heads.values())
+        seeds.append(seed)
+    read = MODALITIES if variant.modality == "both" else (variant.modality,)
+    encoder_seconds = sum(encoder_spec(config, pool, one)["seconds"] for one in read)
+    return Predictions(
+        method=method_name(config, variant),
+        values=np.asarray(values, dtype=np.float64),
+        query_batches=budgets.batches,
+        snapshots=budgets.snapshots,
+        trials=trials_of(pool),
+        seeds=tuple(seeds),
+        source=config.dataset.name,
+        train_size=size,
+        cae_pool=pool_name(config, pool),
+        encoder=encoder_name(config),
+        init_time_s=encoder_seconds + fit_seconds / len(pool.splits),
+        query_time_s=tuple(seconds),
+    )
+
+
+@dataclass(frozen=True)
+class _Head:
+    """One predictor in evaluation mode, and what is noted of its fit."""
+
+    net: AnyPredictor
+    spec: dict[str, Any]
+
+    @classmethod
+    def load(
+        cls, config: Config, pool: Pool, variant: Variant, folder: Path, encoders: str, input_size: int
+    ) -> "_Head":
+        """The predictor in `folder`, if it was fitted on these embeddings, candidates and labels."""
+        if not (folder / "spec.json").is_file():
+            raise EvaluationError(f"No predictor at {folder}; run stage=predictor with these sizes first.")
+        spec, tensors = load_checkpoint(folder, "predictor-head")
+        check_pool(config, pool, spec, folder)
+        refuse_another(folder.parent, seen_terms(config, encoders))
+        net = variant.net(config, input_size)
+        load_into(net, tensors["predictor"], str(folder))
+        return cls(net.eval(), spec)
+
+
+@torch.no_grad()
+def predicted(net: AnyPredictor, reading: str, trajectory: Tensor, lengths: Tensor, seed: int) -> Floats:
+    """Final accuracies `[A]` by a predictor that reads the first snapshots of `[A, T, D]` in this way."""
+    if reading in PER_BUDGET:
+        trajectory, lengths = one_embedding(reading, trajectory, lengths), torch.ones_like(lengths)
+    elif reading == SHUFFLED:
+        trajectory = shuffled(trajectory, lengths, generator("snapshot order", seed))
+    values: Floats = net(trajectory, lengths).double().numpy()
+    return values

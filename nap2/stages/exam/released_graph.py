@@ -1,0 +1,57 @@
+"""The graph regression beside a released predictor: it learns as many of the architectures that the predictor saw."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nap2.config import Config
+from nap2.errors import DataFileError, UnknownNameError
+from nap2.evaluation.judging.exam import Predictions
+from nap2.evaluation.splitting.splits import Split
+from nap2.inference import Predictor
+from nap2.seeding import seed_from
+from nap2.stages.command.console import say
+from nap2.stages.exam.contenders import graph_predictions
+from nap2.stages.exam.contest import Contest
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool
+from nap2.truth import TruthTable
+
+
+def released_graph(config: Config, contest: Contest, predictor: Predictor) -> list[Predictions]:
+    """The regression on as many of the architectures in `fitted_on` as the predictor trained on; or none, and says why.
+
+    A checkpoint lists its architectures and holds no accuracy of them; they are looked up in the config's table. Which
+    of the list trained and which chose the epoch it does not say, so each trial draws its own.
+    """
+    spec, size = predictor.spec, contest.sizes[0]
+    if spec["setting"]["space"] != config.space.name:
+        return []
+    accuracy = _known(config, predictor)
+    if len(accuracy) < size:
+        say(f"no graph regression: the accuracies that the predictor was fitted on are not in {config.paths.truth}")
+        return []
+    say(f"graph regression: each trial draws {size} of the {len(accuracy)} architectures behind the predictor")
+    names = np.array(sorted(accuracy))
+    splits = []
+    for trial in range(config.split.trials):
+        order = np.random.default_rng(seed_from("released graph", config.seed, trial)).permutation(len(names))
+        drawn = tuple(names[order[:size]].tolist())
+        splits.append(Split(config.space.name, "", "", 0, trial, drawn, (), tuple(contest.tested), drawn))
+    pool = Pool({}, accuracy, splits, RunFolder(contest.results))
+    return [replace(graph_predictions(config, pool, size), source=contest.source)]
+
+
+def _known(config: Config, predictor: Predictor) -> dict[str, float]:
+    """Accuracies by arch string, of those that the predictor was fitted on, as far as the config's table goes."""
+    spec = predictor.spec
+    if spec.get("labels") != "truth":
+        return {}
+    dataset, names = spec.get("stand_in_for") or spec["setting"]["dataset"], spec["fitted_on"]
+    try:
+        table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
+        values = table.accuracies(str(dataset), names)
+    except (DataFileError, UnknownNameError):
+        return {}
+    return {name: float(value) for name, value in zip(names, values, strict=True) if np.isfinite(value)}

@@ -1,0 +1,220 @@
+"""Predictors that were fitted elsewhere, on this store's candidates: each on those whose class it was not fitted on."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nap2.config import Config
+from nap2.errors import CheckpointError, ConfigError, EvaluationError
+from nap2.evaluation.splitting.splits import ClassOf, Split
+from nap2.inference import Predictor
+from nap2.seeding import seed_from
+from nap2.snapshots.reader import SnapshotReader
+from nap2.spaces.search_space import SearchSpace
+from nap2.stages.command.console import say
+from nap2.stages.command.device import check_device
+from nap2.stages.exam.contest import Contest
+from nap2.stages.fitting.embedding import embed, load_encoders
+from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool, load_pools, protocol_of
+from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
+
+
+@dataclass(frozen=True)
+class Target:
+    """The candidates that judge: id and label by arch string, and the class of equal cells."""
+
+    ids: Mapping[str, str]
+    accuracy: Mapping[str, float]
+    class_of: ClassOf
+
+
+def target_of(config: Config, store: SnapshotReader) -> Target:
+    """Every candidate of a store with enough snapshots, and the labels that are known.
+
+    Raises:
+        EvaluationError: if none is.
+    """
+    rows = index_rows(config, store)
+    labels = labels_of(config, rows)
+    if not labels:
+        raise EvaluationError(no_label(config, len(rows)))
+    return Target({row.arch_str: row.id for row in rows}, labels, space_of(config).classes["functional"])
+
+
+def classes_between(fitted: Config, config: Config) -> tuple[ClassOf, ClassOf]:
+    """The class of an architecture of the target and of the source; two search spaces share none."""
+    target, source = space_of(config), space_of(fitted)
+    if source is target:
+        return target.classes["functional"], source.classes["functional"]
+    return partial(_class_within, target), partial(_class_within, source)
+
+
+def _class_within(space: SearchSpace, arch_str: str) -> str:
+    return f"{space.name}: {space.classes['functional'](arch_str)}"
+
+
+def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> Contest:
+    """Predictors and regressions of another run.
+
+    A candidate whose class the source tested in some fold is predicted by that fold's predictor; one that the source
+    does not know, by that of a fold drawn for its class.
+    """
+    place = f"{fitted.name}/{RunFolder.of(fitted).root.name}"
+    _check_fit(config, place, fitted.snapshot.every, fitted.snapshot.num_snapshots)
+    source_store, target = open_store(fitted), target_of(config, store)
+    fit_pools = load_pools(fitted, source_store)
+    sizes = fitted_sizes(fit_pools, place)
+    classes, pools = classes_between(fitted, config), []
+    for pool in fit_pools:
+        asked = judges_of_fold(pool.splits[0], fit_pools, target.accuracy, *classes)
+        folder = replace(pool.folder, on=config.name)
+        splits = [replace(split, test=tuple(asked)) for split in pool.splits]
+        pools.append(replace(pool, ids=dict(target.ids), splits=splits, folder=folder))
+        if asked:
+            encoders = load_encoders(pool.folder, check_device(config.trainer.device))
+            embed(store, sorted(target.ids.values()), folder.embeddings, encoders, config.snapshot.num_snapshots)
+    pools = [pool for pool in pools if pool.test]
+    tested = sorted({arch for pool in pools for arch in pool.test})
+    _require_some(tested, target, place, config)
+    say(f"source: predictors of {place}, {protocol_of(fitted)}, fitted on {', '.join(map(str, sizes))} candidates")
+    if fitted.space.name != config.space.name:
+        say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
+    return Contest(
+        fitted=fitted,
+        source=source_name(fitted.space.name, fitted.dataset.name, str(fitted.recipe["name"]), place, config),
+        source_store=source_store,
+        target_store=store,
+        pools=pools,
+        sizes=sizes,
+        source_ids=fit_pools[0].ids,
+        target_ids=target.ids,
+        tested=tested,
+        accuracy=target.accuracy,
+        results=RunFolder.of(config).results_from(place),
+        union=tuple(one.dataset for one in fit_pools[0].companions),
+    )
+
+
+def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path) -> Contest:
+    """A released predictor, on the candidates of whose class nothing in it has seen a cell.
+
+    Raises:
+        CheckpointError: if it does not say what it was fitted on, or was not published.
+    """
+    predictor = Predictor.from_pretrained(folder)
+    spec: dict[str, Any] = predictor.spec
+    if "fitted_on" not in spec:
+        raise CheckpointError(
+            f"{folder} does not list the architectures that it was fitted on (fitted_on in spec.json), so none can be "
+            "shown to be new to it; publish it again with this version."
+        )
+    _check_fit(config, str(folder), predictor.every, predictor.num_snapshots)
+    setting: dict[str, Any] = spec["setting"]
+    target, space = target_of(config, store), str(setting["space"])
+    seen = {target.class_of(arch) for arch in spec["fitted_on"]} if space == config.space.name else set()
+    tested = [arch for arch in sorted(target.accuracy) if target.class_of(arch) not in seen]
+    _require_some(tested, target, folder.name, config)
+    say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
+    say("NAP2+ is left out: it needs the candidates behind the predictor; name its run")
+    return Contest(
+        fitted=replace(config, split=replace(config.split, folds=0, redraw=False)),
+        source=source_name(space, str(setting["dataset"]), str(setting["recipe"]["name"]), folder.name, config),
+        source_store=store,
+        target_store=store,
+        pools=[],
+        sizes=[int(spec["train_size"])],
+        source_ids={},
+        target_ids=target.ids,
+        tested=tested,
+        accuracy=target.accuracy,
+        results=RunFolder.of(config).results_from(folder.resolve().name),
+        released=predictor,
+    )
+
+
+def fitted_sizes(pools: list[Pool], place: str) -> list[int]:
+    """The train sizes at which every fold has the predictor of every trial.
+
+    Raises:
+        EvaluationError: if there is none.
+    """
+    largest = min(len(pool.splits[0].train) for pool in pools)
+    sizes = [
+        size
+        for size in range(2, largest + 1)
+        if all((p.folder.predictor(size, s.trial) / "checkpoint/spec.json").is_file() for p in pools for s in p.splits)
+    ]
+    if not sizes:
+        raise EvaluationError(
+            f"At no train size does {place} have the predictors of all trials; run its stage=predictor."
+        )
+    return sizes
+
+
+def judges_of_fold(
+    split: Split,
+    fit_pools: list[Pool],
+    arch_strs: Collection[str],
+    class_of: ClassOf,
+    source_class_of: ClassOf | None = None,
+) -> list[str]:
+    """The candidates, sorted, that the predictors of one fold may be tested on: none of a class they were fitted on.
+
+    Args:
+        split: any of the fold.
+        fit_pools: all folds; of their trials only the split's own count.
+        arch_strs: candidates of the target.
+        class_of: the functional class in the target, whatever the flavour of the split.
+        source_class_of: that in the source, where it is another search space.
+    """
+    source_class_of = source_class_of or class_of
+    fitted_on = {source_class_of(arch) for arch in (*split.pool, *split.val)}
+    open_to_test = [arch for arch in sorted(arch_strs) if class_of(arch) not in fitted_on]
+    if not split.num_folds:
+        return open_to_test
+    folds = [p.splits[0] for p in fit_pools if split.trial in {s.trial for s in p.splits}]
+    tested_in = {source_class_of(arch): fold.fold for fold in reversed(folds) for arch in fold.test}
+    return [
+        arch
+        for arch in open_to_test
+        if tested_in.get(class_of(arch), seed_from("fold of an unknown class", class_of(arch)) % split.num_folds)
+        == split.fold
+    ]
+
+
+def _require_some(tested: Collection[str], target: Target, source: str, config: Config) -> None:
+    if len(tested) < 3:
+        raise EvaluationError(
+            f"{len(tested)} of {len(target.accuracy)} labelled candidates of {config.name} are of a class that "
+            f"{source} was not fitted on; give the source a test set (split.folds=5), or the target other candidates."
+        )
+
+
+def source_name(space: str, dataset: str, recipe: str, place: str, config: Config) -> str:
+    """How rows name a source: by its dataset, with space and recipe where these differ from the target's.
+
+    Where nothing differs it is `place`.
+    """
+    parts = [
+        *([space] if space != config.space.name else []),
+        dataset,
+        *([recipe] if recipe != config.recipe["name"] else []),
+    ]
+    return "/".join(parts) if parts != [config.dataset.name] else place
+
+
+def _check_fit(config: Config, source: str, every: int, num_snapshots: int) -> None:
+    if config.snapshot.every != every:
+        raise ConfigError(
+            f"The source {source} has snapshot.every={every}, this run {config.snapshot.every}; "
+            "predictors do not transfer."
+        )
+    if config.snapshot.num_snapshots > num_snapshots:
+        raise ConfigError(
+            f"The source {source} reads {num_snapshots} snapshots, snapshot.num_snapshots="
+            f"{config.snapshot.num_snapshots} are asked for; lower it."
+        )

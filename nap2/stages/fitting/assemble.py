@@ -1,0 +1,138 @@
+"""The end of stage=predictor: one folder with the encoders and the heads of every trial, which users load."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nap2.checkpoint import load_checkpoint
+from nap2.config import Config
+from nap2.evaluation.judging.metrics import kendall_tau
+from nap2.inference import Predictor
+from nap2.inference.components import HEAD_MODALITIES, as_components, encoder_kinds
+from nap2.inference.scope import scope_of
+from nap2.schema import MAX_LAYERS, MODALITIES
+from nap2.snapshots.embedding_store import fingerprint
+from nap2.snapshots.layers import num_layers
+from nap2.snapshots.reader import SnapshotReader
+from nap2.snapshots.trajectory import Trajectory
+from nap2.stages.command.console import say
+from nap2.stages.fitting.fitted_with import refuse_another, seen_terms
+from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool
+
+MOST_MB = 40
+"""Of a released folder. An ensemble that is larger in half precision has its encoders' large matrices in 8 bits."""
+
+
+def assemble(
+    config: Config, pool: Pool, size: int, store: SnapshotReader, encoders: Mapping[str, Path], spec: Mapping[str, Any]
+) -> None:
+    """Write the folder that `Predictor.from_pretrained` loads.
+
+    Args:
+        config: of the run.
+        pool: whose trials' heads go in: joint ones, and those of a single modality that were trained.
+        size: training candidates of a head.
+        store: snapshots of candidates and companions, for the scope and for the check of the stored precision.
+        encoders: checkpoint of each modality's encoder.
+        spec: what else the spec is to say.
+    """
+    folder = RunFolder.of(config)
+    split = pool.splits[0]
+    tensors = {f"{modality}_encoder": load_checkpoint(encoders[modality])[1]["encoder"] for modality in MODALITIES}
+    read = seen_terms(config, "+".join(fingerprint(tensors[f"{modality}_encoder"]) for modality in MODALITIES))
+    heads, fitted = [], []
+    for modality in HEAD_MODALITIES:
+        for trial in (split.trial for split in pool.splits):
+            path = folder.predictor(size, trial, modality) / "checkpoint"
+            if (path / "spec.json").is_file():
+                refuse_another(path.parent, read)  # left over from encoders that were fitted again since
+                head, parts = load_checkpoint(path, "predictor-head")
+                tensors[f"{modality}{trial}"] = parts["predictor"]
+                heads.append({"component": f"{modality}{trial}", "modality": modality})
+                fitted.append(head)
+    learned = split.train_of(size)
+    known = _trajectories(config, store, _ids(pool, learned))
+    whole = Predictor.assemble(tensors, {**spec, **made_by(fitted), "heads": heads, "scope": scope_of(known)})
+    compared = [(arch, pool.ids[arch]) for arch in split.test or (*learned, *split.val)]
+    whole.spec["precision"] = precision(whole, list(_trajectories(config, store, compared)))
+    whole.save(folder.checkpoint, card(config, size, whole.spec), bits=whole.spec["precision"]["bits"])
+    counts = ", ".join(f"{len(nets)} of {modality}" for modality, nets in whole.heads.items())
+    say(f"checkpoint: {folder.checkpoint} (heads: {counts})")
+
+
+def made_by(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Commit and versions of the code that fitted these heads, which is not always the code that assembles them."""
+    libraries = dict.fromkeys(name for head in heads for name in head.get("versions", {}))
+    return {
+        "commit": _joined(head.get("commit", "") for head in heads),
+        "versions": {name: _joined(head.get("versions", {}).get(name, "") for head in heads) for name in libraries},
+    }
+
+
+def precision(predictor: Predictor, trajectories: Sequence[Trajectory]) -> dict[str, Any]:
+    """In how many bits the predictor is stored, and what that does to its predictions.
+
+    Returns:
+        `bits` of the large matrices of the encoders (16, or 8 where the folder would be too large); and over these
+        trajectories the `kendall_tau` between the predictions at full and at stored precision and their
+        `largest_difference`, a fraction of accuracy.
+    """
+    encoders = (predictor.weights_encoder, predictor.gradients_encoder)
+    for bits in (16, 8):
+        tensors, parts = as_components(encoders, predictor.heads, encoder_kinds(predictor.spec), bits)
+        if sum(t.nbytes for state in tensors.values() for t in state.values()) <= MOST_MB * 10**6:
+            break
+    stored = Predictor.assemble(tensors, {**predictor.spec, **parts})
+    first, second = (torch.tensor(_quietly(p, trajectories), dtype=torch.float64) for p in (predictor, stored))
+    return {
+        "bits": bits,
+        "num_candidates": len(trajectories),
+        "kendall_tau": round(kendall_tau(second.numpy(), first.numpy()), 6),
+        "largest_difference": float((first - second).abs().max()),
+    }
+
+
+def card(config: Config, size: int, spec: Mapping[str, Any]) -> str:
+    """What the folder says of itself until it is published."""
+    dataset, found = config.dataset.name, spec["precision"]
+    return (
+        f"# NAP2 predictor: {config.space.name} on {dataset}\n\n"
+        f"Ranks networks after up to {config.snapshot.num_snapshots} snapshots, one every {config.snapshot.every} "
+        f"mini-batches. Fitted on {size} candidates trained on {dataset} with the recipe "
+        f"{config.recipe.get('name')}; labels: {config.labels} accuracies.\n\n"
+        f"{len(spec['heads'])} heads. Stored in {found['bits']} bits: Kendall τ {found['kendall_tau']} with the "
+        f"predictions at full precision over {found['num_candidates']} candidates, none further apart than "
+        f"{100 * found['largest_difference']:.2g} points.\n"
+    )
+
+
+def _joined(values: Iterable[str]) -> str:
+    """Each value once, the unknown left out."""
+    return ", ".join(dict.fromkeys(filter(None, values)))
+
+
+def _ids(pool: Pool, arch_strs: Sequence[str]) -> list[tuple[str, str]]:
+    """Arch string and id of these candidates, then of those of the same architectures on each companion."""
+    own = [(arch, pool.ids[arch]) for arch in arch_strs]
+    return own + [(arch, one.ids[arch]) for one in pool.companions for arch in arch_strs if arch in one.ids]
+
+
+def _trajectories(config: Config, store: SnapshotReader, candidates: Iterable[tuple[str, str]]) -> Iterable[Trajectory]:
+    """Stored trajectories as the predictor sees them, with the number of layers where 65 were too few to tell."""
+    space = space_of(config)
+    for arch, candidate_id in candidates:
+        found = store.read(candidate_id).trajectory
+        found = found.first(min(len(found), config.snapshot.num_snapshots))
+        if len(found.units) == MAX_LAYERS:
+            with torch.device("meta"):
+                found = replace(found, num_layers=num_layers(space.build(arch, **config.space.skeleton)))
+        yield found
+
+
+def _quietly(predictor: Predictor, trajectories: Sequence[Trajectory]) -> list[float]:
+    return [predictor.predict_with_spread(trajectory).accuracy for trajectory in trajectories]

@@ -1,0 +1,228 @@
+"""Fit one LightningModule: resumable, the best weights kept, with progress that suits a terminal and a batch log."""
+
+import fcntl
+import logging
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.trainer.states import TrainerStatus
+from rich.progress import TaskID
+
+from nap2.errors import EvaluationError
+from nap2.seeding import make_deterministic, seed_from
+from nap2.stages.command.console import LINE_EVERY_S, console, duration, progress_bar, say
+from nap2.training.stopwatch import Stopwatch
+
+SAVE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit ended with; the module passed in holds the best weights.
+
+    Attributes:
+        epochs: how many were completed.
+        best_val_loss: of the weights that were kept.
+        seconds: spent on it, in the processes before an interruption too.
+    """
+
+    epochs: int
+    best_val_loss: float
+    seconds: float
+
+
+def fit(
+    module: LightningModule,
+    data: LightningDataModule,
+    folder: Path,
+    *,
+    what: str,
+    epochs: int,
+    patience: int | None,
+    device: str,
+    monitor: str = "val/loss",
+    gradient_clip: float | None = None,
+) -> FitResult:
+    """Train until `epochs` or until `monitor` has not improved for `patience` epochs, going on from `folder/last.ckpt`.
+
+    `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are loaded into `module` at the end. An
+    interruption costs the last `SAVE_EVERY_S` at most, and changes no weight: what a step draws depends on torch's seed
+    at the call and on the number of the step alone.
+
+    Raises:
+        EvaluationError: if another process is fitting in this folder.
+    """
+    quiet_lightning()
+    make_deterministic()
+    best_weights = ModelCheckpoint(
+        folder, filename="best", monitor=monitor, enable_version_counter=False, save_weights_only=True
+    )
+    progress = _FitProgress(what, epochs, monitor)
+    callbacks: list[Callback] = [_StepSeed(), progress, best_weights, _ResumePoint(folder)]
+    if patience is not None:
+        callbacks.append(EarlyStopping(monitor, patience=patience))
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="gpu" if device.startswith("cuda") else "cpu",
+        devices=1,
+        plugins=[LightningEnvironment()],  # Slurm is the batch script's concern, whatever the job's number of tasks
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="", version=""),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10**9,
+        gradient_clip_val=gradient_clip,
+    )
+    last = folder / "last.ckpt"
+    with _alone_in(folder), _ctrl_c_as_ever(trainer):
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+    best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
+    module.load_state_dict(best["state_dict"])
+    score = best_weights.best_model_score
+    loss = float(score) if score is not None else float("nan")
+    return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two calls at once would overwrite each other's states, and the first to end takes them from under the second.
+
+    Raises:
+        EvaluationError: if another process is at work there; its lock ends with it, however that ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EvaluationError(
+                f"Another process is fitting what belongs into {folder}; let it end, then run this again."
+            ) from error
+        yield
+
+
+@contextmanager
+def _ctrl_c_as_ever(trainer: Trainer) -> Iterator[None]:
+    """Lightning takes Ctrl-C for itself: it ignores further ones and ends the process, or the fit, without a word."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if trainer.state.status is TrainerStatus.INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+    if trainer.state.status is TrainerStatus.INTERRUPTED:
+        raise KeyboardInterrupt
+
+
+def forget(folder: Path) -> None:
+    """Remove the training state of a finished fit whose result is saved elsewhere; it is three times as large."""
+    for name in ("last.ckpt", "best.ckpt"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's tips and device lines out of our output; its warnings about our small epochs say nothing new."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*litlogger.*|.*does not have many workers.*|.*Checkpoint directory.*")
+
+
+class _StepSeed(Callback):
+    """Dropout of step t is drawn from (torch's seed at the start, t), so that a resumed fit draws the same."""
+
+    def __init__(self) -> None:
+        self.seed = torch.initial_seed()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(seed_from("fit", self.seed, trainer.global_step))
+
+
+class _ResumePoint(ModelCheckpoint):
+    """`last.ckpt`, the whole state after an epoch, at most once every `SAVE_EVERY_S`.
+
+    That of an autoencoder is 220 MB, and a small pool has an epoch a second.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, filename="last", enable_version_counter=False)
+        self.saved = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if time.monotonic() - self.saved >= SAVE_EVERY_S:
+            super().on_train_epoch_end(trainer, pl_module)
+            self.saved = time.monotonic()
+
+
+class _FitProgress(Callback):
+    """A bar over the epochs on a terminal; a line with the losses and an ETA at most every 30 s elsewhere.
+
+    It counts the seconds of the fit, and keeps them in the checkpoint: a resumed fit has taken all of them.
+    """
+
+    def __init__(self, what: str, epochs: int, monitor: str) -> None:
+        self.what, self.epochs, self.monitor = what, epochs, monitor
+        self.bar = progress_bar() if console.is_terminal else None
+        self.task: TaskID | None = None
+        self.started = self.last = 0.0
+        self.first_epoch = 0
+        self.watch = Stopwatch()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.watch.start()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.watch.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.watch = Stopwatch(state_dict["seconds"])
+        self.watch.start()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = self.last = time.monotonic()
+        self.first_epoch = trainer.current_epoch
+        if self.bar is not None:
+            self.bar.start()
+            self.task = self.bar.add_task(self.what, total=self.epochs, completed=self.first_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        done, now = trainer.current_epoch + 1, time.monotonic()
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=done)
+        elif now - self.last >= LINE_EVERY_S or done == self.epochs:
+            left = (now - self.started) / (done - self.first_epoch) * (self.epochs - done)
+            say(f"{self.what}: epoch {done} of {self.epochs}, {self._losses(trainer)}, {duration(left)} left")
+            self.last = now
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def _losses(self, trainer: Trainer) -> str:
+        names = ("train/loss", self.monitor)
+        return ", ".join(
+            f"{n} {float(trainer.callback_metrics[n]):.4g}" for n in names if n in trainer.callback_metrics
+        )

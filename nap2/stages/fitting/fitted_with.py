@@ -1,0 +1,110 @@
+"""What a fit was asked for, kept beside it: a later call that asks for something else is refused, not served.
+
+A training folder is named by its run, split and size; what is fitted there also depends on options, labels and
+encoders. They are noted in `fitted_with.json` when a fit begins, so that an interrupted one is not continued on other
+data either. A folder from before notes were kept makes no claim, and is taken as it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from nap2.config import Config
+from nap2.errors import EvaluationError
+from nap2.evaluation.splitting.splits import Split
+from nap2.snapshots.disk import write_atomically
+from nap2.stages.pool.candidates import setting_of
+from nap2.stages.pool.splits import Pool
+
+NOTE = "fitted_with.json"
+HASHED = "sha256:"
+CANDIDATES, SETTING, LABELLED, ENCODERS = "training candidates", "setting", "candidates or labels", "encoders"
+
+
+def encoder_terms(config: Config, pool: Pool) -> dict[str, Any]:
+    """What decides an encoder: its candidates, the seed where it draws anything, and the options of an autoencoder."""
+    terms: dict[str, Any] = {CANDIDATES: _candidates(pool), SETTING: _hashed(setting_of(config).as_dict())}
+    if config.model["encoder"] == "cae":
+        terms |= {f"model.cae.{name}": value for name, value in config.model["cae"].items()}
+        terms["model.dtype"] = config.model["dtype"]
+    if config.model["encoder"] != "pca":
+        terms["seed"] = config.seed
+    return terms
+
+
+def head_terms(config: Config, pool: Pool, split: Split, size: int, encoders: str) -> dict[str, Any]:
+    """What decides a predictor: embeddings (by their encoders), labels, options and seed."""
+    train = split.train_of(size)
+    learned: dict[str, Any] = {"train": _labels(pool, train), "val": _labels(pool, split.val)}
+    learned |= {one.dataset: _known(one.accuracy, train) for one in pool.companions}
+    return {
+        ENCODERS: HASHED + encoders,
+        "labels": config.labels,
+        LABELLED: _hashed(learned),
+        **{f"model.predictor.{name}": value for name, value in config.model["predictor"].items()},
+        "seed": config.seed,
+    }
+
+
+def seen_terms(config: Config, encoders: str) -> dict[str, Any]:
+    """What must be the same of a predictor that is tested: the labels that rows name, and whose embeddings it reads."""
+    return {ENCODERS: HASHED + encoders, "labels": config.labels}
+
+
+def claim_folder(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Note what is fitted in a training folder, or check that a fit which ended or began there was asked for the same.
+
+    Raises:
+        EvaluationError: if something else was fitted there.
+    """
+    if (folder / "checkpoint").exists() or any(folder.glob("*.ckpt")):
+        refuse_another(folder, asked)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / NOTE, (json.dumps(dict(asked), indent=1) + "\n").encode())
+
+
+def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Check that the fit of a training folder agrees with these terms, as far as its note names them.
+
+    Raises:
+        EvaluationError: if it does not, or the note cannot be read.
+    """
+    try:
+        found: dict[str, Any] = json.loads((folder / NOTE).read_text("utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise EvaluationError(f"{folder / NOTE} is damaged ({error}); delete {folder} and fit again.") from error
+    other = [_told(name, found[name], asked[name]) for name in asked if found.get(name, asked[name]) != asked[name]]
+    if other:
+        raise EvaluationError(
+            f"{folder} was fitted with {', '.join(other)}; ask for the same, set name= for a new run, or delete that "
+            "folder."
+        )
+
+
+def _told(name: str, found: object, asked: object) -> str:
+    is_hash = isinstance(found, str) and found.startswith(HASHED)
+    return f"other {name}" if is_hash else f"{name}={found} (this call: {asked})"
+
+
+def _candidates(pool: Pool) -> str:
+    """By arch string and dataset, whatever their order: an id follows from both and the setting."""
+    own = pool.splits[0].pool
+    known = {one.dataset: sorted(arch for arch in own if arch in one.ids) for one in pool.companions}
+    return _hashed({"own": sorted(own), **known})
+
+
+def _labels(pool: Pool, arch_strs: Collection[str]) -> dict[str, float]:
+    return {arch: pool.accuracy[arch] for arch in arch_strs}
+
+
+def _known(accuracy: Mapping[str, float], arch_strs: Collection[str]) -> dict[str, float]:
+    return {arch: accuracy[arch] for arch in arch_strs if arch in accuracy}
+
+
+def _hashed(content: Mapping[str, Any]) -> str:
+    return HASHED + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,24 @@
+"""The exam that a config sets: what every result row of it has in common."""
+
+from datetime import UTC, datetime
+
+from nap2.config import Config
+from nap2.evaluation.judging.exam import Exam, Floats
+from nap2.stages.command.provenance import commit, versions
+
+
+def exam_on(config: Config, truth: Floats, flavour: str = "sample", protocol: str = "holdout") -> Exam:
+    """Candidates of these final accuracies `[A]`, from a split of this flavour, as the config describes them."""
+    return Exam(
+        space=config.space.name,
+        target=config.dataset.stand_in_for or config.dataset.name,
+        truth=truth,
+        flavour=flavour,
+        protocol=protocol,
+        recipe=str(config.recipe["name"]),
+        label="published" if config.labels == "truth" else "measured",
+        stand_in=config.dataset.stand_in_for is not None,
+        versions=versions(),
+        commit=commit(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,186 @@
+"""The splits of stored candidates, drawn once and then kept."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nap2.config import Config
+from nap2.errors import EvaluationError
+from nap2.evaluation.splitting.folds import make_folds
+from nap2.evaluation.splitting.splits import ClassOf, Split, check_split, make_splits
+from nap2.snapshots.reader import SnapshotReader
+from nap2.stages.command.console import say
+from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.stored import index_rows, labels_of, no_label
+from nap2.stages.pool.union import Companion, companions_of
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Stored candidates of one seed, their final accuracies, and splits that share test, validation and training pool.
+
+    Attributes:
+        ids: candidate id by arch string.
+        accuracy: label (fraction) by arch string; candidates without one are not split.
+        splits: one per trial.
+        folder: where what is fitted on this pool lies.
+        companions: the same architectures on other datasets, which learn beside them and are never tested.
+    """
+
+    ids: dict[str, str]
+    accuracy: dict[str, float]
+    splits: list[Split]
+    folder: RunFolder
+    companions: tuple[Companion, ...] = ()
+
+    @property
+    def test(self) -> list[str]:
+        """Arch strings that judge what is fitted on this pool."""
+        return list(self.splits[0].test)
+
+    @property
+    def training_ids(self) -> list[str]:
+        """Ids of the training pool: its architectures on the store's own dataset, then on each companion's."""
+        pool = self.splits[0].pool
+        return [self.ids[arch] for arch in pool] + [i for one in self.companions for i in one.ids_of(pool)]
+
+    @property
+    def fold_name(self) -> str:
+        """Which fold this is, for messages; empty where there are none."""
+        first = self.splits[0]
+        return f"fold {first.fold + 1} of {first.num_folds}" if first.num_folds else ""
+
+    def size_of(self, train_size: int) -> int:
+        """The train size that a config means here: 0 is the whole pool."""
+        return train_size or len(self.splits[0].pool)
+
+
+def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
+    """Candidates, labels, and the saved splits, or new ones, saved: one pool, or one per fold of a cross-validation.
+
+    Raises:
+        EvaluationError: if there are fewer labelled candidates than the split needs, or the saved split is another.
+    """
+    companions = companions_of(config)
+    rows = index_rows(config, store)
+    accuracy = labels_of(config, rows)
+    if not accuracy:
+        raise EvaluationError(no_label(config, len(rows)))
+    ids, sizes = {row.arch_str: row.id for row in rows}, config.split.train_sizes
+    groups = _saved(config, accuracy) or _drawn(config, accuracy)
+    for one in companions:  # with too few in common no predictor could be fitted: said before encoders are
+        for split in (split for splits in groups for split in splits):
+            one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
+    return [Pool(ids, accuracy, splits, _folder_of(config, splits[0]), companions) for splits in groups]
+
+
+def train_sizes(config: Config, pools: list[Pool]) -> list[int]:
+    """`split.train_sizes` in order, 0 replaced by the largest size that every pool has."""
+    whole = min(len(pool.splits[0].pool) for pool in pools)
+    return list(dict.fromkeys(size or whole for size in config.split.train_sizes))
+
+
+def protocol_of(config: Config) -> str:
+    """How result rows name the way in which candidates are tested."""
+    if not config.split.folds:
+        return "holdout"
+    return f"{config.split.folds}-fold" + (", redrawn" if config.split.redraw else "")
+
+
+def _folder_of(config: Config, split: Split) -> RunFolder:
+    whole = RunFolder.of(config)
+    return whole.fold(split.fold, split.trial if config.split.redraw else None) if split.num_folds else whole
+
+
+def _asked_groups(config: Config) -> list[tuple[RunFolder, list[int]]]:
+    """Folder and trials of every group of splits that the config asks for."""
+    whole, options = RunFolder.of(config), config.split
+    trials = list(range(options.trials))
+    if not options.folds:
+        return [(whole, trials)]
+    folds = range(options.folds)
+    if options.redraw:
+        return [(whole.fold(fold, trial), [trial]) for trial in trials for fold in folds]
+    return [(whole.fold(fold), trials) for fold in folds]
+
+
+def _saved(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
+    """The saved groups of splits, checked; none where nothing was drawn yet, or drawing was interrupted.
+
+    The first group is saved last, so where it lies all that were asked for at that time do.
+    """
+    asked = _asked_groups(config)
+    if not asked[0][0].split(asked[0][1][0]).is_file():
+        return []
+    if not all(folder.split(trials[0]).is_file() for folder, trials in asked):
+        raise EvaluationError(
+            f"The saved folds under {RunFolder.of(config).root} are of fewer trials than split.trials="
+            f"{config.split.trials}; a store that grew would give the others more candidates: set name= for a new run, "
+            "or ask for as many trials."
+        )
+    class_of, groups = _class_of(config), []
+    for folder, trials in asked:
+        splits = [Split.load(folder.split(trial)) for trial in trials if folder.split(trial).is_file()]
+        _check_saved(config, splits, folder, len(trials))
+        if len({(split.pool, split.val, split.test) for split in splits}) > 1:
+            raise EvaluationError(
+                f"The splits under {folder.root / 'splits'} are of several draws (two calls at once?); delete "
+                f"{RunFolder.of(config).root} to draw them again."
+            )
+        missing = {arch for arch in (*splits[0].pool, *splits[0].val, *splits[0].test) if arch not in accuracy}
+        if missing:
+            raise EvaluationError(
+                f"{len(missing)} candidates of the saved split {folder.split(trials[0])} are not in the store any more;"
+                f" delete {RunFolder.of(config).root} to draw a new one."
+            )
+        for split in splits:
+            check_split(split, class_of)
+        groups.append(splits)
+    return groups
+
+
+def _drawn(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
+    options = config.split
+    common: dict[str, Any] = {
+        "num_train": None if 0 in options.train_sizes else max(options.train_sizes),
+        "num_val": options.val_size,
+        "num_trials": options.trials,
+        "seed": options.seed,
+    }
+    named = (config.space.name, config.dataset.name, options.flavour, _class_of(config))
+    if options.folds:
+        groups = make_folds(accuracy, *named, **common, num_folds=options.folds, redraw=options.redraw)
+    else:
+        groups = [make_splits(accuracy, *named, **common, num_test=options.test_size)]
+    smallest = min(len(group[0].pool) for group in groups)
+    if max(options.train_sizes) > smallest:  # where 0 asks for the whole pool, the other sizes were not looked at
+        raise EvaluationError(
+            f"split.train_sizes={options.train_sizes}: the largest pool that every split has is {smallest}; ask for "
+            "no more than that."
+        )
+    for split in (split for group in reversed(groups) for split in reversed(group)):  # the first stands for all
+        split.save(_folder_of(config, split).split(split.trial))
+    first = groups[0][0]
+    say(
+        f"{options.flavour} split of {len(accuracy)} labelled candidates, {protocol_of(config)}: "
+        f"train {len(first.train)} (pool {len(first.pool)}), validation {len(first.val)}, test {len(first.test)}"
+    )
+    return groups
+
+
+def _class_of(config: Config) -> ClassOf | None:
+    flavour = config.split.flavour
+    return None if flavour == "paper" else space_of(config).classes[flavour]
+
+
+def _check_saved(config: Config, splits: list[Split], folder: RunFolder, num_trials: int) -> None:
+    options, first = config.split, splits[0]
+    num_test = len(first.test) if options.folds else options.test_size  # the folds share out what there is
+    asked = (max(options.train_sizes), options.val_size, num_test, num_trials, options.seed)
+    found = (len(first.train), len(first.val), len(first.test), len(splits), first.seed)
+    is_short = 0 in options.train_sizes and len(first.train) < len(first.pool)
+    if found[0] < asked[0] or is_short or asked[1:] != found[1:]:
+        raise EvaluationError(
+            f"The saved split under {folder.root / 'splits'} has (train, val, test, trials, seed) = {found}, "
+            f"the config asks for {asked}; set name= for a new run, or delete {RunFolder.of(config).root}."
+        )

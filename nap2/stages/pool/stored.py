@@ -1,0 +1,94 @@
+"""What the config's store holds: its candidates, and what is known of their final accuracy."""
+
+from pathlib import Path
+
+from nap2.config import Config
+from nap2.errors import StoreError, counted
+from nap2.snapshots.index import COMPLETE, REFUSED, IndexRow, IndexSummary, refresh_index
+from nap2.snapshots.joint import open_joint
+from nap2.snapshots.reader import SnapshotReader
+from nap2.stages.command.console import say
+from nap2.stages.pool.candidates import setting_of
+
+
+def store_roots(config: Config) -> list[Path]:
+    """What is read as one: the config's store, and what stands in `also`."""
+    return [Path(config.paths.store), *map(Path, config.also)]
+
+
+def open_store(config: Config) -> SnapshotReader:
+    """The config's store, with what is read beside it, if it exists, fits the config, and holds anything.
+
+    Raises:
+        StoreError: in one line, otherwise.
+    """
+    store = open_joint(store_roots(config))
+    differences = store.setting.differences(setting_of(config))
+    if differences:
+        raise StoreError(
+            f"{store.root} holds another setting than this config ({'; '.join(differences[:3])}); "
+            "change the config, or paths.store."
+        )
+    if not store.complete():
+        failed = len(store.failures())
+        advice = f"{failed} failed, stage=index says why" if failed else "run stage=snapshot first"
+        raise StoreError(f"{store.root} holds no complete candidate; {advice}.")
+    return store
+
+
+def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
+    """Complete, intact candidates with enough snapshots, one seed (the recipe's) each; says how many are damaged."""
+    seed, wanted = int(store.setting.recipe.get("seed", 0)), config.snapshot.num_snapshots
+    summary = refresh_index(store)
+    rows = [row for row in summary.rows if row.status == COMPLETE and row.seed == seed]
+    enough = [row for row in rows if row.snapshots >= wanted]
+    _say_what_is_left_out(store, summary, {row.id for row in enough}, wanted)
+    if not enough:
+        longest = max((row.snapshots for row in rows), default=0)
+        raise StoreError(
+            f"{store.root} holds no candidate with {wanted} snapshots (longest: {longest}); "
+            "lower snapshot.num_snapshots or train further."
+        )
+    return enough
+
+
+def _say_what_is_left_out(store: SnapshotReader, summary: IndexSummary, used: set[str], wanted: int) -> None:
+    """Of damaged candidates not even the seed is known, so those of other seeds are counted too."""
+    refused = [row for row in summary.rows if row.status == REFUSED]
+    lost = {row.id for row in (*summary.corrupt, *refused) if row.snapshots >= wanted} - used
+    if lost:
+        say(
+            f"{counted(len(lost), 'candidate')} of {store.root} left out, damaged or unreadable; "
+            f"stage=index store={store.root} says which and why"
+        )
+
+
+def labels_of(config: Config, rows: list[IndexRow], dataset: str | None = None) -> dict[str, float]:
+    """Final accuracy (fraction) by arch string, where it is known.
+
+    Args:
+        config: whose table of accuracies is asked.
+        rows: the candidates.
+        dataset: whose accuracies; None for the config's own.
+    """
+    if config.labels == "measured":
+        return {row.arch_str: row.final_accuracy for row in rows if row.final_accuracy is not None}
+    from nap2.truth import TruthTable
+
+    dataset = dataset or config.dataset.stand_in_for or config.dataset.name
+    table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
+    found = {row.arch_str: table.accuracy(dataset, row.arch_str) for row in rows}
+    return {arch: accuracy for arch, accuracy in found.items() if accuracy is not None}
+
+
+def no_label(config: Config, count: int) -> str:
+    """What to say where none of so many candidates has a known accuracy."""
+    if config.labels == "measured":
+        return (
+            f"None of {count} candidates was trained to its end, which labels=measured asks for; train them with "
+            "snapshot.to_the_end=true, or import accuracies (stage=truth) and set labels=truth."
+        )
+    return (
+        f"None of {count} candidates has an imported accuracy on {config.dataset.stand_in_for or config.dataset.name}; "
+        "run stage=truth, or set labels=measured for a store trained to the end."
+    )

@@ -1,0 +1,1 @@
+"""Scores of untrained networks: computed, kept, and turned into rows."""

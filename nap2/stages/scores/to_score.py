@@ -1,0 +1,71 @@
+"""Which networks stage=proxies scores, what is known of their accuracy, and where the scores are kept."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nap2.config import Config
+from nap2.errors import EvaluationError, counted
+from nap2.seeding import seed_from
+from nap2.snapshots.joint import open_joint
+from nap2.stages.pool.candidates import draw, read_arch_strs, setting_of, space_of
+from nap2.stages.pool.stored import index_rows, labels_of, store_roots
+from nap2.truth import TruthTable
+
+FEWEST = 3
+"""Networks of known accuracy that a rank correlation needs."""
+
+STORE = "store"
+"""`proxies.candidates` of this name: those of the store."""
+
+
+def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, float]]:
+    """The networks to score, and the accuracies that are known of them.
+
+    With measured labels these are the store's candidates; with published ones a list, or a seeded draw from the space.
+    `proxies.candidates=store` is all labelled candidates of the store, for a table beside predictors. The draw holds
+    only networks whose accuracy is known, unless `proxies.known_only` is false: a longer draw begins with the shorter
+    one. With `proxies.known_only` false no accuracy has to be known, nor a table of them to exist.
+
+    Raises:
+        EvaluationError: fewer than 3 of them have a known accuracy, so that nothing could be ranked.
+        DataFileError: there is no table of accuracies.
+    """
+    options, space = config.proxies, space_of(config)
+    of_store = options.candidates == STORE
+    if of_store or config.labels == "measured":
+        accuracy: Mapping[str, float] = labels_of(config, index_rows(config, open_joint(store_roots(config))))
+        names = sorted(accuracy)[: None if of_store else options.num_candidates]
+    else:
+        if options.candidates:
+            names = read_arch_strs(Path(options.candidates), space)
+        else:
+            names = draw(space, None, config.snapshot.sample_seed, config.snapshot.one_per_class)
+        accuracy = _published(config, names)
+        if options.known_only and not options.candidates:
+            names = [name for name in names if name in accuracy]
+        names = names[: options.num_candidates]
+    known = sum(name in accuracy for name in names)
+    if known < FEWEST and options.known_only:
+        raise EvaluationError(
+            f"{known} of {counted(len(names), 'network')} with a known accuracy: choose at least {FEWEST} that have "
+            "one, or score without judging (proxies.known_only=false)."
+        )
+    return names, accuracy
+
+
+def scores_file(config: Config) -> str:
+    """Scores of another setting or batch size are never mixed in."""
+    setting = {**setting_of(config).as_dict(), "batch_size": config.proxies.batch_size}
+    return f"scores-{seed_from(json.dumps(setting, sort_keys=True)) % 16**8:08x}.jsonl"
+
+
+def _published(config: Config, names: list[str]) -> dict[str, float]:
+    path = Path(config.paths.truth) / f"{config.space.name}.h5"
+    if not config.proxies.known_only and not path.exists():
+        return {}
+    table = TruthTable.open(path)
+    values = table.accuracies(config.dataset.stand_in_for or config.dataset.name, names)
+    return {name: float(value) for name, value in zip(names, values, strict=True) if np.isfinite(value)}
