@@ -69,9 +69,8 @@ def run(config: Config) -> int:
             difference_table(compared),
             budget_table(found, "kendall_tau", another_seed=another_seed),
         ]
-        write_predictions(
-            folder / _file_name(config, f"predictions-n{size}", ".csv"), contest.tested, exam.truth, methods
-        )
+        said.append(folder / _file_name(config, f"predictions-n{size}", ".csv"))
+        write_predictions(said[-1], contest.tested, exam.truth, methods)
         picture, title = _file_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
         plots.append(budget_plot(found, folder / picture, another_seed=another_seed, title=title))
         picture, title = _file_name(config, f"ranks-n{size}"), _title(config, f"{methods[0].method} on {size}")

@@ -29,7 +29,7 @@ def run(config: Config) -> int:
     device, options = check_device(config.trainer.device), config.rank
     check_one_kind(config)
     predictor = Predictor.from_pretrained(options.checkpoint or _own_checkpoint(config))
-    query_batches = options.query_batches or predictor.query_near(100)
+    query_batches = predictor.query_near(100) if options.query_batches is None else options.query_batches
     check_budget(query_batches, predictor.every, predictor.num_snapshots)
     if not options.models and (remark := remark_on_space(config, predictor.spec)):
         say(remark)

@@ -172,6 +172,20 @@ def test_what_cannot_be_united_is_refused(inside: Path, overrides, message, caps
     assert not list(inside.parent.glob("functional+few/pca*"))
 
 
+def test_everything_that_an_evaluation_writes_is_said(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["stage=evaluate", *UNION]) == 0
+    said = capsys.readouterr().out
+    for path in (inside / "results").iterdir():
+        assert str(path.relative_to(inside.parents[2])) in said or path.name == "differences.jsonl"
+
+
+def test_no_mini_batches_are_refused_and_not_taken_for_the_default(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main(["stage=rank", *UNION, "rank.query_batches=0"]) == 2
+    assert "Asked to rank after 0 mini-batches" in capsys.readouterr().err
+
+
 def test_heads_of_other_encoders_are_not_assembled(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Left over from encoders that were deleted and fitted again: their columns mean something else."""
     assert train.main(["stage=predictor", *UNION, "predictor.modality=gradients"]) == 0
