@@ -1,6 +1,6 @@
 """stage=publish: put a trained predictor under a name into the folder of released checkpoints, with its card."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nap2.stages.exam.own_contender import method_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool, load_pools, train_sizes
-from nap2.stages.pool.stored import index_rows, labels_of, open_store
+from nap2.stages.pool.stored import index_rows, open_store
 from nap2.stages.pool.union import companions_of, labelled_as
 
 MOST_REVISIONS = 3
@@ -79,17 +79,21 @@ def write_index(root: Path) -> None:
 
 
 def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
-    rows = index_rows(config, open_store(config))
     return CardFacts(
         name=config.publish.name,
-        num_candidates=len(rows),
-        num_labelled=len(labels_of(config, rows)),
+        num_candidates=len(index_rows(config, open_store(config))),
+        num_labelled=took_part(spec),
         pool=str(spec["cae_pool"]),
         methods=judged_methods(config),
         protocol=_protocol(config, spec),
         terms=TERMS,
         stand_ins={d: name for d in spec.get("union", ()) if (name := labelled_as(d)) != d},
     )
+
+
+def took_part(spec: Mapping[str, Any]) -> int:
+    """Labelled candidates of the split; the store may have grown since, which taught this predictor nothing."""
+    return len(spec["fitted_on"]) + int(spec["num_test"])
 
 
 def judged_methods(config: Config) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nap2.stages.command.compose import compose_config
-from nap2.stages.publish_stage import transfers
+from nap2.stages.publish_stage import took_part, transfers
 
 
 def test_only_tests_of_the_same_run_and_split_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +23,8 @@ def test_only_tests_of_the_same_run_and_split_are_found(tmp_path: Path, monkeypa
     config = compose_config(["stage=publish", "experiment=digits", "split.folds=5"])[1]
     found = [folder.parents[2].name for folder in transfers(config)]
     assert found == ["another", "other"]
+
+
+def test_candidates_that_came_after_the_split_did_not_take_part() -> None:
+    assert took_part({"fitted_on": ["a", "b", "c"], "num_test": 2, "num_val": 1}) == 5
+    assert took_part({"fitted_on": ["a", "b", "c"], "num_test": 0, "num_val": 1}) == 3

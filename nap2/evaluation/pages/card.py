@@ -19,8 +19,8 @@ class CardFacts:
 
     Attributes:
         name: the released name.
-        num_candidates: stored candidates, labelled or not.
-        num_labelled: of them with a known accuracy.
+        num_candidates: stored candidates, labelled or not, when the card is written.
+        num_labelled: those with a known accuracy that were split into training, validation and test.
         pool: how rows name what the encoders were fitted on.
         methods: how rows name what the verdict is on: this predictor, and NAP2+ on the same encoders.
         protocol: how the figures were measured, Markdown.
@@ -117,7 +117,8 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"- images: {setting['dataset']}{stand_in}",
         *_union(spec, facts.stand_ins),
         f"- recipe: {setting['recipe']['name']}, skeleton {_plain(setting['skeleton'])}",
-        f"- candidates with snapshots: {facts.num_candidates}, of which {facts.num_labelled} have a known accuracy; "
+        f"- candidates with a known accuracy that took part: {facts.num_labelled} (with snapshots, when this was "
+        f"written: {facts.num_candidates}); "
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
         f"- encoders fitted on: {facts.pool}",
