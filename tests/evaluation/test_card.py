@@ -59,7 +59,7 @@ def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candi
     text = card({**SPEC, "num_val": 8}, FACTS, aggregates(NAP2, WEAK), compared)
     for needed in (
         "some-name",
-        "80, of which 64",
+        "took part: 64 (with snapshots, when this was written: 80)",
         "pool/functional",
         "Ten trials.",
         "700 of these each head was fitted on, 8 more chose when",
