@@ -13,7 +13,7 @@ from nap2.evaluation.pages.card_protocol import FoldFacts, fold_protocol, holdou
 from nap2.evaluation.pages.further_test import FurtherTest, of_size, sizes_of
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.difference_log import read_differences
-from nap2.evaluation.records.rows import read_rows
+from nap2.evaluation.records.rows import ResultRow, read_rows
 from nap2.stages.command.console import say
 from nap2.stages.command.published_figures import published_figures
 from nap2.stages.exam.fusion_contenders import NAME, variant_name
@@ -123,8 +123,14 @@ def transfers(config: Config) -> list[Path]:
     return sorted(place for place in places if (place / "rows.jsonl").is_file())
 
 
+def of_latest_test(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """Those on as many candidates as the latest: what was tested before the target grew sat another exam."""
+    latest = max(rows, key=lambda row: row.date)
+    return [row for row in rows if row.num_test + row.num_failed == latest.num_test + latest.num_failed]
+
+
 def _transfer(results: Path, space: str) -> FurtherTest:
-    found = aggregate(read_rows(results / "rows.jsonl"))
+    found = aggregate(of_latest_test(read_rows(results / "rows.jsonl")))
     size, row = max(sizes_of(found)), found[0].row
     target = row.target if row.space == space else f"{row.space}/{row.target}"
     return FurtherTest(
