@@ -15,6 +15,7 @@ from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.difference_log import read_differences
 from nap2.evaluation.records.rows import ResultRow, read_rows
 from nap2.stages.command.console import say
+from nap2.stages.command.marked import write_between
 from nap2.stages.command.published_figures import published_figures
 from nap2.stages.exam.fusion_contenders import NAME, variant_name
 from nap2.stages.exam.own_contender import method_name
@@ -73,9 +74,9 @@ def write_index(root: Path) -> None:
     """Replace the index in `<root>/README.md`; the words around it are left alone."""
     specs = {path.parent.name: load_spec(path.parent) for path in sorted(root.glob("*/spec.json"))}
     page = root / "README.md"
-    text = page.read_text() if page.is_file() else f"# Released predictors\n\n{BEGIN}\n{END}\n"
-    head, _, rest = text.partition(BEGIN)
-    page.write_text(f"{head}{BEGIN}\n{index_table(specs)}\n{END}{rest.partition(END)[2]}")
+    if not page.is_file():
+        page.write_text(f"# Released predictors\n\n{BEGIN}\n{END}\n")
+    write_between(page, BEGIN, END, index_table(specs))
 
 
 def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:

@@ -6,11 +6,14 @@ from nap2.config import Config
 from nap2.errors import StoreError, counted
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.released import Limits, SnapshotSet, add_part
+from nap2.snapshots.released.listing import sets_in, sets_table
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.command.console import say, track
+from nap2.stages.command.marked import write_between
 from nap2.stages.pool.candidates import setting_of
 
 MB, KB = 1e6, 1e3
+BEGIN, END = "<!-- sets: written by stage=release -->", "<!-- end of sets -->"
 
 
 def run(config: Config) -> int:
@@ -40,6 +43,9 @@ def run(config: Config) -> int:
         say(f"only {waiting}, release.at_least={options.at_least}; nothing written; {held}")
     else:
         say(f"nothing new in {root}; {held}")
+    page = Path(options.folder).parent / "README.md"
+    if new.path is not None and page.is_file():
+        write_between(page, BEGIN, END, sets_table(sets_in(page.parent)))
     if new.path is not None and new.num_waiting > len(new.damaged):
         say(f"{new.num_waiting - len(new.damaged)} more wait: call again for the next part, or raise release.at_most")
     return 1 if new.damaged else 0

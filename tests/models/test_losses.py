@@ -32,5 +32,6 @@ def test_one_value_has_no_order() -> None:
 
 
 def test_an_unknown_loss_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"No loss is called 'l2'.*l1, l1_pairwise, mse, soft_spearman"):
+    told = r"No loss \(model.predictor.loss\) is called 'l2'.*l1, l1_pairwise, mse, soft_spearman"
+    with pytest.raises(UnknownNameError, match=told):
         loss_named("l2")

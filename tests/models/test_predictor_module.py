@@ -81,5 +81,5 @@ def test_a_lightning_checkpoint_loads_without_pickle(tmp_path: Path) -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match="No loss is called 'l3'"):
+    with pytest.raises(UnknownNameError, match=r"No loss \(model.predictor.loss\) is called 'l3'"):
         PredictorModule(net(), loss="l3")

@@ -12,6 +12,7 @@ from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.pool.candidates import draw
+from nap2.stages.release_stage import BEGIN, END
 
 TINY = [
     "experiment=digits",
@@ -44,6 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(root)
         patch.delenv("NAP2_CHECKPOINTS", raising=False)
         assert run("stage=snapshot", "snapshot.num_candidates=10") == 0
+        Path("checkpoints/snapshots").mkdir(parents=True)
+        Path("checkpoints/snapshots/README.md").write_text(f"Mine.\n{BEGIN}\n{END}\n")
         assert run("stage=release", "release.at_most=6") == 0
         assert run("stage=release", "release.at_most=6") == 0
     return root
@@ -67,6 +70,9 @@ def test_a_set_holds_what_the_store_holds(here: Path, capsys: pytest.CaptureFixt
     store, released = SnapshotStore.open("stores/digits"), SnapshotSet.open(SET)
     assert released.complete() == store.complete()
     assert len(released.parts) == 2
+    page = Path("checkpoints/snapshots/README.md").read_text()
+    assert page.startswith(f"Mine.\n{BEGIN}\n| set ")
+    assert "| `digits` | nasbench201 | digits | digits | 10 | 2 | 5 |" in page
     for candidate_id in store.complete():
         exact, rounded = store.read(candidate_id), released.read(candidate_id)
         error = (rounded.trajectory.values - exact.trajectory.values).abs()

@@ -1,0 +1,44 @@
+"""The snapshot sets of a folder as a table: how many candidates, of what, at what cost."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+
+from nap2.snapshots.released.snapshot_set import SET_FILE, SnapshotSet
+
+HEADER = (
+    "| set | space | images | recipe | candidates | snapshots each | every | training seconds each | MB |",
+    "|---|---|---|---|---:|---:|---:|---:|---:|",
+)
+
+
+def sets_in(folder: Path) -> list[SnapshotSet]:
+    """Every set that lies in a folder, by name.
+
+    Raises:
+        CorruptSnapshotError, StoreVersionError: if one cannot be read.
+    """
+    return [SnapshotSet.open(path.parent) for path in sorted(folder.glob(f"*/{SET_FILE}"))]
+
+
+def sets_table(sets: Iterable[SnapshotSet]) -> str:
+    """Markdown; seconds are the median over the candidates, up to the last snapshot, validation excluded."""
+    return "\n".join((*HEADER, *map(_line, sets)))
+
+
+def _line(one: SnapshotSet) -> str:
+    setting, counts = one.setting, one.complete()
+    seconds = [float(one.record(candidate_id).arrays["snapshot_seconds"][-1]) for candidate_id in counts]
+    fewest, most = min(counts.values(), default=0), max(counts.values(), default=0)
+    cells = (
+        f"`{one.root.name}`",
+        setting.space,
+        setting.dataset,
+        str(setting.recipe["name"]),
+        f"{len(counts):,}",
+        str(most) if fewest == most else f"{fewest} to {most}",
+        str(setting.every),
+        f"{median(seconds):.0f}" if seconds else "–",
+        f"{one.num_bytes_in_all / 1e6:.1f}",
+    )
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,28 @@
+"""The table of released sets says what lies there."""
+
+from statistics import median
+
+import fakes_set as fakes
+
+from nap2.snapshots.released import Limits, SnapshotSet, add_part
+from nap2.snapshots.released.listing import HEADER, sets_in, sets_table
+
+
+def test_a_line_is_what_the_set_holds(tmp_path):
+    seeds = (0, 1, 2)
+    store = fakes.store(tmp_path / "store", *((seed, fakes.trajectory(seed, 1 + seed)) for seed in seeds))
+    add_part(tmp_path / "sets/digits", store, 7, Limits())
+    (tmp_path / "sets/empty folder").mkdir()
+    table = sets_table(sets_in(tmp_path / "sets")).splitlines()
+    assert table[:2] == list(HEADER)
+    released = SnapshotSet.open(tmp_path / "sets/digits")
+    seconds = [released.read(one).curve.snapshot_seconds[-1] for one in released.complete()]
+    assert table[2:] == [
+        f"| `digits` | nasbench201 | digits | digits | 3 | 1 to 3 | 10 | {median(seconds):.0f} | "
+        f"{released.num_bytes_in_all / 1e6:.1f} |"
+    ]
+
+
+def test_a_folder_without_sets_has_no_line(tmp_path):
+    assert sets_in(tmp_path / "nowhere") == []
+    assert sets_table([]).splitlines() == list(HEADER)

@@ -1,0 +1,20 @@
+"""A stage replaces its own part of a page and nothing else."""
+
+from nap2.stages.command.marked import write_between
+
+BEGIN, END = "<!-- begin -->", "<!-- end -->"
+
+
+def test_the_words_around_are_left_alone_however_often_it_is_written(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(f"# Head\n\n{BEGIN}\nold\nlines\n{END}\n\nRest with τ.\n", encoding="utf-8")
+    for text in ("new", "newer\n\ntable"):
+        write_between(page, BEGIN, END, text)
+        assert page.read_text(encoding="utf-8") == f"# Head\n\n{BEGIN}\n{text}\n{END}\n\nRest with τ.\n"
+
+
+def test_a_page_without_marks_is_not_touched(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("My own words.\n")
+    write_between(page, BEGIN, END, "table")
+    assert page.read_text() == "My own words.\n"
