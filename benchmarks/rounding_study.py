@@ -31,6 +31,7 @@ from nap2.snapshots.reader import open_snapshots
 from nap2.snapshots.released.packing import pack, unpack
 from nap2.snapshots.released.planes import MANTISSA_BITS
 from nap2.snapshots.stored_candidate import StoredCandidate
+from nap2.stages.command.marked import write_between
 
 RESULT = ROOT / "benchmarks" / "studies" / "rounding.json"
 PAGE = ROOT / "checkpoints" / "snapshots" / "README.md"
@@ -170,8 +171,7 @@ def _dense(values: Tensor, units: list[int]) -> np.ndarray[Any, Any]:
 
 def write_page(result: dict[str, Any]) -> None:
     """Put the table between the two marks of the page."""
-    head, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n{section(result)}\n{END}{rest.partition(END)[2]}")
+    write_between(PAGE, BEGIN, END, section(result))
 
 
 def section(result: dict[str, Any]) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nap2.baselines.zero_cost.table import proxies_page
+from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.tables import Table, to_markdown
-from nap2.evaluation.pages.views import cost_table, published_table
+from nap2.evaluation.pages.views import cost_table
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.published import load_published
 from nap2.evaluation.records.rows import read_rows

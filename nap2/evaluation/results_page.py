@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from nap2.errors import EvaluationError
+from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.further_test import sizes_of
 from nap2.evaluation.pages.results_overview import most_labels, overview
 from nap2.evaluation.pages.tables import Table, folded, to_markdown
 from nap2.evaluation.pages.tables_by_size import tables_by_size, with_size
-from nap2.evaluation.pages.views import difference_table, published_table
+from nap2.evaluation.pages.views import difference_table
 from nap2.evaluation.plots.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.as_text import figure, method_label

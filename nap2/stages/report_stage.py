@@ -7,9 +7,10 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import EvaluationError, counted
+from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.tables import Table, to_latex, to_markdown
 from nap2.evaluation.pages.tables_by_size import tables_by_size
-from nap2.evaluation.pages.views import cost_table, published_table
+from nap2.evaluation.pages.views import cost_table
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.rows import read_rows
 from nap2.stages.command.console import say

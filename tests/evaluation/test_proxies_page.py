@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nap2.baselines.zero_cost.table import proxies_page
-from nap2.evaluation.pages.views import is_large
+from nap2.evaluation.pages.beside_published import is_large
 from nap2.evaluation.proxies_page import memory_table, whole_page
 from nap2.evaluation.records.aggregate import aggregate
 from nap2.evaluation.records.published import load_published, matching

@@ -12,14 +12,8 @@ from nap2.errors import DataFileError
 from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.judging.exam import Exam
 from nap2.evaluation.judging.metrics import TAU
-from nap2.evaluation.pages.views import (
-    CUT_AFTER_SHUFFLING,
-    aggregates_csv,
-    budget_table,
-    cost_table,
-    difference_table,
-    published_table,
-)
+from nap2.evaluation.pages.beside_published import CUT_AFTER_SHUFFLING, published_table
+from nap2.evaluation.pages.views import aggregates_csv, budget_table, cost_table, difference_table
 from nap2.evaluation.records.protocols import result_rows
 from nap2.evaluation.records.published import PublishedFigure, load_published, matching
 from nap2.evaluation.records.rows import select

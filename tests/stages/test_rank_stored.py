@@ -102,9 +102,10 @@ def test_a_predictor_of_another_interval_or_length_is_refused(
     stored: dict[str, Trajectory], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train.main([*ASKED, "rank.checkpoint=predictor", "rank.query_batches=12"]) == 2
+    assert "12" in capsys.readouterr().err
     random_predictor(every=10, num_snapshots=4).save("other", "card")
     assert train.main([*ASKED, "rank.checkpoint=other"]) == 2
-    assert "every" in capsys.readouterr().err
+    assert "reads a snapshot every 10" in capsys.readouterr().err
 
 
 def test_a_list_of_candidates_is_read_like_any_other(

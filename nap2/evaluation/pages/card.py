@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nap2.evaluation.judging.differences import Difference
+from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.further_test import FurtherTest, section
 from nap2.evaluation.pages.tables import folded, to_markdown
 from nap2.evaluation.pages.verdict import verdict
-from nap2.evaluation.pages.views import budget_table, difference_table, published_table
+from nap2.evaluation.pages.views import budget_table, difference_table
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.published import PublishedFigure
 

@@ -1,4 +1,4 @@
-"""Aggregates into the tables that are printed: by query budget, by difference, by cost, beside published figures."""
+"""Aggregates into the tables that are printed: by query budget, by difference, by cost."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,15 +7,9 @@ from nap2.evaluation.judging.metrics import METRICS
 from nap2.evaluation.pages.tables import Table, to_csv
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.as_text import bounds, error, figure, method_label, seconds
-from nap2.evaluation.records.published import PublishedFigure, matching
 from nap2.evaluation.records.rows import ResultRow
 
 MOST_COLUMNS = 7
-LARGE_GAP = 0.05
-"""What may lie between our figure and a published one without a word."""
-CUT_AFTER_SHUFFLING = (
-    "The paper's shuffled readings of small budgets were exposed to later snapshots (App. H.2), ours not."
-)
 SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
 """The budgets of the paper's Tables 4-6, shown where there are more budgets than columns."""
 
@@ -43,7 +37,7 @@ def budget_table(
     rows = tuple((name, *(figure(by_method[name].get(budget)) for budget in columns)) for name in names)
     best = {(row, column + 1) for column, budget in enumerate(columns) for row in _best(names, by_method, budget)}
     return Table(
-        title=f"{METRICS[metric].label} by mini-batches seen, {_setting(chosen)}",
+        title=f"{METRICS[metric].label} by mini-batches seen, {setting_of_rows(chosen)}",
         header=("method", *map(str, columns)),
         rows=rows,
         notes=_notes(chosen, metric, another_seed),
@@ -100,52 +94,17 @@ def cost_table(aggregates: Iterable[Aggregate], metrics: Sequence[str] = ("kenda
         rows.append((name, *cells, *costs, str(row.num_test), str(row.num_failed)))
     labels = [text for metric in metrics for text in (METRICS[metric].label, "s.e.")]
     return Table(
-        title=f"Rank correlation and cost, {_setting(chosen)}",
+        title=f"Rank correlation and cost, {setting_of_rows(chosen)}",
         header=("method", *labels, "forwards", "s per candidate", "scored", "failed"),
         rows=tuple(rows),
         notes=(
             "± standard deviation over seeds and batches, where there are several; s.e.: bootstrap standard error over "
             "candidates; in brackets: 95 % bootstrap interval.",
             "forwards: cost in forward passes of one mini-batch, a backward pass counting as two.",
-            *_marks(chosen),
+            *marks(chosen),
             *_own_notes(chosen),
         ),
     )
-
-
-def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
-    """Our figures beside the published ones of the same method, metric, source, target and snapshots.
-
-    A gap is marked where it is above `LARGE_GAP` and above two standard errors of ours.
-    """
-    rows, shown = [], []
-    for found in aggregates:
-        for other in matching(found.row, published):
-            printed = f"{other.mean:.3f}" + (f" ± {other.std:.3f}" if other.std is not None else "")
-            route = f"{found.row.source or 'none'} → {found.row.target}"
-            label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)
-            ours = (figure(found), error(found))
-            rows.append((method_label(found), route, label, batches, *ours, printed, _gap(found, other), other.place))
-            shown.append(found)
-    return Table(
-        title=f"Ours ({_setting(shown)}) beside the published figures",
-        header=("method", "source → target", "metric", "batches", "ours", "s.e.", "published", "gap", "where"),
-        rows=tuple(rows),
-        notes=(
-            "The NAP2 paper's figures are means over its own trials, on splits of the flavour `paper`.",
-            f"* a gap above {LARGE_GAP} and above two standard errors of ours.",
-            *([CUT_AFTER_SHUFFLING] if any("shuffled" in found.row.method for found in shown) else []),
-            *_marks(shown),
-        ),
-    )
-
-
-def is_large(found: Aggregate, other: PublishedFigure) -> bool:
-    """Whether a gap asks for an explanation; one without a standard error always does."""
-    if found.mean is None:
-        return False
-    gap = abs(found.mean - other.mean)
-    return gap > LARGE_GAP and gap > 2 * (found.standard_error or 0.0)
 
 
 def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
@@ -165,12 +124,6 @@ def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
 
 def _with_error(found: Aggregate | None) -> tuple[str, str]:
     return f"{figure(found)} {bounds(found)}".strip(), error(found)
-
-
-def _gap(found: Aggregate, other: PublishedFigure) -> str:
-    if found.mean is None:
-        return ""
-    return f"{found.mean - other.mean:+.3f}{' *' if is_large(found, other) else ''}"
 
 
 def _own_notes(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
@@ -199,7 +152,8 @@ def _columns(chosen: Sequence[Aggregate]) -> tuple[int, ...]:
     return tuple(sorted(b for b, count in snapshots.items() if count in (0, *SHOWN_SNAPSHOTS, last)))
 
 
-def _setting(chosen: Sequence[Aggregate]) -> str:
+def setting_of_rows(chosen: Sequence[Aggregate]) -> str:
+    """Space, target and split, for a title."""
     if not chosen:
         return "no rows"
     routes = {f"{found.row.space}/{found.row.target}" for found in chosen}
@@ -224,29 +178,30 @@ def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None)
             f"Chance: {METRICS[metric].chance(tests[-1]):.3g}"
             + (f"; the same networks under another seed: {another_seed:.3f}." if another_seed is not None else ".")
         )
-    return (*notes, *_marks(chosen))
+    return (*notes, *marks(chosen))
 
 
-def _marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
-    marks = []
+def marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
+    """What a reader must know of these figures, one note each: stand-ins, failures, folds, measured labels."""
+    notes = []
     if any(found.row.stand_in for found in chosen):
-        marks.append("† trained on a stand-in of the dataset whose accuracies it is judged by.")
+        notes.append("† trained on a stand-in of the dataset whose accuracies it is judged by.")
     failed = {found.row.method: found.row.num_failed for found in chosen if found.row.num_failed}
     if failed:
-        marks.append(
+        notes.append(
             "Candidates without a score: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + "."
         )
     partly = {found.row.method: found for found in chosen if found.num_trials and found.num_undefined}
     if partly:
         counts = (f"{name} {one.num_undefined} of {one.num_trials + one.num_undefined}" for name, one in partly.items())
-        marks.append(f"Trials without a figure (all scores equal), which no mean counts: {', '.join(counts)}.")
+        notes.append(f"Trials without a figure (all scores equal), which no mean counts: {', '.join(counts)}.")
     if any(found.row.protocol != "holdout" for found in chosen):
-        marks.append(
+        notes.append(
             "Each candidate is predicted by fits that saw neither it nor its class; one τ per repeat, over all."
         )
     if any(found.row.label == "measured" for found in chosen):
-        marks.append("Judged by accuracies measured here, one training run each.")
-    return tuple(marks)
+        notes.append("Judged by accuracies measured here, one training run each.")
+    return tuple(notes)
 
 
 def _span(numbers: Sequence[int]) -> str:

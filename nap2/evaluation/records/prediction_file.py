@@ -5,8 +5,8 @@ is better; empty where a method could not score the candidate.
 """
 
 import csv
+import io
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
 from nap2.evaluation.judging.exam import Floats, Predictions
+from nap2.snapshots.disk import write_atomically
 
 COLUMN = re.compile(r"(?P<method>.+) @(?P<batches>\d+) #(?P<trial>\d+)")
 CANDIDATE = ["arch_str", "accuracy"]
@@ -68,15 +69,14 @@ def write_predictions(path: Path, arch_strs: Sequence[str], truth: Floats, metho
         for trial, by_budget in zip(one.trials or range(len(one.seeds)), one.values, strict=True):
             for batches, values in zip(one.query_batches, by_budget, strict=True):
                 columns[f"{one.method} @{batches} #{trial}"] = values
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([*CANDIDATE, *columns])
+    for place, arch_str in enumerate(arch_strs):
+        said = (float(values[place]) for values in columns.values())
+        lines.writerow([arch_str, float(truth[place]), *("" if math.isnan(value) else value for value in said)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with staged.open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow([*CANDIDATE, *columns])
-        for place, arch_str in enumerate(arch_strs):
-            said = (float(values[place]) for values in columns.values())
-            lines.writerow([arch_str, float(truth[place]), *("" if math.isnan(value) else value for value in said)])
-    staged.replace(path)
+    write_atomically(path, text.getvalue().encode())
 
 
 def read_predictions(path: Path) -> PredictionFile:

@@ -1,7 +1,6 @@
 """The graph regression beside a released predictor: it learns as many of the architectures that the predictor saw."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from nap2.stages.exam.contenders import graph_predictions
 from nap2.stages.exam.contest import Contest
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
-from nap2.truth import TruthTable
+from nap2.stages.pool.stored import published_labels
 
 
 def released_graph(config: Config, contest: Contest, predictor: Predictor) -> list[Predictions]:
@@ -48,10 +47,7 @@ def _known(config: Config, predictor: Predictor) -> dict[str, float]:
     spec = predictor.spec
     if spec.get("labels") != "truth":
         return {}
-    dataset, names = spec.get("stand_in_for") or spec["setting"]["dataset"], spec["fitted_on"]
     try:
-        table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
-        values = table.accuracies(str(dataset), names)
+        return published_labels(config, spec["fitted_on"], spec.get("stand_in_for") or spec["setting"]["dataset"])
     except (DataFileError, UnknownNameError):
         return {}
-    return {name: float(value) for name, value in zip(names, values, strict=True) if np.isfinite(value)}

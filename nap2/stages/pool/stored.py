@@ -1,5 +1,6 @@
 """What the config's store holds: its candidates, and what is known of their final accuracy."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from nap2.config import Config
@@ -73,12 +74,26 @@ def labels_of(config: Config, rows: list[IndexRow], dataset: str | None = None) 
     """
     if config.labels == "measured":
         return {row.arch_str: row.final_accuracy for row in rows if row.final_accuracy is not None}
+    return published_labels(config, [row.arch_str for row in rows], dataset)
+
+
+def published_labels(config: Config, arch_strs: Sequence[str], dataset: str | None = None) -> dict[str, float]:
+    """Final accuracy (fraction) by arch string, of those that the imported table knows.
+
+    Args:
+        config: whose table.
+        arch_strs: of the config's space.
+        dataset: whose accuracies; None for the config's own, or what its images stand in for.
+
+    Raises:
+        DataFileError: no table, or a damaged one.
+        UnknownNameError: a dataset that the table does not have.
+    """
     from nap2.truth import TruthTable
 
-    dataset = dataset or config.dataset.stand_in_for or config.dataset.name
     table = TruthTable.open(Path(config.paths.truth) / f"{config.space.name}.h5")
-    found = {row.arch_str: table.accuracy(dataset, row.arch_str) for row in rows}
-    return {arch: accuracy for arch, accuracy in found.items() if accuracy is not None}
+    values = table.accuracies(dataset or config.dataset.stand_in_for or config.dataset.name, arch_strs)
+    return {name: float(value) for name, value in zip(arch_strs, values, strict=True) if value == value}  # NaN: unknown
 
 
 def no_label(config: Config, count: int) -> str:

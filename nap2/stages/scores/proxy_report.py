@@ -13,8 +13,9 @@ from nap2.config import Config
 from nap2.errors import EvaluationError, counted
 from nap2.evaluation.judging.exam import Floats, Predictions
 from nap2.evaluation.judging.metrics import RHO, TAU
+from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.tables import to_markdown, to_rich
-from nap2.evaluation.pages.views import aggregates_csv, cost_table, published_table
+from nap2.evaluation.pages.views import aggregates_csv, cost_table
 from nap2.evaluation.plots.cost_plot import cost_plot
 from nap2.evaluation.records.aggregate import aggregate
 from nap2.evaluation.records.protocols import result_rows

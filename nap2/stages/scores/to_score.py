@@ -4,15 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from nap2.config import Config
 from nap2.errors import EvaluationError, counted
 from nap2.seeding import seed_from
 from nap2.snapshots.joint import open_joint
 from nap2.stages.pool.candidates import draw, read_arch_strs, setting_of, space_of
-from nap2.stages.pool.stored import index_rows, labels_of, store_roots
-from nap2.truth import TruthTable
+from nap2.stages.pool.stored import index_rows, labels_of, published_labels, store_roots
 
 FEWEST = 3
 """Networks of known accuracy that a rank correlation needs."""
@@ -63,9 +60,6 @@ def scores_file(config: Config) -> str:
 
 
 def _published(config: Config, names: list[str]) -> dict[str, float]:
-    path = Path(config.paths.truth) / f"{config.space.name}.h5"
-    if not config.proxies.known_only and not path.exists():
+    if not config.proxies.known_only and not (Path(config.paths.truth) / f"{config.space.name}.h5").exists():
         return {}
-    table = TruthTable.open(path)
-    values = table.accuracies(config.dataset.stand_in_for or config.dataset.name, names)
-    return {name: float(value) for name, value in zip(names, values, strict=True) if np.isfinite(value)}
+    return published_labels(config, names)

@@ -1,0 +1,57 @@
+"""Our figures beside the published ones of the same method, and which gaps ask for an explanation."""
+
+from collections.abc import Iterable, Sequence
+
+from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.pages.tables import Table
+from nap2.evaluation.pages.views import marks, setting_of_rows
+from nap2.evaluation.records.aggregate import Aggregate
+from nap2.evaluation.records.as_text import error, figure, method_label
+from nap2.evaluation.records.published import PublishedFigure, matching
+
+LARGE_GAP = 0.05
+"""What may lie between our figure and a published one without a word."""
+CUT_AFTER_SHUFFLING = (
+    "The paper's shuffled readings of small budgets were exposed to later snapshots (App. H.2), ours not."
+)
+
+
+def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
+    """Our figures beside the published ones of the same method, metric, source, target and snapshots.
+
+    A gap is marked where it is above `LARGE_GAP` and above two standard errors of ours.
+    """
+    rows, shown = [], []
+    for found in aggregates:
+        for other in matching(found.row, published):
+            printed = f"{other.mean:.3f}" + (f" ± {other.std:.3f}" if other.std is not None else "")
+            route = f"{found.row.source or 'none'} → {found.row.target}"
+            label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)
+            ours = (figure(found), error(found))
+            rows.append((method_label(found), route, label, batches, *ours, printed, _gap(found, other), other.place))
+            shown.append(found)
+    return Table(
+        title=f"Ours ({setting_of_rows(shown)}) beside the published figures",
+        header=("method", "source → target", "metric", "batches", "ours", "s.e.", "published", "gap", "where"),
+        rows=tuple(rows),
+        notes=(
+            "The NAP2 paper's figures are means over its own trials, on splits of the flavour `paper`.",
+            f"* a gap above {LARGE_GAP} and above two standard errors of ours.",
+            *([CUT_AFTER_SHUFFLING] if any("shuffled" in found.row.method for found in shown) else []),
+            *marks(shown),
+        ),
+    )
+
+
+def is_large(found: Aggregate, other: PublishedFigure) -> bool:
+    """Whether a gap asks for an explanation; one without a standard error always does."""
+    if found.mean is None:
+        return False
+    gap = abs(found.mean - other.mean)
+    return gap > LARGE_GAP and gap > 2 * (found.standard_error or 0.0)
+
+
+def _gap(found: Aggregate, other: PublishedFigure) -> str:
+    if found.mean is None:
+        return ""
+    return f"{found.mean - other.mean:+.3f}{' *' if is_large(found, other) else ''}"
