@@ -9,9 +9,9 @@ import numpy as np
 
 from nap2.config import Config
 from nap2.errors import counted
-from nap2.evaluation.judging.bootstrap import seed_agreement
 from nap2.evaluation.judging.differences import Difference, differences
 from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.metrics import kendall_tau
 from nap2.evaluation.judging.pooling import pooled
 from nap2.evaluation.pages.tables import Table, to_markdown, to_rich
 from nap2.evaluation.pages.verdict import is_ours
@@ -143,9 +143,8 @@ def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]
 
 def compare(config: Config, methods: list[Predictions], exam: Exam) -> list[Difference]:
     """All methods against the judged one at its largest budget; where that is NAP2+, all others against NAP2 too."""
-    first, last = methods[0], methods[0].query_batches[-1:]
-    held = partial(differences, exam=exam, query_batches=last, rounds=config.evaluate.bootstrap, seed=config.seed)
-    found = held(methods[1:], first)
+    held = partial(differences, exam=exam, rounds=config.evaluate.bootstrap, seed=config.seed)
+    found = held(methods[1:], methods[0])
     own = next(place for place, one in enumerate(methods) if one.method.split(" ")[0] == "nap2")
     return found + (held(methods[1:], methods[own]) if own else [])
 
@@ -157,7 +156,11 @@ def exam_of(config: Config, contest: Contest) -> Exam:
 
 
 def another_seed_of(config: Config, store: SnapshotReader) -> float | None:
-    """τ between the final accuracies of two seeds, over the candidates trained twice; None where there are too few."""
+    """τ between the final accuracies of two seeds, over the candidates trained twice; None where there are too few.
+
+    A yardstick and no ceiling: what is known of the networks' expected accuracy comes closer to one run than another
+    run does.
+    """
     if config.labels != "measured":
         return None
     seed = int(config.recipe.get("seed", 0))
@@ -166,7 +169,7 @@ def another_seed_of(config: Config, store: SnapshotReader) -> float | None:
     twice = [arch for arch, own in final if own == seed and (arch, seed + 1) in final]
     if len(twice) < 10:
         return None
-    tau = seed_agreement([[final[arch, s] for arch in twice] for s in (seed, seed + 1)])
+    tau = kendall_tau(*([final[arch, s] for arch in twice] for s in (seed, seed + 1)))
     say(f"another seed: τ {tau:.3f} between the final accuracies of two seeds, over {len(twice)} candidates")
     return tau
 

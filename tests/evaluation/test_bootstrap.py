@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from nap2.errors import EvaluationError
 from nap2.evaluation.judging import bootstrap
 from nap2.evaluation.judging.metrics import METRICS, TAU
 
@@ -91,21 +90,3 @@ def test_any_metric_has_an_interval():
 def test_an_undefined_figure_has_an_undefined_interval():
     found = bootstrap.interval(np.zeros(60), TRUTH, TAU, rounds=20)
     assert np.isnan([found.value, found.low, found.high]).all()
-
-
-def test_seeds_agree_less_with_each_other_than_each_with_what_they_share():
-    runs = TRUTH + 0.3 * np.random.default_rng(2).normal(size=(3, 60))
-    expected = np.mean([kendalltau(runs[i], runs[j]).statistic for i in range(3) for j in range(i)])
-    assert bootstrap.seed_agreement(runs) == pytest.approx(expected)
-    assert bootstrap.seed_agreement(runs) < np.mean([kendalltau(run, TRUTH).statistic for run in runs])
-
-
-def test_missing_runs_are_left_out_of_the_agreement():
-    runs = np.stack([TRUTH, TRUTH, TRUTH])
-    runs[2, :30] = np.nan
-    assert bootstrap.seed_agreement(runs) == pytest.approx(1.0)
-
-
-def test_one_run_agrees_with_none():
-    with pytest.raises(EvaluationError, match="needs two runs"):
-        bootstrap.seed_agreement(TRUTH[None])

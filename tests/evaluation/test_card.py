@@ -55,7 +55,7 @@ def test_without_ours_the_verdict_says_so():
 
 
 def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candidate():
-    compared = differences([NAP2, WEAK], NAP2, EXAM, [200], rounds=50)
+    compared = differences([NAP2, WEAK], NAP2, EXAM, rounds=50)
     text = card({**SPEC, "num_val": 8}, FACTS, aggregates(NAP2, WEAK), compared)
     for needed in (
         "some-name",

@@ -39,7 +39,7 @@ def files(tmp_path):
 def test_it_is_the_difference_that_one_evaluation_finds(files):
     good, bad = method(0.1, name="good"), method(0.9, name="bad", seed=2)
     exam = Exam(space="nasbench201", target="cifar10", truth=TRUTH)
-    expected = differences([good], bad, exam, query_batches=(100,))[0]
+    expected = differences([good], bad, exam)[0]
     found = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2"))
     assert found.interval == expected.interval
     assert found.verdict == "better"

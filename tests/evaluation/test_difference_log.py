@@ -11,7 +11,7 @@ from nap2.evaluation.judging.bootstrap import Interval
 from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.records.difference_log import append_differences, read_differences
 
-FOUND = differences([WEAK, PARAMS], NAP2, EXAM, [200], rounds=50)
+FOUND = differences([WEAK, PARAMS], NAP2, EXAM, rounds=50)
 
 
 def test_what_was_written_is_read_at_its_train_size(tmp_path):

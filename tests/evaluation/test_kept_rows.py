@@ -22,7 +22,7 @@ def results(tmp_path):
         methods = (nap2, WEAK, PARAMS)
         rows = [replace(row, date=day) for one in methods for row in result_rows(one, EXAM, rounds=0)]
         append_rows(folder / "rows.jsonl", rows)
-        compared = differences([WEAK, PARAMS], nap2, EXAM, rounds=20, query_batches=(200,))
+        compared = differences([WEAK, PARAMS], nap2, EXAM, rounds=20)
         append_differences(folder / "differences.jsonl", compared, 700)
     return folder
 

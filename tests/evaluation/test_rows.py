@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nap2.errors import DataFileError, UnknownNameError
-from nap2.evaluation.records.rows import ResultRow, append_rows, read_rows, select
+from nap2.evaluation.records.rows import ResultRow, append_rows, read_rows
 
 ROW = ResultRow(
     method="nap2",
@@ -77,13 +77,6 @@ def test_several_files_are_read_as_one(tmp_path):
     append_rows(tmp_path / "a.jsonl", [ROW])
     append_rows(tmp_path / "b.jsonl", [replace(ROW, method="params")])
     assert [row.method for row in read_rows(tmp_path / "a.jsonl", tmp_path / "b.jsonl")] == ["nap2", "params"]
-
-
-def test_select_takes_values_and_collections():
-    rows = [replace(ROW, method=method, query_batches=budget) for method in ("a", "b", "c") for budget in (100, 200)]
-    assert [row.method for row in select(rows, query_batches=200, method=("a", "c"))] == ["a", "c"]
-    with pytest.raises(UnknownNameError, match="Did you mean 'query_batches'"):
-        select(rows, query_batch=200)
 
 
 def test_a_damaged_line_is_named_by_its_number(tmp_path):

@@ -1,5 +1,7 @@
 """The sentence for which a card exists: it follows the test of the difference, and not the two means."""
 
+from dataclasses import replace
+
 import pytest
 from fakes_evaluation import EXAM, NAP2, PARAMS, WEAK, aggregates, predictions
 
@@ -11,7 +13,7 @@ FAR_BETTER = predictions("oracle", [0.0001], trials=1, query_batches=(0,), snaps
 
 
 def said(*others) -> str:
-    compared = differences(others, NAP2, EXAM, [200], rounds=200)
+    compared = differences(others, NAP2, EXAM, rounds=200)
     return verdict(aggregates(NAP2, *others), 200, compared)
 
 
@@ -33,9 +35,9 @@ def test_a_difference_within_chance_is_called_none_whoever_is_ahead():
 
 
 def test_a_difference_at_another_budget_or_to_another_method_is_not_taken_for_it():
-    elsewhere = differences([WEAK], NAP2, EXAM, [100], rounds=50)
+    elsewhere = [replace(one, against_batches=100) for one in differences([WEAK], NAP2, EXAM, rounds=50)]
     assert "was not tested" in verdict(aggregates(NAP2, WEAK), 200, elsewhere)
-    of_other = differences([PARAMS], NAP2, EXAM, [200], rounds=50)
+    of_other = differences([PARAMS], NAP2, EXAM, rounds=50)
     assert "was not tested" in verdict(aggregates(NAP2, WEAK), 200, of_other)
 
 
@@ -54,7 +56,7 @@ def test_who_is_judged_can_be_named(judged):
 
 
 def test_where_the_best_was_not_tested_the_best_of_the_tested_decides():
-    compared = differences([WEAK, SLIGHTLY_WORSE], NAP2, EXAM, [200], rounds=200)
+    compared = differences([WEAK, SLIGHTLY_WORSE], NAP2, EXAM, rounds=200)
     text = verdict(aggregates(NAP2, WEAK, SLIGHTLY_WORSE, FAR_BETTER), 200, compared)
     assert "best reference is oracle" in text
     assert "does not reach it; of the references that it was tested against, graph, τ" in text

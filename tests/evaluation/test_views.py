@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes_evaluation import EXAM, NAP2, PARAMS, TRUTH, WEAK, aggregates, predictions
+from select_rows import select
 
 from nap2.errors import DataFileError
 from nap2.evaluation.judging.differences import differences
@@ -16,7 +17,6 @@ from nap2.evaluation.pages.beside_published import CUT_AFTER_SHUFFLING, publishe
 from nap2.evaluation.pages.views import aggregates_csv, budget_table, cost_table, difference_table
 from nap2.evaluation.records.protocols import result_rows
 from nap2.evaluation.records.published import PublishedFigure, load_published, matching
-from nap2.evaluation.records.rows import select
 
 
 def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_was_not_measured():
@@ -34,7 +34,6 @@ def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_wa
 def test_many_budgets_are_thinned_to_those_of_the_paper():
     table = budget_table(aggregates(predictions("nap2", [0.3] * 23), metrics=(TAU,)))
     assert table.header[1:] == ("100", "200", "300", "700", "1100", "1700", "2300")
-    assert budget_table(aggregates(NAP2), budgets=[200]).header == ("method", "200")
 
 
 def test_stand_ins_measured_labels_and_failures_are_said_below_the_table():
@@ -75,13 +74,12 @@ def test_the_cost_table_shows_correlation_interval_seconds_and_failures():
 def test_the_difference_table_uses_the_word_none():
     twin = predictions("twin", [0.2, 0.1])
     found = differences([twin, WEAK], NAP2, EXAM, rounds=200)
-    verdicts = {(row[0], row[2]): row[-1] for row in difference_table(found).rows}
-    assert verdicts == {(m, b): v for m, v in (("twin", "none"), ("early_stopping", "worse")) for b in ("100", "200")}
+    assert {row[0]: row[-1] for row in difference_table(found).rows} == {"twin": "none", "early_stopping": "worse"}
 
 
 def test_the_difference_table_names_what_methods_were_fitted_on():
     union = predictions("nap2", [0.2, 0.1], source="cifar10+cifar100", train_size=700)
-    table = difference_table(differences([union, WEAK], NAP2, EXAM, [200], rounds=20))
+    table = difference_table(differences([union, WEAK], NAP2, EXAM, rounds=20))
     assert [row[:2] for row in table.rows] == [
         ("nap2 (cifar10+cifar100)", "nap2 (cifar10)"),
         ("early_stopping", "nap2 (cifar10)"),
@@ -260,5 +258,5 @@ def test_the_shipped_figures_of_the_paper_can_be_read_and_hold_its_headline():
 
 def test_an_undefined_difference_is_no_number_and_no_tie():
     constant = replace(predictions("constant", [0.0, 0.0]), values=np.ones((3, 2, 40)))
-    (found,) = differences([constant], NAP2, EXAM, [200], rounds=20)
+    (found,) = differences([constant], NAP2, EXAM, rounds=20)
     assert difference_table([found]).rows[0][4:] == ("–", "–", "undefined")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from scipy.stats import kendalltau
+from select_rows import select
 
 import train
 from nap2.evaluation.records.prediction_file import read_predictions
-from nap2.evaluation.records.rows import read_rows, select
+from nap2.evaluation.records.rows import read_rows
 from nap2.evaluation.splitting.splits import Split
 from nap2.inference import Predictor
 from nap2.snapshots.index import refresh_index

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from select_rows import select
 
 import train
 from nap2.config import Config
 from nap2.errors import EvaluationError
-from nap2.evaluation.records.rows import read_rows, select
+from nap2.evaluation.records.rows import read_rows
 from nap2.schema import COUNTS
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.layout import num_entries

@@ -1,12 +1,11 @@
-"""How far a figure would move with other candidates, trials or seeds: bootstrap intervals, agreement of two runs."""
+"""How far a figure would move with other candidates or trials: bootstrap intervals."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nap2.errors import EvaluationError
-from nap2.evaluation.judging.metrics import RHO, TAU, Metric, kendall_tau
+from nap2.evaluation.judging.metrics import RHO, TAU, Metric
 
 Floats = NDArray[np.float64]
 
@@ -54,40 +53,23 @@ def paired_difference(
     first: ArrayLike,
     second: ArrayLike,
     truth: ArrayLike,
-    metric: Metric = TAU,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Interval:
-    """Metric of `first` minus metric of `second`, both seen on the same drawn candidates in every round.
+    """Kendall's τ of `first` minus that of `second`, both seen on the same drawn candidates in every round.
 
     Args:
         first: `[A]` or `[trials, A]`.
         second: `[A]` or `[trials, A]`; trials are drawn together where both have equally many.
         truth: `[A]`.
-        metric: any of `METRICS`.
         rounds: bootstrap rounds.
         seed: of the draws.
     """
     labels = np.asarray(truth, np.float64)
     mine, theirs = (np.atleast_2d(np.asarray(values, np.float64)) for values in (first, second))
-    values = [float(np.mean([metric.score(trial, labels) for trial in scores])) for scores in (mine, theirs)]
-    samples = [_resampled_mean(scores, labels, metric, rounds, seed) for scores in (mine, theirs)]
+    values = [float(np.mean([TAU.score(trial, labels) for trial in scores])) for scores in (mine, theirs)]
+    samples = [_resampled_mean(scores, labels, TAU, rounds, seed) for scores in (mine, theirs)]
     return _percentiles(values[0] - values[1], samples[0] - samples[1])
-
-
-def seed_agreement(runs: ArrayLike) -> float:
-    """The mean tau-b between two runs `[R, A]` of the same candidates under different seeds.
-
-    A yardstick and no ceiling: what is known of the networks' expected accuracy comes closer to one run than another
-    run does.
-    """
-    table = np.atleast_2d(np.asarray(runs, np.float64))
-    pairs = [(i, j) for i in range(len(table)) for j in range(i)]
-    if not pairs:
-        raise EvaluationError("The agreement of seeds needs two runs of each candidate; there is one.")
-    known = np.isfinite(table)
-    taus = [kendall_tau(table[i][known[i] & known[j]], table[j][known[i] & known[j]]) for i, j in pairs]
-    return float(np.mean(taus))
 
 
 def _resampled_mean(scores: Floats, labels: Floats, metric: Metric, rounds: int, seed: int) -> Floats:

@@ -1,14 +1,14 @@
 """Two methods on the same test candidates: a difference smaller than its interval is called none."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from nap2.evaluation.judging.bootstrap import ROUNDS, Interval, paired_difference
 from nap2.evaluation.judging.exam import Exam, Floats, Predictions, check_shapes, scored_by_all
-from nap2.evaluation.judging.metrics import TAU, Metric
+from nap2.evaluation.judging.metrics import TAU
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,12 @@ def differences(
     methods: Iterable[Predictions],
     against: Predictions,
     exam: Exam,
-    query_batches: Sequence[int] | None = None,
-    metric: Metric = TAU,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> list[Difference]:
-    """Each method held against one, at each budget of that one (or at those asked for).
+    """Kendall's τ of each method held against that of one, at that one's largest budget.
 
-    A method without that very budget is taken at its largest below; one that has none below is left out there.
+    A method without that very budget is taken at its largest below; one that has none below is left out.
 
     Raises:
         EvaluationError: arrays whose sizes do not belong together.
@@ -66,24 +64,21 @@ def differences(
     others = [predictions for predictions in methods if predictions is not against]
     for predictions in (against, *others):
         check_shapes(predictions, exam)
-    found = []
-    for budget in query_batches or against.query_batches:
-        second = against.place_at_most(budget)
-        for predictions in others:
-            first = predictions.place_at_most(budget)
-            if first is not None and second is not None:
-                pair = (predictions.values[:, first], against.values[:, second])
-                measured, num_test = _paired(*pair, exam, metric, rounds, seed)
-                batches = (predictions.query_batches[first], against.query_batches[second])
-                names = (predictions.method, against.method, metric.name)
-                sources = (predictions.source, against.source)
-                found.append(Difference(*names, *batches, measured, num_test, *sources))
+    found, budget = [], against.query_batches[-1]
+    for predictions in others:
+        place = predictions.place_at_most(budget)
+        if place is not None:
+            pair = (predictions.values[:, place], against.values[:, -1])
+            measured, num_test = _paired(*pair, exam.truth, rounds, seed)
+            names = (predictions.method, against.method, TAU.name)
+            batches, sources = (predictions.query_batches[place], budget), (predictions.source, against.source)
+            found.append(Difference(*names, *batches, measured, num_test, *sources))
     return found
 
 
-def _paired(first: Floats, second: Floats, exam: Exam, metric: Metric, rounds: int, seed: int) -> tuple[Interval, int]:
+def _paired(first: Floats, second: Floats, truth: Floats, rounds: int, seed: int) -> tuple[Interval, int]:
     """The paired difference over the candidates that every trial of both scored, and how many those are."""
-    scores, truth = scored_by_all(np.concatenate([first, second]), exam.truth)
+    scores, truth = scored_by_all(np.concatenate([first, second]), truth)
     if truth.size < 2:
         return Interval(*[float("nan")] * 4), truth.size
-    return paired_difference(scores[: len(first)], scores[len(first) :], truth, metric, rounds, seed), truth.size
+    return paired_difference(scores[: len(first)], scores[len(first) :], truth, rounds, seed), truth.size

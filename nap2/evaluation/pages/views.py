@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from nap2.evaluation.judging.differences import Difference
-from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.judging.metrics import METRICS, RHO, TAU
 from nap2.evaluation.pages.tables import Table, to_csv
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.as_text import bounds, error, figure, method_label, seconds
@@ -17,19 +17,19 @@ SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
 def budget_table(
     aggregates: Iterable[Aggregate],
     metric: str = "kendall_tau",
-    budgets: Sequence[int] | None = None,
     another_seed: float | None = None,
 ) -> Table:
     """Methods by query budget: mean ± standard deviation over trials, best first at the largest budget.
 
+    Where there are more budgets than columns, those of the paper are shown.
+
     Args:
         aggregates: of one target and flavour; those of other metrics are passed over.
         metric: name in `METRICS`.
-        budgets: columns, in mini-batches; None: all, or the paper's where those are too many.
         another_seed: what the final accuracies of the same networks under another seed reach, for the notes.
     """
     chosen = [found for found in aggregates if found.row.metric == metric]
-    columns = tuple(budgets) if budgets is not None else _columns(chosen)
+    columns = _columns(chosen)
     by_method: dict[str, dict[int, Aggregate]] = {}
     for found in chosen:
         by_method.setdefault(method_label(found), {})[found.row.query_batches] = found
@@ -79,8 +79,9 @@ def _gap_and_interval(found: Difference) -> tuple[str, str]:
     return f"{one.value:+.3f}", f"[{one.low:+.3f}, {one.high:+.3f}]"
 
 
-def cost_table(aggregates: Iterable[Aggregate], metrics: Sequence[str] = ("kendall_tau", "spearman_rho")) -> Table:
+def cost_table(aggregates: Iterable[Aggregate]) -> Table:
     """Methods by rank correlation and by what they cost, best first; failed candidates are shown."""
+    metrics = (TAU.name, RHO.name)
     by_method: dict[str, dict[str, Aggregate]] = {}
     chosen = [found for found in aggregates if found.row.metric in metrics]
     for found in chosen:

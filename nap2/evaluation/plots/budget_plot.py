@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
 from nap2.evaluation.plots.line_names import LineName, name_lines, reference
 from nap2.evaluation.records.aggregate import Aggregate
@@ -16,39 +16,36 @@ from nap2.evaluation.records.as_text import method_label
 def budget_plot(
     aggregates: Iterable[Aggregate],
     path: Path | str,
-    metric: str = "kendall_tau",
     another_seed: float | None = None,
     title: str = "",
 ) -> Path:
-    """Draw the metric against the mini-batches seen, one line per method, with its interval.
+    """Draw Kendall's τ against the mini-batches seen, one line per method, with its interval.
 
     A method that sees no training is a dashed line across.
 
     Args:
         aggregates: of one target and flavour; the first method is drawn on top.
         path: `.png`, `.pdf` or `.svg`.
-        metric: name in `METRICS`.
         another_seed: what the final accuracies of another seed reach.
         title: above the picture.
 
     Raises:
         EvaluationError: nothing to draw.
     """
-    methods = _by_method(found for found in aggregates if found.row.metric == metric and found.mean is not None)
+    methods = _by_method(found for found in aggregates if found.row.metric == TAU.name and found.mean is not None)
     if not methods:
-        raise EvaluationError(f"There is no {metric} to plot: evaluate a method first.")
+        raise EvaluationError(f"There is no {TAU.name} to plot: evaluate a method first.")
     figure, axes = canvas(title)
     budgets = sorted({found.row.query_batches for points in methods.values() for found in points} - {0}) or [1]
     span = (budgets[0] if len(budgets) > 1 else 0, budgets[-1])
     names = [_draw_method(axes, name, points, place, span) for place, (name, points) in enumerate(methods.items())]
-    chance = METRICS[metric].chance(next(iter(methods.values()))[0].row.num_test)
-    names.append(reference(axes, chance, "chance"))
+    names.append(reference(axes, 0.0, "chance"))
     if another_seed is not None:
         names.append(reference(axes, another_seed, "another seed"))
     pad = (span[1] - span[0]) * 0.03
     axes.set_xlim(span[0] - pad, span[1] + pad)
     name_lines(axes, names)
-    finish_axes(axes, "mini-batches of training seen per candidate", f"{METRICS[metric].label} with its 95 % interval")
+    finish_axes(axes, "mini-batches of training seen per candidate", f"{TAU.label} with its 95 % interval")
     axes.set_xticks(_ticks(budgets))
     return save(figure, path)
 

@@ -15,8 +15,9 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.plots.drawing import COLOURS, FAINT, canvas, finish_axes, save
+from nap2.evaluation.plots.line_names import reference
 from nap2.evaluation.records.aggregate import Aggregate
 
 _OFFSETS = tuple(
@@ -32,23 +33,17 @@ _ALIGNMENTS: Mapping[int, Literal["left", "center", "right"]] = {1: "left", 0: "
 """How a name is aligned by the sign of its horizontal offset."""
 
 
-def cost_plot(
-    aggregates: Iterable[Aggregate],
-    path: Path | str,
-    metric: str = "kendall_tau",
-    title: str = "",
-    another_seed: float | None = None,
-) -> Path:
-    """Draw the metric against seconds per candidate (logarithmic), one named point per method with its interval.
+def cost_plot(aggregates: Iterable[Aggregate], path: Path | str, title: str = "") -> Path:
+    """Draw Kendall's τ against seconds per candidate (logarithmic), one named point per method with its interval.
 
     Blue: no cheaper method ranks better.
 
     Raises:
         EvaluationError: no method has both a figure and a cost.
     """
-    points = [a for a in aggregates if a.row.metric == metric and a.mean is not None and a.row.query_time_s]
+    points = [a for a in aggregates if a.row.metric == TAU.name and a.mean is not None and a.row.query_time_s]
     if not points:
-        raise EvaluationError(f"There is no {metric} with a query time to plot: run stage=proxies first.")
+        raise EvaluationError(f"There is no {TAU.name} with a query time to plot: run stage=proxies first.")
     figure, axes = canvas(title)
     leading = _front(points)
     for found in points:
@@ -56,15 +51,10 @@ def cost_plot(
     axes.set_xscale("log")
     seconds = [float(found.row.query_time_s or 0) for found in points]
     axes.set_xlim(min(seconds) / 1.8, max(seconds) * 2.6)
-    _reference_across(axes, METRICS[metric].chance(points[0].row.num_test), "chance")
-    if another_seed is not None:
-        _reference_across(axes, another_seed, "another seed")
+    _chance(axes)
     _name_points(figure, axes, points, leading)
-    finish_axes(
-        axes,
-        "seconds per candidate (blue: nothing cheaper ranks better)",
-        f"{METRICS[metric].label} with its 95 % interval",
-    )
+    across = "seconds per candidate (blue: nothing cheaper ranks better)"
+    finish_axes(axes, across, f"{TAU.label} with its 95 % interval")
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_major_formatter(plain)
     axes.xaxis.set_minor_formatter(NullFormatter() if max(seconds) > 10 * min(seconds) else plain)
@@ -78,10 +68,11 @@ def _point(axes: Axes, found: Aggregate, colour: str) -> None:
     axes.plot([seconds], [mean], color=colour, marker="o", markersize=6.5, markeredgecolor="white", zorder=3)
 
 
-def _reference_across(axes: Axes, height: float, name: str) -> None:
-    axes.axhline(height, color=FAINT, linewidth=1.0, linestyle=(0, (1, 2)), zorder=1)
-    place = (1.0, height)
-    axes.annotate(name, place, (0, 3), axes.get_yaxis_transform(), "offset points", color=FAINT, fontsize=9, ha="right")
+def _chance(axes: Axes) -> None:
+    _, name, _ = reference(axes, 0.0, "chance")
+    axes.annotate(
+        name, (1.0, 0.0), (0, 3), axes.get_yaxis_transform(), "offset points", color=FAINT, fontsize=9, ha="right"
+    )
 
 
 def _front(points: Sequence[Aggregate]) -> frozenset[str]:

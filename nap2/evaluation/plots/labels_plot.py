@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
 from nap2.evaluation.plots.line_names import LineName, name_lines, reference
 from nap2.evaluation.records.aggregate import Aggregate
@@ -15,11 +15,10 @@ from nap2.evaluation.records.aggregate import Aggregate
 def labels_plot(
     aggregates: Iterable[Aggregate],
     path: Path | str,
-    metric: str = "kendall_tau",
     another_seed: float | None = None,
     title: str = "",
 ) -> Path:
-    """Draw the metric at each method's largest query budget, with its standard deviation over trials.
+    """Draw Kendall's τ at each method's largest query budget, with its standard deviation over trials.
 
     A method is a line where it was fitted on several numbers of labels. Of those that learn from no label three stand
     there as dashed lines across: the parameter count, the best that sees no training, and the best that does.
@@ -27,19 +26,18 @@ def labels_plot(
     Args:
         aggregates: over one test set, of one target and flavour; the first method is drawn on top.
         path: `.png`, `.pdf` or `.svg`.
-        metric: name in `METRICS`.
         another_seed: what the final accuracies of another seed reach.
         title: above the picture.
 
     Raises:
         EvaluationError: no method was fitted on several numbers of labels.
     """
-    shown = [found for found in aggregates if found.row.metric == metric and found.mean is not None]
+    shown = _taus(aggregates)
     learners = _learners(shown)
     sizes = sorted({found.row.train_size for points in learners.values() for found in points})
     if not sizes:
         raise EvaluationError(
-            f"There is no {metric} at several numbers of labels to plot: evaluate with split.train_sizes=[50,0]."
+            f"There is no {TAU.name} at several numbers of labels to plot: evaluate with split.train_sizes=[50,0]."
         )
     figure, axes = canvas(title)
     axes.set_xlim(sizes[0] - (sizes[-1] - sizes[0]) * 0.03, sizes[-1] + (sizes[-1] - sizes[0]) * 0.03)
@@ -48,18 +46,22 @@ def labels_plot(
         colour = COLOURS[place % len(COLOURS)]
         axes.axhline(found.mean or 0.0, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
         names.append((found.mean or 0.0, found.row.method, colour))
-    names.append(reference(axes, METRICS[metric].chance(shown[0].row.num_test), "chance"))
+    names.append(reference(axes, 0.0, "chance"))
     if another_seed is not None:
         names.append(reference(axes, another_seed, "another seed"))
     name_lines(axes, names)
-    finish_axes(axes, "labelled candidates learned from", f"{METRICS[metric].label} ± standard deviation over trials")
+    finish_axes(axes, "labelled candidates learned from", f"{TAU.label} ± standard deviation over trials")
     axes.set_xticks(sizes)
     return save(figure, path)
 
 
-def has_several_sizes(aggregates: Iterable[Aggregate], metric: str = "kendall_tau") -> bool:
+def has_several_sizes(aggregates: Iterable[Aggregate]) -> bool:
     """Whether there is anything to draw."""
-    return bool(_learners(found for found in aggregates if found.row.metric == metric and found.mean is not None))
+    return bool(_learners(_taus(aggregates)))
+
+
+def _taus(aggregates: Iterable[Aggregate]) -> list[Aggregate]:
+    return [found for found in aggregates if found.row.metric == TAU.name and found.mean is not None]
 
 
 def _learners(shown: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:

@@ -4,8 +4,8 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,6 @@ KEY_FIELDS = (
     "stand_in",
     "cae_pool",
 )
-_FIELDS = frozenset(f.name for f in fields(ResultRow))
 
 
 def append_rows(path: Path, rows: Iterable[ResultRow]) -> None:
@@ -149,24 +148,6 @@ def read_rows(*paths: Path) -> list[ResultRow]:
         for row in _rows_of(path):
             latest[row.key()] = row
     return list(latest.values())
-
-
-def select(rows: Iterable[ResultRow], **wanted: object) -> list[ResultRow]:
-    """Rows whose fields have the wanted values; a list, set or tuple of values admits each of them.
-
-    Raises:
-        UnknownNameError: a field that rows do not have.
-    """
-    for name in wanted:
-        if name not in _FIELDS:
-            raise UnknownNameError("field of a result row", name, _FIELDS)
-    return [row for row in rows if all(_admits(value, getattr(row, name)) for name, value in wanted.items())]
-
-
-def _admits(wanted: object, value: object) -> bool:
-    if isinstance(wanted, Collection) and not isinstance(wanted, str):
-        return value in wanted
-    return value == wanted
 
 
 def _rows_of(path: Path) -> Iterable[ResultRow]:

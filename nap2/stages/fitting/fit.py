@@ -26,6 +26,7 @@ from nap2.stages.command.console import LINE_EVERY_S, console, duration, progres
 from nap2.training.stopwatch import Stopwatch
 
 SAVE_EVERY_S = 60.0
+MONITORED = "val/loss"
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,12 @@ def fit(
     epochs: int,
     patience: int | None,
     device: str,
-    monitor: str = "val/loss",
-    gradient_clip: float | None = None,
 ) -> FitResult:
-    """Train until `epochs` or until `monitor` has not improved for `patience` epochs, going on from `folder/last.ckpt`.
+    """Train until `epochs`, or until the validation loss has not improved for `patience` epochs.
 
-    `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are loaded into `module` at the end. An
-    interruption costs the last `SAVE_EVERY_S` at most, and changes no weight: what a step draws depends on torch's seed
-    at the call and on the number of the step alone.
+    It goes on from `folder/last.ckpt`. `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are
+    loaded into `module` at the end. An interruption costs the last `SAVE_EVERY_S` at most, and changes no weight: what
+    a step draws depends on torch's seed at the call and on the number of the step alone.
 
     Raises:
         EvaluationError: if another process is fitting in this folder.
@@ -67,12 +66,12 @@ def fit(
     quiet_lightning()
     make_deterministic()
     best_weights = ModelCheckpoint(
-        folder, filename="best", monitor=monitor, enable_version_counter=False, save_weights_only=True
+        folder, filename="best", monitor=MONITORED, enable_version_counter=False, save_weights_only=True
     )
-    progress = _FitProgress(what, epochs, monitor)
+    progress = _FitProgress(what, epochs)
     callbacks: list[Callback] = [_StepSeed(), progress, best_weights, _ResumePoint(folder)]
     if patience is not None:
-        callbacks.append(EarlyStopping(monitor, patience=patience))
+        callbacks.append(EarlyStopping(MONITORED, patience=patience))
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="gpu" if device.startswith("cuda") else "cpu",
@@ -84,7 +83,6 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10**9,
-        gradient_clip_val=gradient_clip,
     )
     last = folder / "last.ckpt"
     with _alone_in(folder), _ctrl_c_as_ever(trainer):
@@ -177,8 +175,8 @@ class _FitProgress(Callback):
     It counts the seconds of the fit, and keeps them in the checkpoint: a resumed fit has taken all of them.
     """
 
-    def __init__(self, what: str, epochs: int, monitor: str) -> None:
-        self.what, self.epochs, self.monitor = what, epochs, monitor
+    def __init__(self, what: str, epochs: int) -> None:
+        self.what, self.epochs = what, epochs
         self.bar = progress_bar() if console.is_terminal else None
         self.task: TaskID | None = None
         self.started = self.last = 0.0
@@ -222,7 +220,7 @@ class _FitProgress(Callback):
             self.bar.stop()
 
     def _losses(self, trainer: Trainer) -> str:
-        names = ("train/loss", self.monitor)
+        names = ("train/loss", MONITORED)
         return ", ".join(
             f"{n} {float(trainer.callback_metrics[n]):.4g}" for n in names if n in trainer.callback_metrics
         )

@@ -2,7 +2,6 @@
 
 import csv
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 from nap2.config import Config
@@ -107,11 +106,3 @@ def _shard(text: str) -> tuple[int, int]:
     except ValueError as error:
         raise ConfigError(f"snapshot.shard={text!r} is no index/count; write e.g. 3/16.") from error
     return index, count
-
-
-def seeds_by_arch(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
-    """Candidates grouped by architecture, in order."""
-    grouped: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        grouped.setdefault(candidate.arch_str, []).append(candidate)
-    return grouped

@@ -50,10 +50,6 @@ class Pool:
         first = self.splits[0]
         return f"fold {first.fold + 1} of {first.num_folds}" if first.num_folds else ""
 
-    def size_of(self, train_size: int) -> int:
-        """The train size that a config means here: 0 is the whole pool."""
-        return train_size or len(self.splits[0].pool)
-
 
 def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
     """Candidates, labels, and the saved splits, or new ones, saved: one pool, or one per fold of a cross-validation.
