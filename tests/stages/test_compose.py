@@ -175,3 +175,29 @@ def test_a_refusal_in_a_sweep_is_one_line_too(overrides: list[str], message: str
     assert result.returncode == 1
     assert f"\nerror: {message}" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("asked", "set_to"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_sleep_unless_one_says_otherwise(asked: str | None, set_to: str) -> None:
+    """Set before torch is loaded, which is when OpenMP reads it."""
+    script = """
+import os, runpy, sys
+before_torch = []
+def watch(event, arguments):
+    if event == "import" and arguments[0] == "torch":
+        before_torch.append(os.environ.get("OMP_WAIT_POLICY"))
+sys.addaudithook(watch)
+path = sys.argv[1]
+sys.argv = [path, "stage=cae", "experiment=digits", "--cfg", "job"]
+try:
+    runpy.run_path(path, run_name="__main__")
+except SystemExit:
+    import torch
+    print(before_torch[0])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if asked:
+        environment["OMP_WAIT_POLICY"] = asked
+    command = [sys.executable, "-c", script, train.__file__]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == set_to
