@@ -72,8 +72,7 @@ def latest(rows: Iterable[ResultRow]) -> list[ResultRow]:
     found: dict[tuple[object, ...], ResultRow] = {}
     for row in sorted(rows, key=lambda row: row.date):
         if row.metric in METRICS:
-            figure = (row.method, row.metric, row.encoder, row.source, row.train_size, row.trial, row.query_batches)
-            found[figure] = row
+            found[row.figure()] = row
     return list(found.values())
 
 

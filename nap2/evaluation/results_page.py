@@ -106,17 +106,7 @@ def one_of_each(read: dict[str, list[ResultRow]]) -> list[ResultRow]:
     known: dict[tuple[object, ...], tuple[str, ResultRow]] = {}
     for name, rows in read.items():
         for row in rows:
-            key = (
-                row.method,
-                row.encoder,
-                row.source,
-                row.target,
-                row.train_size,
-                row.trial,
-                row.query_batches,
-                row.metric,
-            )
-            first, other = known.setdefault(key, (name, row))
+            first, other = known.setdefault(row.figure(), (name, row))
             if first != name and (other.value, other.num_test) != (row.value, row.num_test):
                 raise EvaluationError(
                     f"{first} and {name} differ in {row.metric} of {row.method}, trial {row.trial} ({other.value} of "

@@ -12,18 +12,17 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Exam:
-    """The test candidates that every method is judged on, and what all of its rows have in common.
+class ExamFacts:
+    """What all result rows of one exam have in common.
 
     Attributes:
         space: search space.
         target: dataset whose accuracies judge.
-        truth: float64 `[A]`, final accuracies as fractions.
         flavour: of the split that the test candidates belong to; `sample` where there is none.
-        protocol: how they came to be tested: `holdout`, or e.g. `5-fold`.
+        protocol: `holdout`: a fixed test set; e.g. `5-fold`: out-of-fold predictions, pooled over the folds first.
         recipe: how the candidates were trained.
-        label: `published` or `measured`.
-        stand_in: whether the candidates were trained on a stand-in of the target.
+        label: `published` accuracies, or `measured` by the project itself.
+        stand_in: whether the candidates were trained on a stand-in of the dataset whose accuracies judge them.
         versions: of the libraries that matter.
         commit: of the code.
         date: ISO 8601, UTC.
@@ -31,7 +30,6 @@ class Exam:
 
     space: str
     target: str
-    truth: Floats
     flavour: str = "sample"
     protocol: str = "holdout"
     recipe: str = ""
@@ -43,40 +41,60 @@ class Exam:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Predictions:
-    """What one method says about the test candidates.
+class Exam(ExamFacts):
+    """The test candidates that every method is judged on.
 
     Attributes:
-        method: name.
-        values: float64 `[trials, Q, A]`; more is better; NaN where the method could not score a candidate.
-        query_batches: `[Q]`, ascending: mini-batches seen of each candidate.
-        snapshots: `[Q]`; empty: none was needed.
-        seeds: `[trials]`.
-        trials: `[trials]`, indices; empty: 0, 1, ….
-        source: dataset the method was fitted on; empty: on nothing.
-        train_size: labelled candidates it was fitted on.
-        cae_pool: pool that its encoders were fitted on.
-        encoder: their kind; empty: there are none.
-        init_time_s: seconds to train the training candidates and fit the method.
-        query_time_s: `[Q]`, seconds per candidate; empty: not measured.
+        truth: float64 `[A]`, final accuracies as fractions.
+    """
+
+    truth: Floats
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MethodFacts:
+    """What all result rows of one method have in common.
+
+    Attributes:
+        method: name of the predictor, proxy or reference.
+        source: dataset (or store) that it was fitted on; empty: on nothing.
+        train_size: labelled candidates that it was fitted on.
+        cae_pool: pool that its encoders were fitted on; empty: there are none.
+        encoder: their kind (cae, pca, random); empty: there are none.
+        init_time_s: seconds to train the training candidates and fit the method, CAE included; None: not measured.
         query_forwards: forward passes of one mini-batch per candidate; None: not counted.
         note: what else a reader must know.
     """
 
     method: str
-    values: Floats
-    query_batches: tuple[int, ...] = (0,)
-    snapshots: tuple[int, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    trials: tuple[int, ...] = ()
     source: str = ""
     train_size: int = 0
     cae_pool: str = ""
     encoder: str = ""
     init_time_s: float | None = None
-    query_time_s: tuple[float | None, ...] = ()
     query_forwards: float | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions(MethodFacts):
+    """What one method says about the test candidates.
+
+    Attributes:
+        values: float64 `[trials, Q, A]`; more is better; NaN where the method could not score a candidate.
+        query_batches: `[Q]`, ascending: mini-batches seen of each candidate.
+        snapshots: `[Q]`; empty: none was needed.
+        seeds: `[trials]`.
+        trials: `[trials]`, indices; empty: 0, 1, ….
+        query_time_s: `[Q]`, seconds per candidate; empty: not measured.
+    """
+
+    values: Floats
+    query_batches: tuple[int, ...] = (0,)
+    snapshots: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    trials: tuple[int, ...] = ()
+    query_time_s: tuple[float | None, ...] = ()
 
     def place_at_most(self, budget: int) -> int | None:
         """Index of the largest budget that is not above `budget`; None if there is none."""

@@ -1,12 +1,12 @@
 """From predictions to result rows: one per budget, metric and trial, and one over the trials with its interval."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from nap2.evaluation.judging.bootstrap import ROUNDS, Interval, interval
-from nap2.evaluation.judging.exam import Exam, Floats, Predictions, check_shapes, scored_by_all
+from nap2.evaluation.judging.exam import Exam, ExamFacts, Floats, MethodFacts, Predictions, check_shapes, scored_by_all
 from nap2.evaluation.judging.metrics import METRICS, RHO, TAU, Metric
 from nap2.evaluation.records.rows import ResultRow
 
@@ -78,30 +78,15 @@ def _with_value(base: ResultRow, value: float) -> ResultRow:
 
 
 def _base_row(predictions: Predictions, exam: Exam, place: int, metric: Metric, num_test: int) -> ResultRow:
+    facts = {field.name: getattr(exam, field.name) for field in fields(ExamFacts)}
+    facts |= {field.name: getattr(predictions, field.name) for field in fields(MethodFacts)}
     return ResultRow(
-        method=predictions.method,
-        space=exam.space,
-        source=predictions.source,
-        target=exam.target,
-        recipe=exam.recipe,
-        flavour=exam.flavour,
-        protocol=exam.protocol,
-        encoder=predictions.encoder,
-        train_size=predictions.train_size,
+        **facts,
         query_batches=predictions.query_batches[place],
         snapshots=predictions.snapshots[place] if predictions.snapshots else 0,
         metric=metric.name,
         value=None,
         num_test=num_test,
         num_failed=exam.truth.size - num_test,
-        init_time_s=predictions.init_time_s,
         query_time_s=predictions.query_time_s[place] if predictions.query_time_s else None,
-        query_forwards=predictions.query_forwards,
-        label=exam.label,
-        stand_in=exam.stand_in,
-        cae_pool=predictions.cae_pool,
-        versions=exam.versions,
-        commit=exam.commit,
-        date=exam.date,
-        note=predictions.note,
     )

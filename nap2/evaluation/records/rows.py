@@ -5,31 +5,23 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from nap2.errors import DataFileError, UnknownNameError
+from nap2.evaluation.judging.exam import ExamFacts, MethodFacts
 
 LABELS = ("published", "measured")
 NUMBERS = ("value", "low", "high", "standard_error", "init_time_s", "query_time_s", "query_forwards")
 """Fields that are None where they are undefined."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultRow:
+@dataclass(frozen=True, kw_only=True)
+class ResultRow(ExamFacts, MethodFacts):
     """One metric of one method on one test set.
 
     Attributes:
-        method: name of the predictor, proxy or reference.
-        space: search space.
-        source: dataset (or store) that the method was fitted on; empty where it is fitted on nothing.
-        target: dataset whose accuracies it is judged by.
-        recipe: how the candidates were trained.
-        flavour: split flavour; `sample` where no split was needed.
-        protocol: `holdout`: a fixed test set; `5-fold`: out-of-fold predictions, pooled over the folds first.
-        encoder: kind of encoder behind the embeddings (cae, pca, random); empty where there are none.
-        train_size: labelled candidates the method was fitted on.
         trial: index of the trial; None: over all trials, with an interval.
         seed: of the method's own randomness; None over trials.
         query_batches: mini-batches of training seen for each test candidate.
@@ -41,30 +33,12 @@ class ResultRow:
         standard_error: of the value, from the same bootstrap.
         num_test: test candidates that were scored.
         num_failed: test candidates that the method could not score.
-        init_time_s: seconds to train the training candidates and fit the method, CAE included; None where not measured.
         query_time_s: seconds per candidate; None where not measured.
-        query_forwards: the same in forward passes of one mini-batch; None where not counted.
-        label: `published` accuracies, or `measured` by the project itself.
-        stand_in: whether the candidates were trained on a stand-in of the dataset whose accuracies they are judged by.
-        cae_pool: name of the pool that the CAEs were fitted on; empty where there are none.
-        versions: of the libraries that matter.
-        commit: of the code.
-        date: ISO 8601, UTC.
-        note: what else a reader must know.
     """
 
-    method: str
-    space: str
-    target: str
     metric: str
     value: float | None
     num_test: int
-    source: str = ""
-    recipe: str = ""
-    flavour: str = "sample"
-    protocol: str = "holdout"
-    encoder: str = ""
-    train_size: int = 0
     trial: int | None = None
     seed: int | None = None
     query_batches: int = 0
@@ -73,16 +47,7 @@ class ResultRow:
     high: float | None = None
     standard_error: float | None = None
     num_failed: int = 0
-    init_time_s: float | None = None
     query_time_s: float | None = None
-    query_forwards: float | None = None
-    label: str = "published"
-    stand_in: bool = False
-    cae_pool: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    commit: str = ""
-    date: str = ""
-    note: str = ""
 
     def __post_init__(self) -> None:
         if self.label not in LABELS:
@@ -95,6 +60,10 @@ class ResultRow:
     def key(self) -> tuple[object, ...]:
         """What was asked: a later row with an equal key replaces an earlier one."""
         return tuple(getattr(self, name) for name in KEY_FIELDS)
+
+    def figure(self) -> tuple[object, ...]:
+        """Which figure of a page it is, whatever seed and pool it names."""
+        return tuple(getattr(self, name) for name in FIGURE_FIELDS)
 
 
 KEY_FIELDS = (
@@ -115,6 +84,7 @@ KEY_FIELDS = (
     "stand_in",
     "cae_pool",
 )
+FIGURE_FIELDS = ("method", "metric", "encoder", "source", "target", "train_size", "trial", "query_batches")
 
 
 def append_rows(path: Path, rows: Iterable[ResultRow]) -> None:
