@@ -40,7 +40,7 @@ def test_in_domain_it_reaches_the_measured_reference():
     folder = os.environ.get("NAP2_BENCHMARKS")
     if not folder:
         pytest.skip("NAP2_BENCHMARKS does not name the folder of published tables")
-    from nap2.evaluation.splitting.splits import make_splits
+    from nap2.evaluation.splitting.splits import Draw, make_splits
     from nap2.spaces import SPACES
     from nap2.truth import import_csv
 
@@ -50,7 +50,7 @@ def test_in_domain_it_reaches_the_measured_reference():
     accuracy = dict(zip(known, table.accuracies("cifar10", known), strict=True))
     taus = []
     for seed in range(3):
-        split = make_splits(accuracy, space.name, "cifar10", "paper", num_trials=1, seed=seed)[0]
+        split = make_splits(Draw(accuracy, space.name, "cifar10", "paper", None, 700, 100, 1, seed), 200)[0]
         features = [np.stack([space.graph_features(arch) for arch in part]) for part in (split.train, split.test)]
         labels = [np.array([accuracy[arch] for arch in part]) for part in (split.train, split.test)]
         predicted = GraphRegression(seed).fit(features[0], labels[0]).predict(features[1])

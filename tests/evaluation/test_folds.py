@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.folds import make_folds
-from nap2.evaluation.splitting.splits import Split, check_split
+from nap2.evaluation.splitting.splits import Draw, Split, check_split
 
 
 def class_of(arch_str: str) -> str:
@@ -18,8 +18,12 @@ def class_of(arch_str: str) -> str:
 
 def draw(count=61, flavour="functional", **changes):
     accuracies = {f"a{i:03d}": float(v) for i, v in enumerate(np.random.default_rng(count).beta(5, 2, count))}
-    options = {"num_folds": 5, "num_train": None, "num_val": 6, "num_trials": 3, **changes}
-    return accuracies, make_folds(accuracies, "space", "data", flavour, class_of, **options)
+    return accuracies, fold(accuracies, flavour, **changes)
+
+
+def fold(accuracies, flavour, num_folds=5, redraw=False, **changes):
+    sizes = {"num_train": None, "num_val": 6, "num_trials": 3, "seed": 42, **changes}
+    return make_folds(Draw(accuracies, "space", "data", flavour, class_of, **sizes), num_folds, redraw)
 
 
 @settings(max_examples=40, deadline=None)
@@ -79,8 +83,7 @@ def test_redrawn_repeats_have_other_folds():
 
 def test_folds_depend_on_the_candidates_and_not_on_their_order():
     accuracies, groups = draw()
-    options = {"num_folds": 5, "num_train": None, "num_val": 6, "num_trials": 3}
-    assert make_folds(dict(reversed(accuracies.items())), "space", "data", "functional", class_of, **options) == groups
+    assert fold(dict(reversed(accuracies.items())), "functional") == groups
 
 
 def test_too_few_are_refused_in_one_line():

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
-from nap2.evaluation.splitting.splits import Split, check_split, make_splits
+from nap2.evaluation.splitting.splits import Draw, Split, check_split, make_splits
 
 ACCURACIES = {f"a{i:04d}": float(v) for i, v in enumerate(np.random.default_rng(0).beta(5, 2, 1000))}
-SIZES = {"num_train": 300, "num_val": 50, "num_test": 100, "num_trials": 3}
+SIZES = {"num_train": 300, "num_val": 50, "num_test": 100, "num_trials": 3, "seed": 42}
 
 
 def class_of(arch_str):
@@ -16,8 +16,10 @@ def class_of(arch_str):
 
 
 def draw(flavour="functional", accuracies=ACCURACIES, **changes):
+    options = {**SIZES, **changes}
+    num_test = options.pop("num_test")
     return make_splits(
-        accuracies, "space", "data", flavour, None if flavour == "paper" else class_of, **{**SIZES, **changes}
+        Draw(accuracies, "space", "data", flavour, None if flavour == "paper" else class_of, **options), num_test
     )
 
 
@@ -102,7 +104,7 @@ def test_an_unknown_label_an_unknown_flavour_and_a_missing_class_function_are_re
     with pytest.raises(UnknownNameError, match="Did you mean 'functional'"):
         draw("functionel")
     with pytest.raises(EvaluationError, match="needs a class function"):
-        make_splits(ACCURACIES, "space", "data", "isomorphic", **SIZES)
+        make_splits(Draw(ACCURACIES, "space", "data", "isomorphic", None, 300, 50, 3, 42), 100)
 
 
 def test_a_leaking_split_is_caught():

@@ -155,7 +155,7 @@ def test_figures_of_another_dataset_metric_or_source_do_not_match(published):
     row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
     assert matching(row, published)
     for changes in ({"target": "cifar100"}, {"source": "cifar100"}, {"metric": "spearman_rho"}, {"snapshots": 7}):
-        assert not matching(type(row)(**{**{n: getattr(row, n) for n in row.__slots__}, **changes}), published)
+        assert not matching(replace(row, **changes), published)
 
 
 def test_figures_of_another_search_space_are_told_from_those_of_the_usual_one():

@@ -9,7 +9,7 @@ import torch
 
 from nap2.config import Config
 from nap2.evaluation.judging.exam import Exam, Predictions
-from nap2.evaluation.splitting.splits import make_splits
+from nap2.evaluation.splitting.splits import Draw, make_splits
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.spaces import SPACES
@@ -35,9 +35,8 @@ def config_of() -> Config:
 
 
 def pool_of(folder: Path, accuracy: dict[str, float], seed: int = 0) -> Pool:
-    sizes = {"num_train": 14, "num_val": 3, "num_test": 7, "num_trials": 1}
     known = {name: float(value) for name, value in zip(NAMES, np.linspace(0.3, 0.9, len(NAMES)), strict=True)}
-    splits = make_splits(known, "nasbench201", "digits", "paper", **sizes)
+    splits = make_splits(Draw(known, "nasbench201", "digits", "paper", None, 14, 3, 1, 42), 7)
     ids = {name: f"id{index}" for index, name in enumerate(NAMES)}
     place = RunFolder(folder / str(seed))
     if not place.embeddings.is_dir():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nap2.evaluation.splitting.folds import make_folds
-from nap2.evaluation.splitting.splits import make_splits
+from nap2.evaluation.splitting.splits import Draw, make_splits
 from nap2.stages.command.compose import compose_config
 from nap2.stages.exam.transfer import judges_of_fold, source_name
 from nap2.stages.pool.run_folder import RunFolder
@@ -23,6 +23,10 @@ def labels(numbers) -> dict[str, float]:
     return {f"a{number:03d}": float(np.random.default_rng(number).random()) for number in numbers}
 
 
+def draw(flavour: str = "functional", num_trials: int = 1) -> Draw:
+    return Draw(labels(range(40)), "space", "data", flavour, class_of, None, 4, num_trials, 42)
+
+
 def pools(groups) -> list[Pool]:
     return [Pool({}, {}, group, RunFolder(Path("nowhere"))) for group in groups]
 
@@ -30,8 +34,7 @@ def pools(groups) -> list[Pool]:
 @settings(max_examples=30, deadline=None)
 @given(start=st.integers(0, 60), redraw=st.booleans(), flavour=st.sampled_from(["functional", "paper"]))
 def test_every_candidate_is_tested_once_by_a_predictor_that_saw_nothing_of_its_class(start, redraw, flavour) -> None:
-    options = {"num_folds": 4, "num_train": None, "num_val": 4, "num_trials": 2, "redraw": redraw}
-    fitted = pools(make_folds(labels(range(40)), "space", "data", flavour, class_of, **options))
+    fitted = pools(make_folds(draw(flavour, num_trials=2), 4, redraw))
     target = labels(range(start, start + 50))
     for trial in (0, 1):
         tested: Counter[str] = Counter()
@@ -49,8 +52,7 @@ def test_every_candidate_is_tested_once_by_a_predictor_that_saw_nothing_of_its_c
 
 
 def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
-    sizes = {"num_train": 10, "num_val": 4, "num_test": 8, "num_trials": 1}
-    fitted = pools([make_splits(labels(range(40)), "space", "data", "functional", class_of, **sizes)])
+    fitted = pools([make_splits(draw(), 8)])
     split = fitted[0].splits[0]
     asked = judges_of_fold(split, fitted, labels(range(60)), class_of)
     assert set(split.test) <= set(asked)
@@ -68,8 +70,7 @@ def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
 
 
 def test_an_architecture_of_another_space_is_new_to_every_predictor_whatever_its_class_is_called() -> None:
-    options = {"num_folds": 4, "num_train": None, "num_val": 4, "num_trials": 1}
-    fitted = pools(make_folds(labels(range(40)), "space", "data", "functional", class_of, **options))
+    fitted = pools(make_folds(draw(), 4))
     target = labels(range(40))  # the same strings, which name other networks there
     asked = [
         judges_of_fold(pool.splits[0], fitted, target, lambda arch: f"target: {class_of(arch)}", class_of)

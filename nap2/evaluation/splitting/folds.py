@@ -8,40 +8,16 @@ from collections.abc import Mapping
 import numpy as np
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.splitting.splits import SPLIT_SEED, ClassOf, Split, class_keys, refuse_too_few
-from nap2.evaluation.splitting.strata import strata_of, stratified_order, without_classes
+from nap2.evaluation.splitting.splits import Draw, Split
 from nap2.seeding import seed_from
 
 
-def make_folds(
-    accuracies: Mapping[str, float],
-    space: str,
-    dataset: str,
-    flavour: str = "functional",
-    class_of: ClassOf | None = None,
-    *,
-    num_folds: int,
-    num_train: int | None,
-    num_val: int,
-    num_trials: int,
-    seed: int = SPLIT_SEED,
-    redraw: bool = False,
-) -> list[list[Split]]:
+def make_folds(asked: Draw, num_folds: int, redraw: bool = False) -> list[list[Split]]:
     """Groups of splits; all splits of a group share test, validation and pool, so one encoder pair serves a group.
 
-    The result depends on the set of candidates and not on its order.
-
     Args:
-        accuracies: label of every candidate, as a fraction; a candidate without one is left out by the caller.
-        space: name of the search space.
-        dataset: name of the dataset that the accuracies belong to.
-        flavour: one of `nap2.evaluation.splitting.splits.FLAVOURS`; a class of equal cells lies within one fold.
-        class_of: the class key of an arch string; required unless the flavour is `paper`.
+        asked: candidates and sizes; a class of equal cells lies within one fold, and trials are repeats.
         num_folds: parts, at least 2.
-        num_train: the largest train size; None: the whole pool of each fold.
-        num_val: validation candidates of each fold.
-        num_trials: repeats.
-        seed: of the folds, of their validation candidates and of the trials' orders.
         redraw: draw other folds in every repeat (a group per repeat and fold), and not only other orders of training.
 
     Returns:
@@ -49,32 +25,21 @@ def make_folds(
 
     Raises:
         EvaluationError: fewer classes than folds, or fewer candidates than the sizes need, in one line.
+        UnknownNameError: a flavour that does not exist.
     """
-    keys = class_keys(accuracies, flavour, class_of)
-    if len(set(keys.values())) < num_folds:
+    num_classes = len(set(asked.keys.values()))
+    if num_classes < num_folds:
         raise EvaluationError(
-            f"{num_folds} folds of the {flavour} split of {space}/{dataset} need as many different networks; the"
-            f" {len(accuracies)} candidates with a label are {len(set(keys.values()))}: use fewer folds."
+            f"{num_folds} folds of the {asked.flavour} split of {asked.space}/{asked.dataset} need as many different "
+            f"networks; the {len(asked.accuracies)} candidates with a label are {num_classes}: use fewer folds."
         )
-    strata, groups = strata_of(accuracies), []
-    for repeat in range(num_trials if redraw else 1):
-        purpose = (space, dataset, seed, "folds", num_folds, repeat)
-        for fold, test in enumerate(deal(accuracies, keys, num_folds, purpose)):
-            others = without_classes(sorted(accuracies), {keys[arch] for arch in test}, keys.__getitem__)
-            rest = stratified_order(others, strata, ("val", *purpose, fold))
-            val = rest[:num_val]
-            pool = sorted(without_classes(rest, {keys[arch] for arch in val}, keys.__getitem__))
-            title = f"fold {fold + 1} of {num_folds} of the {flavour} split of {space}/{dataset}"
-            refuse_too_few(title, len(accuracies), (num_train or 2, num_val, 1), (len(pool), len(val), len(test)))
-            trials = (repeat,) if redraw else range(num_trials)
-            orders = {trial: stratified_order(pool, strata, ("train", *purpose, fold, trial)) for trial in trials}
-            parts = (tuple(val), tuple(test), tuple(pool), fold, num_folds)
-            groups.append(
-                [
-                    Split(space, dataset, flavour, seed, t, tuple(order[:num_train]), *parts)
-                    for t, order in orders.items()
-                ]
-            )
+    groups = []
+    for repeat in range(asked.num_trials if redraw else 1):
+        purpose = ("folds", num_folds, repeat)
+        dealt = deal(asked.accuracies, asked.keys, num_folds, (asked.space, asked.dataset, asked.seed, *purpose))
+        trials = (repeat,) if redraw else range(asked.num_trials)
+        for fold, test in enumerate(dealt):
+            groups.append(asked.around(test, trials, fold=fold, num_folds=num_folds, purpose=(*purpose, fold)))
     return groups
 
 

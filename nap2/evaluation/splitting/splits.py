@@ -5,22 +5,18 @@ equal cells on one side, because a random split shows a predictor the twins of i
 """
 
 import json
-import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
 from nap2.evaluation.splitting.strata import strata_of, stratified_order, without_classes
+from nap2.snapshots.disk import write_atomically
 
 FLAVOURS = ("paper", "isomorphic", "functional")
-TRAIN_SIZES = (50, 100, 200, 300, 400, 500, 600, 700)  # App. E.1, Table 19
-NUM_VAL = 100  # App. D.4, Table 18
-NUM_TEST = 200  # App. D.4, Table 18
-NUM_TRIALS = 10  # App. E.1
-SPLIT_SEED = 42  # App. E.2, Table 20
 
 ClassOf = Callable[[str], str]
 
@@ -67,9 +63,7 @@ class Split:
     def save(self, path: Path) -> None:
         """Write the split as JSON, replacing the file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.{os.getpid()}")
-        staged.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        staged.replace(path)
+        write_atomically(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> "Split":
@@ -90,25 +84,11 @@ class Split:
             ) from error
 
 
-def make_splits(
-    accuracies: Mapping[str, float],
-    space: str,
-    dataset: str,
-    flavour: str = "functional",
-    class_of: ClassOf | None = None,
-    *,
-    num_train: int | None = TRAIN_SIZES[-1],
-    num_val: int = NUM_VAL,
-    num_test: int = NUM_TEST,
-    num_trials: int = NUM_TRIALS,
-    seed: int = SPLIT_SEED,
-) -> list[Split]:
-    """Draw one split per trial, each part proportional over the deciles of accuracy.
+@dataclass(frozen=True)
+class Draw:
+    """What splits are drawn from, and how large their parts are. The order of the candidates changes nothing.
 
-    The result depends on the set of candidates and not on its order. All flavours share the test set of a dataset, so
-    what separates their figures is the leak alone.
-
-    Args:
+    Attributes:
         accuracies: label of every candidate, as a fraction; a candidate without one is left out by the caller.
         space: name of the search space.
         dataset: name of the dataset that the accuracies belong to.
@@ -116,28 +96,102 @@ def make_splits(
         class_of: the class key of an arch string; required unless the flavour is `paper`.
         num_train: the largest train size; None: the whole pool.
         num_val: validation candidates.
-        num_test: test candidates; 0 for what is tested elsewhere, or shipped.
         num_trials: orders of the training candidates.
-        seed: of the choice of validation and test candidates, and of the trials' orders.
+        seed: of the choice of test and validation candidates, and of the trials' orders.
+    """
+
+    accuracies: Mapping[str, float]
+    space: str
+    dataset: str
+    flavour: str
+    class_of: ClassOf | None
+    num_train: int | None
+    num_val: int
+    num_trials: int
+    seed: int
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """The class of each candidate under the flavour; every candidate is its own under `paper`.
+
+        Raises:
+            UnknownNameError: a flavour that does not exist.
+            EvaluationError: a candidate without an accuracy, or no class function where one is needed.
+        """
+        if self.flavour not in FLAVOURS:
+            raise UnknownNameError("split flavour", self.flavour, FLAVOURS)
+        missing = sum(not np.isfinite(value) for value in self.accuracies.values())
+        if missing:
+            raise EvaluationError(
+                f"{missing} of {len(self.accuracies)} candidates have no accuracy: leave them out of the split."
+            )
+        if self.flavour == "paper":
+            return {arch: arch for arch in self.accuracies}
+        if self.class_of is None:
+            raise EvaluationError(f"A {self.flavour} split needs a class function of the search space; none was given.")
+        return {arch: self.class_of(arch) for arch in self.accuracies}
+
+    def order(self, arch_strs: Sequence[str], part: str, *purpose: object) -> list[str]:
+        """A random order of some candidates in which every prefix is proportional over the deciles of all."""
+        whole = (part, self.space, self.dataset, self.seed, *purpose)
+        return stratified_order(arch_strs, strata_of(self.accuracies), whole)
+
+    def around(
+        self,
+        test: Sequence[str],
+        trials: Iterable[int],
+        num_test: int = 1,
+        fold: int = 0,
+        num_folds: int = 0,
+        purpose: tuple[object, ...] = (),
+    ) -> list[Split]:
+        """A split per trial that is tested on `test`; validation and pool come from what shares no class with it.
+
+        Args:
+            test: test candidates.
+            trials: indices; each has its own order of the pool.
+            num_test: how many were to be tested.
+            fold: which part of a cross-validation `test` is.
+            num_folds: parts of it; 0: a fixed test set.
+            purpose: what the orders depend on, beside space, dataset, seed and trial.
+
+        Raises:
+            EvaluationError: fewer candidates than the sizes need.
+        """
+        rest = self.order(self._without(sorted(self.accuracies), test), "val", *purpose)
+        val = rest[: self.num_val]
+        pool = sorted(self._without(rest, val))
+        asked, given = (self.num_train or 2, self.num_val, num_test), (len(pool), len(val), len(test))
+        if any(have < want for have, want in zip(given, asked, strict=True)):
+            wanted, had = (" + ".join(map(str, sizes)) for sizes in (asked, given))
+            title = f"Fold {fold + 1} of {num_folds} of the" if num_folds else "The"
+            raise EvaluationError(
+                f"{title} {self.flavour} split of {self.space}/{self.dataset} asks for {wanted} candidates (train, "
+                f"validation, test); the {len(self.accuracies)} with a label give {had}: ask for fewer, or train more "
+                "candidates."
+            )
+        named, parts = (self.space, self.dataset, self.flavour, self.seed), (tuple(val), tuple(test), tuple(pool))
+        orders = {trial: tuple(self.order(pool, "train", *purpose, trial)) for trial in trials}
+        return [Split(*named, t, order[: self.num_train], *parts, fold, num_folds) for t, order in orders.items()]
+
+    def _without(self, arch_strs: Sequence[str], others: Iterable[str]) -> list[str]:
+        return without_classes(arch_strs, {self.keys[arch] for arch in others}, self.keys.__getitem__)
+
+
+def make_splits(asked: Draw, num_test: int) -> list[Split]:
+    """Draw one split per trial, each part proportional over the deciles of accuracy.
+
+    All flavours share the test set of a dataset, so what separates their figures is the leak alone.
+
+    Args:
+        asked: candidates and sizes.
+        num_test: test candidates; 0 for what is tested elsewhere, or shipped.
 
     Raises:
         EvaluationError: fewer candidates than the sizes need, in one line.
         UnknownNameError: a flavour that does not exist.
     """
-    keys = class_keys(accuracies, flavour, class_of)
-    strata = strata_of(accuracies)
-    test = stratified_order(sorted(accuracies), strata, ("test", space, dataset, seed))[:num_test]
-    open_to_fit = without_classes(sorted(accuracies), {keys[arch] for arch in test}, keys.__getitem__)
-    rest = stratified_order(open_to_fit, strata, ("val", space, dataset, seed))
-    val = rest[:num_val]
-    pool = sorted(without_classes(rest, {keys[arch] for arch in val}, keys.__getitem__))
-    title = f"the {flavour} split of {space}/{dataset}"
-    refuse_too_few(title, len(accuracies), (num_train or 2, num_val, num_test), (len(pool), len(val), len(test)))
-    orders = [stratified_order(pool, strata, ("train", space, dataset, seed, trial)) for trial in range(num_trials)]
-    return [
-        Split(space, dataset, flavour, seed, trial, tuple(order[:num_train]), tuple(val), tuple(test), tuple(pool))
-        for trial, order in enumerate(orders)
-    ]
+    return asked.around(asked.order(sorted(asked.accuracies), "test")[:num_test], range(asked.num_trials), num_test)
 
 
 def check_split(split: Split, class_of: ClassOf | None = None) -> None:
@@ -165,36 +219,5 @@ def _refuse_shared(split: Split, key: ClassOf, left: Collection[str], right: Col
             raise EvaluationError(f"{arch} of {_title(split)} has its class in both {sides}: draw the split again.")
 
 
-def refuse_too_few(title: str, labelled: int, asked: tuple[int, int, int], given: tuple[int, int, int]) -> None:
-    """Refuse a split whose parts (train, validation, test) are smaller than those asked for."""
-    if any(have < want for have, want in zip(given, asked, strict=True)):
-        wanted, had = (" + ".join(map(str, sizes)) for sizes in (asked, given))
-        raise EvaluationError(
-            f"{title[0].upper()}{title[1:]} asks for {wanted} candidates (train, validation, test); the {labelled} with"
-            f" a label give {had}: ask for fewer, or train more candidates."
-        )
-
-
 def _title(split: Split) -> str:
     return f"the {split.flavour} split of {split.space}/{split.dataset}"
-
-
-def class_keys(accuracies: Mapping[str, float], flavour: str, class_of: ClassOf | None) -> dict[str, str]:
-    """The class of each candidate under a flavour; every candidate is its own under `paper`.
-
-    Raises:
-        UnknownNameError: a flavour that does not exist.
-        EvaluationError: a candidate without an accuracy, or no class function where one is needed.
-    """
-    if flavour not in FLAVOURS:
-        raise UnknownNameError("split flavour", flavour, FLAVOURS)
-    missing = sum(not np.isfinite(value) for value in accuracies.values())
-    if missing:
-        raise EvaluationError(
-            f"{missing} of {len(accuracies)} candidates have no accuracy: leave them out of the split."
-        )
-    if flavour == "paper":
-        return {arch: arch for arch in accuracies}
-    if class_of is None:
-        raise EvaluationError(f"A {flavour} split needs a class function of the search space; none was given.")
-    return {arch: class_of(arch) for arch in accuracies}

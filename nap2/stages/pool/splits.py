@@ -1,12 +1,11 @@
 """The splits of stored candidates, drawn once and then kept."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.folds import make_folds
-from nap2.evaluation.splitting.splits import ClassOf, Split, check_split, make_splits
+from nap2.evaluation.splitting.splits import ClassOf, Draw, Split, check_split, make_splits
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import space_of
@@ -137,17 +136,21 @@ def _saved(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
 
 def _drawn(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
     options = config.split
-    common: dict[str, Any] = {
-        "num_train": None if 0 in options.train_sizes else max(options.train_sizes),
-        "num_val": options.val_size,
-        "num_trials": options.trials,
-        "seed": options.seed,
-    }
-    named = (config.space.name, config.dataset.name, options.flavour, _class_of(config))
+    asked = Draw(
+        accuracy,
+        config.space.name,
+        config.dataset.name,
+        options.flavour,
+        _class_of(config),
+        num_train=None if 0 in options.train_sizes else max(options.train_sizes),
+        num_val=options.val_size,
+        num_trials=options.trials,
+        seed=options.seed,
+    )
     if options.folds:
-        groups = make_folds(accuracy, *named, **common, num_folds=options.folds, redraw=options.redraw)
+        groups = make_folds(asked, options.folds, options.redraw)
     else:
-        groups = [make_splits(accuracy, *named, **common, num_test=options.test_size)]
+        groups = [make_splits(asked, options.test_size)]
     smallest = min(len(group[0].pool) for group in groups)
     if max(options.train_sizes) > smallest:  # where 0 asks for the whole pool, the other sizes were not looked at
         raise EvaluationError(
