@@ -17,7 +17,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from nap2.errors import CheckpointError
+from nap2.errors import CheckpointError, described
+from nap2.tensor_file import tensor_bytes
 
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
@@ -31,36 +32,29 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
     """Write a checkpoint; the folder appears whole or not at all, and replaces a checkpoint that was there.
 
     Args:
-        folder: where to: one that is missing, empty, or holds a checkpoint.
+        folder: where to: one that is missing, empty, or holds a checkpoint; or a link to one.
         tensors: a state dict per component.
         spec: JSON values; `kind` is required. Keys `format_version` and `components` are added.
         card: Markdown for people: what it is, on what it was fitted, how to use it, limits.
 
     Raises:
-        CheckpointError: if the spec has no kind, or is not JSON, or if something else is there.
+        CheckpointError: if the spec has no kind, or is not JSON, or if something else is there, or nothing can be
+            written.
     """
-    from safetensors.torch import save
-
-    folder = Path(folder)
-    _check_replaceable(folder)
-    if "kind" not in spec:
-        raise CheckpointError(f"The spec of {folder} has no 'kind'; say what the checkpoint is, e.g. kind='predictor'.")
-    staged = folder.parent / f".{folder.name}.{os.getpid()}.partial"
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
+    folder = Path(folder).expanduser()
     try:
-        components = {}
-        for name, state in tensors.items():
-            # Clones, as safetensors refuses tensors that share memory.
-            plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in state.items()}
-            (staged / f"{name}.safetensors").write_bytes(save(plain))  # `save_file` would hide it from other users
-            components[name] = {"sha256": _sha256(staged / f"{name}.safetensors"), "tensors": _table(plain)}
-        content = {**spec, "format_version": FORMAT_VERSION, "components": components}
-        (staged / "spec.json").write_text(_json(content, folder))
-        (staged / "card.md").write_text(card)
-        _replace(staged, folder)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        if folder.is_symlink() and folder.exists():
+            folder = folder.resolve()  # the link stays, and shows the new checkpoint
+        _check_replaceable(folder)
+        if "kind" not in spec:
+            raise CheckpointError(
+                f"The spec of {folder} has no 'kind'; say what the checkpoint is, e.g. kind='predictor'."
+            )
+        _write(folder, tensors, spec, card)
+    except OSError as error:
+        raise CheckpointError(
+            f"The checkpoint cannot be saved at {folder} ({described(error)}); name a folder that can be written."
+        ) from error
 
 
 def load_checkpoint(folder: Path | str, kind: str | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
@@ -76,7 +70,7 @@ def load_checkpoint(folder: Path | str, kind: str | None = None) -> tuple[dict[s
     Raises:
         CheckpointError: if it is missing, damaged, of another format or of another kind.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     spec = load_spec(folder, kind)
     return spec, {name: _load_component(folder, name, entry) for name, entry in spec["components"].items()}
 
@@ -87,22 +81,25 @@ def load_spec(folder: Path | str, kind: str | None = None) -> dict[str, Any]:
     Raises:
         CheckpointError: if it is missing, damaged, of another format or of another kind.
     """
-    path = Path(folder) / "spec.json"
-    if not path.is_file():
-        what = "a folder without spec.json" if path.parent.is_dir() else "nothing"
+    folder = Path(folder).expanduser()
+    path = folder / "spec.json"
+    content = _content(path)
+    if content is None:
+        what = "a folder without spec.json" if folder.is_dir() else "a file" if folder.is_file() else "nothing"
         raise CheckpointError(f"No checkpoint at {folder}: found {what}; give the folder that holds spec.json.")
     try:
-        spec: dict[str, Any] = json.loads(path.read_text())
-        version, found = spec["format_version"], spec["kind"]
-        components = [(entry["sha256"], entry["tensors"]) for entry in spec["components"].values()]
+        spec: dict[str, Any] = json.loads(content)
+        version = spec["format_version"]
+        if version not in READABLE_VERSIONS:  # whatever else it holds
+            raise CheckpointError(
+                f"{path} has format {version}, this version of nap2 reads {' and '.join(map(str, READABLE_VERSIONS))}; "
+                "install the nap2 that wrote it, or save it with this one."
+            )
+        found, components = spec["kind"], [(e["sha256"], e["tensors"]) for e in spec["components"].values()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged ({error!r}); copy the checkpoint again.") from error
-    if version not in READABLE_VERSIONS or not components:
-        raise CheckpointError(
-            f"{path} has format {version} with {len(components)} components, this version of nap2 reads formats "
-            f"{' and '.join(map(str, READABLE_VERSIONS))} with at least one; install the nap2 that wrote it, or save "
-            "it with this one."
-        )
+    if not components:
+        raise CheckpointError(f"{path} lists no component; copy the checkpoint again, or save it again.")
     if kind is not None and found != kind:
         raise CheckpointError(
             f"Asked for a checkpoint of kind {kind!r}, but {folder} is a {found!r}; give another folder."
@@ -167,13 +164,45 @@ def widened(state: Tensors) -> dict[str, Tensor]:
     return wide
 
 
+def _write(folder: Path, tensors: Mapping[str, Tensors], spec: Mapping[str, Any], card: str) -> None:
+    staged = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    try:
+        components = {}
+        for name, state in tensors.items():
+            content = tensor_bytes(state)
+            (staged / f"{name}.safetensors").write_bytes(content)
+            components[name] = {"sha256": hashlib.sha256(content).hexdigest(), "tensors": _table(state)}
+        whole = {**spec, "format_version": FORMAT_VERSION, "components": components}
+        (staged / "spec.json").write_text(_json(whole, folder))
+        (staged / "card.md").write_text(card)
+        _replace(staged, folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _content(path: Path) -> bytes | None:
+    """What a file holds; None where there is none.
+
+    Raises:
+        CheckpointError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({described(error)}); ask whoever owns it, or copy it."
+        ) from error
+
+
 def _load_component(folder: Path, name: str, entry: Mapping[str, Any]) -> dict[str, Tensor]:
     from safetensors.torch import load
 
     path = folder / f"{name}.safetensors"
-    if not path.is_file():
+    content = _content(path)
+    if content is None:
         raise CheckpointError(f"Component {name!r} of {folder} is missing: no {path.name}; copy the checkpoint again.")
-    content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise CheckpointError(f"{path} is not the file that spec.json describes (SHA-256 differs); copy it again.")
     try:
@@ -195,10 +224,6 @@ def _json(content: Mapping[str, Any], folder: Path) -> str:
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The spec of {folder} must be JSON ({error}); give plain finite values.") from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _check_replaceable(folder: Path) -> None:

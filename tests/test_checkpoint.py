@@ -106,9 +106,10 @@ DAMAGES = {
     r"spec.json is damaged \(JSONDecodeError": lambda f: (f / "spec.json").write_text("{"),
     r"spec.json is damaged \(KeyError\('kind'\)\)": lambda f: (f / "spec.json").write_text('{"format_version": 1}'),
     r"spec.json is damaged": lambda f: (f / "spec.json").write_text("[1]"),
-    r"has format 3 with 2 components, this version of nap2 reads formats 1 and 2": lambda f: edit_spec(
-        f, format_version=3
+    r"has format 3, this version of nap2 reads 1 and 2; install the nap2 that wrote it": lambda f: edit_spec(
+        f, format_version=3, components=["of another form"]
     ),
+    r"lists no component; copy": lambda f: edit_spec(f, components={}),
 }
 
 
@@ -126,6 +127,30 @@ def test_other_tensors_than_the_spec_lists_are_refused(folder: Path) -> None:
     edit_spec(folder, components=spec["components"])
     with pytest.raises(CheckpointError, match=r"first.safetensors holds other tensors than spec.json lists"):
         load_checkpoint(folder)
+
+
+def test_a_link_is_followed_and_stays(folder: Path) -> None:
+    latest = folder.parent / "latest"
+    latest.symlink_to(folder.name)
+    save_checkpoint(latest, TENSORS, {"kind": "newer"}, "")
+    assert latest.is_symlink()
+    assert load_spec(latest)["kind"] == load_spec(folder)["kind"] == "newer"
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["latest", "saved"]
+
+
+def test_what_the_disk_refuses_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot be saved at .*deeper \(.*\); name a folder that") as caught:
+        save_checkpoint(folder / "spec.json" / "deeper", TENSORS, {"kind": "test"}, "")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError, match=r"No checkpoint at .*spec.json: found a file"):
+        load_spec(folder / "spec.json")
+
+    def locked(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", locked)
+    with pytest.raises(CheckpointError, match=r"spec.json cannot be read \(PermissionError: .*Permission denied"):
+        load_spec(folder)
 
 
 def test_another_kind_is_refused(folder: Path) -> None:

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from nap2.errors import StoreError, described
 from nap2.schema import COUNTS, MAX_LAYERS, MODALITIES
+from nap2.snapshots.disk import write_atomically
 from nap2.snapshots.layout import num_entries
+from nap2.tensor_file import tensor_bytes
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,16 @@ class Trajectory:
         Raises:
             StoreError: if it cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
+        path = Path(path).expanduser()
         tensors = {"values": self.values, "units": self.units, "counts": self.counts}
         metadata = {"format": "nap2-trajectory", "every": str(self.every), "layer_names": json.dumps(self.layer_names)}
         for name in ("num_layers", "unread"):
             if getattr(self, name) is not None:
                 metadata[name] = str(getattr(self, name))
         try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            save_file({k: t.contiguous() for k, t in tensors.items()}, str(path), metadata=metadata)
-        except (SafetensorError, OSError) as error:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, tensor_bytes(tensors, metadata))
+        except (ValueError, OSError) as error:  # the first of a path without a name
             raise StoreError(f"The trajectory cannot be saved as {path} ({described(error)}).") from error
 
     @classmethod
@@ -94,9 +94,10 @@ class Trajectory:
         """
         from safetensors import SafetensorError, safe_open
 
-        if not Path(path).is_file():
-            raise StoreError(f"No trajectory at {path}; save one with recorder.trajectory().save(…).")
+        path = Path(path).expanduser()
         try:
+            if not path.is_file():
+                raise StoreError(f"No trajectory at {path}; save one with recorder.trajectory().save(…).")
             with safe_open(str(path), framework="pt") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != "nap2-trajectory":
@@ -105,7 +106,7 @@ class Trajectory:
             every, names = int(metadata["every"]), tuple(json.loads(metadata["layer_names"]))
             num_layers = int(metadata["num_layers"]) if "num_layers" in metadata else None
             unread = float(metadata["unread"]) if "unread" in metadata else None
-        except (SafetensorError, LookupError, ValueError, TypeError) as error:
+        except (SafetensorError, LookupError, ValueError, TypeError, OSError) as error:
             raise StoreError(f"{path} cannot be read as a trajectory ({described(error)}); record it again.") from error
         try:
             return cls(every=every, layer_names=names, num_layers=num_layers, unread=unread, **tensors)
