@@ -15,6 +15,7 @@ Batch = Sequence[Tensor]
 
 SUM_TOLERANCE = 0.01
 """Probabilities of half precision do not sum to 1 exactly."""
+BATCHED = "wrap a Dataset in a DataLoader"
 OTHER_TASKS = "for any other task, record your own loop (predictor.recorder)"
 
 
@@ -86,8 +87,7 @@ class SameBatches:
             CallerError: if one is no such pair, or not the one of the first time.
         """
         for place, (inputs, targets) in enumerate(map(_pair, batches)):
-            sums = (inputs.sum(dtype=torch.float64), targets.sum(dtype=torch.float64))
-            mark = (str(inputs.shape), *(repr(float(total)) for total in sums))
+            mark = (str(inputs.shape), *_sums(inputs), *_sums(targets))
             self.batch_size = self.batch_size or len(inputs)
             if place == len(self.marks):
                 self.marks.append(mark)
@@ -97,6 +97,18 @@ class SameBatches:
                     "a list of batches, or draw its randomness from torch's random state alone."
                 )
             yield inputs, targets
+
+
+def _sums(values: Tensor) -> tuple[str, ...]:
+    """What changes with any value and also when values change places.
+
+    The sum of all would not notice a flipped image, nor the same images in another order: it is taken over rows and
+    over columns, each with a weight of its own.
+    """
+    whole = values if values.layout == torch.strided else values.to_dense()
+    rows = whole[:, None].flatten(1)
+    totals = (rows.sum(axis, dtype=torch.float64) for axis in (0, 1))
+    return tuple(repr(float((total * torch.arange(1, len(total) + 1).to(total)).sum())) for total in totals)
 
 
 def num_batches_of(loader: Iterable[Batch]) -> int:
@@ -120,16 +132,18 @@ def num_batches_of(loader: Iterable[Batch]) -> int:
 def _pair(batch: object) -> tuple[Tensor, Tensor]:
     parts = tuple(batch) if isinstance(batch, (tuple, list)) else ()
     if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
-        found = f"{len(parts)} parts" if parts else f"a {type(batch).__name__}"
+        kinds = ", ".join(type(part).__name__ for part in parts[:3]) + (", …" if len(parts) > 3 else "")
+        found = f"{len(parts)} ({kinds})" if parts else f"a {type(batch).__name__}"
         raise CallerError(
-            f"A batch must be two tensors, (inputs, class indices); the loader gave {found}; {OTHER_TASKS}."
+            f"A batch must be two tensors, (inputs, class indices); the loader gave {found}; {BATCHED}, and "
+            f"{OTHER_TASKS}."
         )
     inputs: Tensor = parts[0]
     targets: Tensor = parts[1]
     if not inputs.dim() or not targets.dim() or not len(inputs):
         raise CallerError(
             f"A batch must hold at least one input; the loader gave inputs {list(inputs.shape)} and targets "
-            f"{list(targets.shape)}."
+            f"{list(targets.shape)}; {BATCHED}."
         )
     if len(inputs) != len(targets):
         raise CallerError(f"A batch of the loader has {len(inputs)} inputs, but {len(targets)} targets.")

@@ -53,13 +53,15 @@ def train(
     """
     optimizer = recipe.build_optimizer(network.parameters())
     device = _device(network)
+    is_bf16 = recipe.precision == "bf16"
     for step, (inputs, targets) in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate(epoch_of(step, batches_per_epoch, recipe))
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            loss = functional.cross_entropy(_logits(network(_own(inputs, device)), targets), _own(targets, device))
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        with torch.autocast(device.type, enabled=False):  # a caller's would reach into backward
+            with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
+                loss = functional.cross_entropy(_logits(network(_own(inputs, device)), targets), _own(targets, device))
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         for parameter in network.parameters():
             if parameter.grad is not None and parameter.grad.is_sparse:  # which weight decay cannot be added to
                 parameter.grad = parameter.grad.to_dense()

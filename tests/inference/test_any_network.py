@@ -194,7 +194,9 @@ def test_a_network_that_cannot_be_ranked_says_why(ranker: Predictor, model: nn.M
             [{"image": torch.zeros(2, 5)}],
             r"A batch must be two tensors, .*the loader gave a dict; .* record your own loop \(predictor.recorder\)",
         ),
-        ([(torch.zeros(2, 5),)], "the loader gave 1 parts"),
+        ([(torch.zeros(2, 5),)], r"the loader gave 1 \(Tensor\); wrap a Dataset in a DataLoader"),
+        ([(torch.zeros(2, 5), [0, 1])], r"the loader gave 2 \(Tensor, list\)"),
+        (torch.utils.data.TensorDataset(torch.zeros(2, 5), torch.arange(2)), r"targets \[\]; wrap a Dataset in"),
         ([(torch.zeros(2, 5), torch.zeros(3).long())], "has 2 inputs, but 3 targets"),
         ([(torch.zeros(2, 5), torch.tensor([0, -1]))], "class indices from 0, one for each input.* smallest -1"),
         (
@@ -277,6 +279,13 @@ def test_a_ranking_trains_also_where_gradients_are_off(ranker: Predictor, mode) 
         made_here = nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
         made_here.load_state_dict(model.state_dict())
         assert one(ranker, made_here, batches(5)).predicted_accuracy == expected
+
+
+def test_autocast_around_a_ranking_does_not_reach_its_backward(ranker: Predictor) -> None:
+    model = deep(2)
+    expected = one(ranker, model, batches(5)).predicted_accuracy
+    with torch.autocast("cpu", torch.bfloat16):
+        assert one(ranker, model, batches(5)).predicted_accuracy == expected
 
 
 def test_labels_of_few_bits_and_class_probabilities_are_fine(ranker: Predictor) -> None:

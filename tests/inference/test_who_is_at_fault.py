@@ -1,10 +1,12 @@
 """What is passed beside the networks is blamed for itself, in one line, and is read no more than needed."""
 
+import random
+
 import pytest
 import torch
 from fakes_predictor import random_predictor
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from nap2.errors import CheckpointError, NetworkError
 from nap2.inference import Predictor
@@ -123,6 +125,42 @@ def test_workers_that_are_kept_from_epoch_to_epoch_draw_the_same_for_every_netwo
     first, second = ranker.rank(models, loader, 4)
     assert first.predicted_accuracy == second.predicted_accuracy
     assert loader._iterator is None  # the user's own workers have not been started
+
+
+class Flips(torch.utils.data.Dataset):
+    """Images of whole bytes, mirrored as Python's own random state has it."""
+
+    images = torch.randint(0, 256, (12, 5), generator=torch.Generator().manual_seed(0)) / 255
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = self.images[index]
+        return (image.flip(0) if random.random() < 0.5 else image), index % 3
+
+
+def in_any_order(examples: list) -> list[torch.Tensor]:
+    return default_collate(random.sample(examples, len(examples)))
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        DataLoader(Flips(), batch_size=6, shuffle=True),
+        DataLoader(TensorDataset(Flips.images, torch.arange(12) % 3), batch_size=6, collate_fn=in_any_order),
+    ],
+)
+def test_the_same_numbers_in_other_places_are_another_batch(ranker: Predictor, loader: DataLoader) -> None:
+    random.seed(0)
+    with pytest.raises(NetworkError, match="The loader gave another batch 1 the second time"):
+        ranker.rank(MODELS, loader, 4)
+
+
+def test_batches_that_are_not_dense_are_compared_too(ranker: Predictor) -> None:
+    dense = ranker.rank(MODELS, [BATCH], 4)
+    sparse = ranker.rank(MODELS, [(BATCH[0].to_sparse(), BATCH[1])], 4)
+    assert [p.predicted_accuracy for p in sparse] == pytest.approx([p.predicted_accuracy for p in dense], abs=1e-6)
 
 
 class DrawsOnGpu:
