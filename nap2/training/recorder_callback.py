@@ -1,5 +1,6 @@
 """The snapshot recorder as a Lightning callback, for any LightningModule."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ class RecorderCallback(Callback):
     Gradients are as Lightning hands them to `on_before_optimizer_step`: accumulated, unscaled, unclipped. With several
     optimizers, steps of the first that moves the recorded network are counted. An optimizer that evaluates the loss
     several times in a step (LBFGS) is recorded at the first, whose weights are those before the step. Its state is part
-    of Lightning's checkpoints.
+    of Lightning's checkpoints; several callbacks of one trainer need an `attribute` each.
 
         recorder = RecorderCallback(every=100)
         Trainer(callbacks=[recorder], …).fit(module, …)
@@ -47,6 +48,12 @@ class RecorderCallback(Callback):
         self._counted_at = -1  # trainer.global_step of the last step that was counted
 
     @property
+    def state_key(self) -> str:
+        """Under which a checkpoint keeps the state: Lightning refuses two callbacks of one key."""
+        name = type(self).__qualname__
+        return name if self.attribute is None else f"{name}[{self.attribute}]"
+
+    @property
     def num_snapshots(self) -> int:
         """Snapshots taken so far."""
         return self._recorder.num_snapshots if self._recorder else len(self._state.get("values", ()))
@@ -61,7 +68,10 @@ class RecorderCallback(Callback):
             return self._recorder.trajectory()
         if self._state:
             return trajectory_of(self._state)
-        raise NetworkError("No snapshot was taken yet: the trainer has not started; call fit() first.")
+        raise NetworkError(
+            "No snapshot was taken yet: the trainer has not started in this process; call fit() first, or read it in "
+            "on_train_end where the strategy trains in processes that it starts itself (ddp_spawn, ddp_notebook)."
+        )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the network; a second fit of the same network goes on counting where the first one ended.
@@ -90,9 +100,16 @@ class RecorderCallback(Callback):
             self._recorder.load_state_dict(state)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the optimizers."""
-        if self._recorder is not None:
-            self._optimizer = _optimizer_of(self._recorder.model, trainer.optimizers)
+        """Look at the optimizers, and whether the training is at its start."""
+        if self._recorder is None:
+            return
+        self._optimizer = _optimizer_of(self._recorder.model, trainer.optimizers)
+        if trainer.global_step and not self._recorder.num_steps:
+            warnings.warn(
+                f"The trainer has done {trainer.global_step} optimizer steps that this RecorderCallback did not count; "
+                "train from the start, or resume from a checkpoint that holds the callback's state.",
+                stacklevel=2,
+            )
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Count the step and take a snapshot if it is time."""

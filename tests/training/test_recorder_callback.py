@@ -165,6 +165,42 @@ def test_a_checkpoint_carries_the_recorder(tmp_path):
     assert torch.equal(second.trajectory().values, whole.trajectory().values)
 
 
+def test_several_networks_of_one_module_are_recorded_in_one_run(tmp_path):
+    class Rivals(OwnModule):
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization, self.rival = False, nn.Linear(6, 3)
+
+        def training_step(self, batch, batch_idx):
+            for name, optimizer in zip(("net", "rival"), self.optimizers(), strict=True):
+                optimizer.zero_grad()
+                self.manual_backward(cross_entropy(getattr(self, name)(batch[0]), batch[1]))
+                optimizer.step()
+
+        def configure_optimizers(self):
+            return [torch.optim.SGD(getattr(self, name).parameters(), lr=0.1) for name in ("net", "rival")]
+
+    def run(max_epochs, **options):
+        callbacks = [RecorderCallback(every=6, attribute=name) for name in ("net", "rival")]
+        trainer = quiet(callbacks=callbacks, max_epochs=max_epochs)
+        trainer.fit(Rivals(), loader(), **options)
+        return trainer, callbacks
+
+    trainer, callbacks = run(1)
+    assert [callback.trajectory().layer_names for callback in callbacks] == [("0", "2"), ("",)]
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    _, callbacks = run(2, ckpt_path=tmp_path / "run.ckpt")
+    assert [callback.num_snapshots for callback in callbacks] == [8, 8]
+
+
+def test_steps_that_nobody_counted_are_pointed_out(tmp_path):
+    trainer = quiet()
+    trainer.fit(OwnModule(), loader(6))
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    with pytest.warns(UserWarning, match="has done 6 optimizer steps that this RecorderCallback did not count"):
+        quiet(callbacks=[RecorderCallback()], max_epochs=2).fit(OwnModule(), loader(6), ckpt_path=tmp_path / "run.ckpt")
+
+
 def test_state_can_be_copied_before_the_first_fit():
     callback = RecorderCallback()
     assert callback.num_snapshots == 0
