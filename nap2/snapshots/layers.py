@@ -153,7 +153,8 @@ def _record(name: str, module: nn.Module) -> RecordedLayer:
         )
     if not isinstance(weight, nn.Parameter):
         raise NetworkError(COMPUTED.format(name=name))
-    if hasattr(weight, "placements"):  # torch's DTensor, whose module would be slow to import
+    # torch's DTensor, whose module would be slow to import; older FSDP and ZeRO leave a flat piece, or nothing
+    if hasattr(weight, "placements") or weight.dim() < 2:
         raise NetworkError(
             f"The weight of layer {name!r} is spread over several processes (FSDP); record a network whose weights are "
             "whole in every process, as DistributedDataParallel keeps them."

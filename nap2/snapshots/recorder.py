@@ -185,12 +185,16 @@ def trajectory_of(state: Mapping[str, Any]) -> Trajectory:
     return Trajectory(values, units, state["every"], counts, tuple(state["layer_names"]))
 
 
-def _check_state(state: Mapping[str, Any]) -> None:
+def _check_state(state: object) -> None:
     """Refuse what no recorder gave.
 
     Raises:
         NetworkError: if something is missing, or the values are not of the shape that the units say.
     """
+    if not isinstance(state, Mapping):
+        raise NetworkError(
+            f"A {type(state).__name__} is no recorder's state; pass what SnapshotRecorder.state_dict returned."
+        )
     if absent := sorted(STATE - state.keys()):
         raise NetworkError(
             f"The recorder's state lacks {', '.join(absent)}; pass what SnapshotRecorder.state_dict returned."

@@ -174,6 +174,9 @@ def test_what_is_no_state_of_a_recorder_is_refused():
     recorder = SnapshotRecorder(one_backward(small_cnn()), every=1)
     with pytest.raises(NetworkError, match="state lacks counts, every, layer_names, num_steps, units, values; pass"):
         recorder.load_state_dict({})
+    for wrong in (None, 5, [1]):
+        with pytest.raises(NetworkError, match=f"A {type(wrong).__name__} is no recorder's state; pass what"):
+            recorder.load_state_dict(wrong)
     recorder.step()
     state = recorder.state_dict()
     for wrong in ({"values": state["values"][..., :5]}, {"counts": state["counts"][:0]}):
@@ -242,6 +245,14 @@ def test_an_interval_or_limit_that_counts_nothing_is_refused(arguments):
 def test_whole_numbers_of_other_libraries_count_too():
     recorder = SnapshotRecorder(small_cnn(), every=torch.tensor(3), limit=torch.tensor(2))
     assert (type(recorder.every), recorder.every, type(recorder.limit), recorder.limit) == (int, 3, int, 2)
+
+
+def test_a_flat_piece_of_a_weight_is_not_taken_for_the_whole():
+    model = small_cnn()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.flatten()[:3]  # as FSDP and ZeRO leave it in each process
+    with pytest.raises(NetworkError, match="is spread over several processes"):
+        SnapshotRecorder(model)
 
 
 def test_what_is_no_network_is_refused():
