@@ -21,9 +21,9 @@ def described(error: Exception) -> str:
 class UnknownNameError(Nap2Error, LookupError):
     """A name that is not in a registry; suggests the nearest one, and ends with `advice` where there is some."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str], advice: str = "") -> None:
         known = sorted(known)
-        near = get_close_matches(name, known, n=1)
+        near = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         shown = known if len(known) <= 30 else [*known[:30], f"… ({len(known)} in all)"]
         line = f"No {kind} is called {name!r}.{hint} Known: {', '.join(shown) or 'none'}. {advice}"

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import nap2
 from nap2.checkpoint import load_checkpoint, save_checkpoint
-from nap2.errors import CheckpointError, NetworkError, UnknownNameError
+from nap2.errors import CheckpointError, ConfigError, NetworkError, UnknownNameError
 from nap2.inference import Predictor, Ranking
 
 
@@ -50,6 +50,14 @@ def test_many_are_predicted_as_each_alone(predictor: Predictor) -> None:
     expected = [predictor.predict(t) for t in trajectories]
     assert predictor.predict_many(trajectories) == pytest.approx(expected, abs=1e-6)
     assert predictor.predict_many([]) == []
+
+
+def test_many_may_come_from_a_generator_and_one_is_not_many(predictor: Predictor) -> None:
+    several = [random_trajectory(2, seed=seed) for seed in (0, 1)]
+    assert predictor.predict_many(trajectory for trajectory in several) == predictor.predict_many(several)
+    for wrong, kind in ((several[0], "Trajectory"), (None, "NoneType")):
+        with pytest.raises(CheckpointError, match=f"reads a list of trajectories, not a {kind}; predict reads one"):
+            predictor.predict_many(wrong)
 
 
 def test_autocast_around_a_prediction_changes_nothing(predictor: Predictor) -> None:
@@ -100,6 +108,24 @@ def test_a_name_is_looked_up_in_the_variable_then_beside_the_package(folder: Pat
     assert Predictor.from_pretrained("tiny").every == 7
     with pytest.raises(UnknownNameError, match=r"No checkpoint in .* is called 'tinny'. Did you mean 'tiny'?"):
         Predictor.from_pretrained("tinny")
+
+
+def test_a_home_is_found_wherever_a_place_is_named(folder: Path, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path)
+    assert Predictor.from_pretrained("~/tiny").spec["dataset"] == "none"
+    monkeypatch.setenv("NAP2_CHECKPOINTS", "~")
+    Predictor.from_pretrained("tiny").save("~/copy", "")
+    random_trajectory(1).save("~/t.safetensors")
+    assert Predictor.from_pretrained(folder.parent / "copy").spec["dataset"] == "none"
+    assert len(nap2.Trajectory.load("~/t.safetensors")) == 1
+    assert (folder.parent / "t.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", [None, "", 5, ["tiny"]])
+def test_what_names_no_predictor_is_refused(name) -> None:
+    with pytest.raises(CheckpointError, match=r"Asked for the predictor .*; give the name of one"):
+        Predictor.from_pretrained(name)
 
 
 def test_a_folder_that_is_no_predictor_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -173,7 +199,10 @@ model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
 recorder = nap2.SnapshotRecorder(model, every=1)
 model(torch.zeros(2, 4)).sum().backward()
 recorder.step()
-assert len(recorder.trajectory()) == 1
+recorder.trajectory().save(sys.argv[3])
+assert len(nap2.Trajectory.load(sys.argv[3])) == 1
+nap2.Predictor.from_pretrained(sys.argv[1]).save(sys.argv[4], "")
+nap2.Predictor.from_pretrained(sys.argv[4])
 """
 STRANGER = """
 import torch
@@ -192,12 +221,13 @@ sys.exit(main(["rank", sys.argv[1], "--models", "stranger:MODELS", "--data", "st
 """
 
 
-def test_loading_predicting_and_recording_need_torch_and_safetensors_alone(
+def test_loading_predicting_recording_and_saving_need_torch_and_safetensors_alone(
     predictor: Predictor, folder: Path, tmp_path: Path
 ) -> None:
     trajectory = random_trajectory(3)
     trajectory.save(tmp_path / "t.safetensors")
-    command = [sys.executable, "-c", TORCH_ALONE + PREDICT_ALONE, str(folder), str(tmp_path / "t.safetensors")]
+    places = [folder, *(tmp_path / name for name in ("t.safetensors", "own.safetensors", "copy"))]
+    command = [sys.executable, "-c", TORCH_ALONE + PREDICT_ALONE, *map(str, places)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stderr
     assert float(result.stdout) == pytest.approx(predictor.predict(trajectory), abs=1e-6)
@@ -343,6 +373,21 @@ def test_a_loader_that_gives_other_batches_is_refused(ranker: Predictor) -> None
 def test_a_query_that_does_not_fit_is_refused_before_any_training(ranker: Predictor, query_batches: int) -> None:
     with pytest.raises(CheckpointError, match=f"after {query_batches} mini-.*reads 2 to 12 in steps of 2"):
         ranker.rank({"bad": Failing()}, [], query_batches)
+
+
+@pytest.mark.parametrize("options", [{"seed": None}, {"seed": 1.5}, {"seed": 2**64}])
+def test_a_seed_that_is_none_is_refused_and_no_network_blamed(ranker: Predictor, options: dict) -> None:
+    with pytest.raises(CheckpointError, match=r"Asked to rank with seed=.*; give a whole number"):
+        ranker.rank({"net": nn.Linear(4, 3)}, loader(), **options)
+
+
+@pytest.mark.parametrize("options", [{"recipe": {"lr": 0.1}}, {"recipe": 5}, {"modality": ["both"]}, {"modality": 5}])
+def test_what_names_no_recipe_or_modality_is_refused_in_one_line(ranker: Predictor, options: dict) -> None:
+    with pytest.raises(
+        (ConfigError, UnknownNameError), match=r"A recipe is a Recipe|No modality .* Known: both"
+    ) as caught:
+        ranker.rank({"net": nn.Linear(4, 3)}, loader(), **options)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_recipe_is_refused(ranker: Predictor) -> None:

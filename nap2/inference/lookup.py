@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from nap2.errors import UnknownNameError
+from nap2.errors import CheckpointError, UnknownNameError
 
 VARIABLE = "NAP2_CHECKPOINTS"
 BESIDE = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -12,7 +12,7 @@ BESIDE = Path(__file__).resolve().parents[2] / "checkpoints"
 
 def places() -> list[Path]:
     """Folders in which names are looked up, first to last: `$NAP2_CHECKPOINTS`, then `checkpoints/` by the package."""
-    return [Path(place) for place in (os.environ.get(VARIABLE), BESIDE) if place]
+    return [Path(place).expanduser() for place in (os.environ.get(VARIABLE), BESIDE) if place]
 
 
 def known_checkpoints() -> Iterator[Path]:
@@ -29,11 +29,16 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
     """The folder of a name; what is no plain name is taken for a folder.
 
     Raises:
+        CheckpointError: if it is neither a name nor a path.
         UnknownNameError: if neither a place nor the working directory has anything of this name.
     """
+    if not isinstance(name_or_folder, (str, os.PathLike)) or not str(name_or_folder):
+        raise CheckpointError(
+            f"Asked for the predictor {name_or_folder!r}; give the name of one (`python -m nap2 list`), or its folder."
+        )
     if isinstance(name_or_folder, str) and Path(name_or_folder).name == name_or_folder:
         for place in places():
-            if (place / name_or_folder / "spec.json").is_file():
+            if os.path.isfile(place / name_or_folder / "spec.json"):  # false too where we may not look
                 return place / name_or_folder
         if not Path(name_or_folder).is_dir():
             raise UnknownNameError(
@@ -43,4 +48,4 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
                 advice=f"Copy its folder there from the project's checkpoints/, set ${VARIABLE} to the folder that "
                 "holds it, or give a path.",
             )
-    return Path(name_or_folder)
+    return Path(name_or_folder).expanduser()

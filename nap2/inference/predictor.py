@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nap2.checkpoint import load_checkpoint, save_checkpoint
-from nap2.errors import UnknownNameError
+from nap2.errors import CheckpointError, UnknownNameError
 from nap2.inference.batches import Batch
 from nap2.inference.components import (
     Heads,
@@ -26,7 +26,7 @@ from nap2.inference.ensemble import Ensemble
 from nap2.inference.lookup import find_checkpoint
 from nap2.inference.prediction import Prediction
 from nap2.inference.ranking import OnBatch, Query, Ranking, rank_models
-from nap2.inference.refusals import check_budget, check_fits, check_spec
+from nap2.inference.refusals import check_budget, check_fits, check_seed, check_spec
 from nap2.inference.scope import Remark, remarks
 from nap2.inference.training_remarks import training_remarks
 from nap2.models.bigru import BiGRUPredictor
@@ -146,11 +146,11 @@ class Predictor:
         """
         return self.predict_many([trajectory], modality)[0]
 
-    def predict_many(self, trajectories: Sequence[Trajectory], modality: str | None = None) -> list[float]:
+    def predict_many(self, trajectories: Iterable[Trajectory], modality: str | None = None) -> list[float]:
         """`predict` for several trajectories at once, in their order."""
-        modality = self._known(modality)
-        accuracies = self._outputs(trajectories, modality).mean(1).tolist()
-        for trajectory in trajectories:
+        modality, listed = self._known(modality), _listed(trajectories)
+        accuracies = self._outputs(listed, modality).mean(1).tolist()
+        for trajectory in listed:
             self._warn(self._remarks(trajectory, modality))
         return list(accuracies)
 
@@ -201,14 +201,14 @@ class Predictor:
             concern it.
 
         Raises:
-            CheckpointError: if `query_batches` does not fit the predictor.
-            UnknownNameError: if there is no such recipe or modality.
+            CheckpointError: if `query_batches` does not fit the predictor, or `seed` is no whole number.
+            ConfigError, UnknownNameError: if there is no such recipe or modality.
             NetworkError: if the loader is empty, fails, or gives other batches the second time, or `on_batch` fails.
         """
         asked = self.query_near(100) if query_batches is None else query_batches
         num_batches = check_budget(asked, self.every, self.num_snapshots)
         modality, used = self._known(modality), recipe_named(recipe, self.own_recipe)
-        query = Query(loader, num_batches, used, self.every, seed, on_batch)
+        query = Query(loader, num_batches, used, self.every, check_seed(seed), on_batch)
         doubts = partial(
             training_remarks, own=self.own_recipe, modality=modality, has_gradients_alone="gradients" in self.heads
         )
@@ -227,7 +227,7 @@ class Predictor:
     def _known(self, modality: str | None) -> str:
         if modality is None:
             return self.modalities[0]
-        if modality not in self.heads:
+        if modality not in self.modalities:
             raise UnknownNameError("modality of this predictor", modality, self.modalities)
         return modality
 
@@ -248,3 +248,16 @@ class Predictor:
             if remark.kind not in self._warned:
                 self._warned.add(remark.kind)
                 warnings.warn(f"Unlike what the predictor was trained on: {remark.text}.", stacklevel=4)
+
+
+def _listed(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
+    """All of them, also those of a generator.
+
+    Raises:
+        CheckpointError: if there is one trajectory instead of several, or something else.
+    """
+    if isinstance(trajectories, Trajectory) or not isinstance(trajectories, Iterable):
+        raise CheckpointError(
+            f"predict_many reads a list of trajectories, not a {type(trajectories).__name__}; predict reads one."
+        )
+    return list(trajectories)

@@ -59,6 +59,21 @@ def check_budget(query_batches: SupportsIndex, every: int, num_snapshots: int) -
     return asked
 
 
+def check_seed(seed: object) -> int:
+    """The seed, if it is one: with another value each network would draw from whatever state the process is in.
+
+    Raises:
+        CheckpointError: if it is no whole number of 64 bits.
+    """
+    try:
+        asked = operator.index(seed)  # type: ignore[arg-type]  # what is no whole number raises
+    except TypeError:
+        asked = 2**64
+    if not -(2**63) <= asked < 2**64:
+        raise CheckpointError(f"Asked to rank with seed={seed!r}; give a whole number of at most 64 bits, like 0.")
+    return asked
+
+
 def check_spec(spec: Mapping[str, Any]) -> None:
     """Refuse a spec that was edited by hand into something else.
 

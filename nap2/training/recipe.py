@@ -184,12 +184,18 @@ def recipe_named(recipe: str | Recipe | None, default: Recipe | None = None) -> 
     """A recipe as it is, the one of this name, or the default; `nasbench201` where there is none.
 
     Raises:
+        ConfigError: if it is neither a recipe nor a name.
         UnknownNameError: if there is none of this name.
     """
     if isinstance(recipe, Recipe):
         return recipe
     if recipe is None:
         return default or NASBENCH201
+    if not isinstance(recipe, str):
+        raise ConfigError(
+            f"A recipe is a Recipe, its name or None, not a {type(recipe).__name__}; Recipe.from_dict makes one of a "
+            "dictionary."
+        )
     if recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, RECIPES)
     return RECIPES[recipe]
