@@ -11,6 +11,7 @@ From Python: nap2.Predictor.from_pretrained(NAME).rank({"small": small, "wide": 
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -24,13 +25,13 @@ import torch
 from nap2.checkpoint import load_spec
 from nap2.errors import CheckpointError, ConfigError, Nap2Error, counted, described
 from nap2.inference.batches_from import batches_from
-from nap2.inference.importing import models_from
+from nap2.inference.importing import models_from, placed
 from nap2.inference.lookup import known_checkpoints, places
 from nap2.inference.predictor import KIND, Predictor
 from nap2.inference.ranking import Ranking
 from nap2.inference.refusals import check_spec
 from nap2.inference.table import ranking_table
-from nap2.training.recipe import RECIPES, recipe_named
+from nap2.training.recipe import RECIPES, Recipe, recipe_named
 
 RANK_HELP = """\
 Train a copy of each model for a few mini-batches of your data, all on the same ones, and rank them by the accuracy that
@@ -120,11 +121,22 @@ def _span(spec: dict[str, Any]) -> str:
 
 
 def _rank(options: argparse.Namespace) -> int:
+    with contextlib.redirect_stdout(sys.stderr):  # what the user's own modules print is no part of the ranking
+        recipe, query_batches, ranking = _ranked(options)
+    if options.json:
+        print(json.dumps(_as_json(options, recipe.name, query_batches, ranking), indent=1))
+    else:
+        print(ranking_table(ranking))
+    return 1 if any(place.failure for place in ranking) else 0
+
+
+def _ranked(options: argparse.Namespace) -> tuple[Recipe, int, list[Ranking]]:
+    """How the models were trained, for how many mini-batches, and how they came out."""
     predictor = Predictor.from_pretrained(options.checkpoint)
     recipe = recipe_named(options.recipe, predictor.own_recipe)
     query_batches = options.query_batches or predictor.query_near(100)
     device = _device(options.device)
-    models = {name: model.to(device) for name, model in models_from(options.models, options.seed).items()}
+    models = placed(models_from(options.models, options.seed), device)
     loader = batches_from(options.data, options.batch_size or recipe.batch_size)
     ranking = predictor.rank(
         models,
@@ -135,11 +147,7 @@ def _rank(options: argparse.Namespace) -> int:
         modality=options.modality,
         on_batch=Progress(list(models), query_batches),
     )
-    if options.json:
-        print(json.dumps(_as_json(options, recipe.name, query_batches, ranking), indent=1))
-    else:
-        print(ranking_table(ranking))
-    return 1 if any(place.failure for place in ranking) else 0
+    return recipe, query_batches, ranking
 
 
 def _device(name: str) -> torch.device:

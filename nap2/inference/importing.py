@@ -27,6 +27,11 @@ def import_object(path: str) -> object:
         found: object = import_module(module_name)
     except Exception as error:  # a foreign module may fail in any way
         raise ConfigError(f"{path!r} cannot be imported: {described(error)}.") from error
+    except SystemExit as error:
+        raise ConfigError(
+            f"{path!r} cannot be imported, for {module_name} runs as a program and exits; put what it runs under "
+            '`if __name__ == "__main__":`.'
+        ) from error
     for name in attribute.split("."):
         if not hasattr(found, name):
             known = [known for known in getattr(found, "__dict__", ()) if not known.startswith("_")]
@@ -60,6 +65,14 @@ def models_from(entries: Sequence[str] | Mapping[str, str], seed: int = 0) -> di
     if not models:
         raise ConfigError("There is no model to rank; name at least one as module:attribute.")
     return models
+
+
+def placed(models: Mapping[str, nn.Module], device: torch.device) -> dict[str, nn.Module]:
+    """The models on a device; one without any values (on the meta device) stays, and fails by itself when ranked."""
+    return {
+        name: model if any(parameter.is_meta for parameter in model.parameters()) else model.to(device)
+        for name, model in models.items()
+    }
 
 
 def _split(entry: str) -> tuple[str, str]:

@@ -33,6 +33,10 @@ bad = {"text": "no model"}
 def needs(width): return width
 def fails(): raise ValueError("no\\nmodel")
 def bath(): return nn.Linear(2, 2)
+def empty(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 3, device="meta"))
+def chatty():
+    print("Files already downloaded and verified")
+    return data()
 batches = [(torch.randn(4, 1, 4, 4), torch.tensor([0, 1, 2, 0]))] * 3
 def loader(): return batches
 def data(): return torch.utils.data.TensorDataset(torch.randn(12, 1, 4, 4), torch.arange(12) % 3)
@@ -154,6 +158,28 @@ def test_a_model_that_fails_keeps_its_place_and_shows_in_the_exit_code(
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[:3] == ["2", "bath", "failed"]
     assert lines[3].startswith("failed: bath: RuntimeError: mat1 and mat2")
+
+
+def test_what_the_users_modules_print_is_no_part_of_the_ranking(
+    here: Path, released: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--models", "own_models:small", "--data", "own_models:chatty", "--batch-size", "4", "--json"]
+    assert main(["rank", released, *arguments, "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["ranking"][0]["name"] == "small"
+    assert "Files already downloaded" in printed.err
+
+
+def test_a_model_without_values_fails_by_itself(here: Path, released: str, capsys: pytest.CaptureFixture[str]) -> None:
+    models = ["own_models:empty", "own_models:small"]
+    assert main(["rank", released, "--models", *models, "--data", "own_models:loader", "--device", "cpu"]) == 1
+    assert "failed: empty: NetworkError: The weight of layer '1' is on the meta device" in capsys.readouterr().out
+
+
+def test_a_module_that_runs_as_a_program_is_refused(here: Path) -> None:
+    (here / "a_program.py").write_text("import sys\nsys.exit(2)\n")
+    with pytest.raises(ConfigError, match="'a_program:Net' cannot be imported, for a_program runs as a program"):
+        import_object("a_program:Net")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import nn
 from nap2.config import Config
 from nap2.errors import ConfigError, counted
 from nap2.inference import Predictor, Ranking
-from nap2.inference.importing import models_from
+from nap2.inference.importing import models_from, placed
 from nap2.inference.ranking import OnBatch
 from nap2.seeding import forked_random_state
 from nap2.stages.campaign.training import trainer_parts
@@ -26,7 +26,7 @@ DEFAULT_COUNT = 10
 def rank_trained(config: Config, predictor: Predictor, query_batches: int, device: torch.device) -> list[Ranking]:
     """Every network of the config, trained for the query on the config's images."""
     recipe, parts = Recipe.from_dict(config.recipe), trainer_parts(config)
-    models = {name: model.to(device) for name, model in models_of(config, recipe.seed).items()}
+    models = placed(models_of(config, recipe.seed), device)
     data = built(
         parts["images"],
         image_set=built(parts["reader"]),
