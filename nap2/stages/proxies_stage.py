@@ -12,9 +12,9 @@ from nap2.stages.command.device import check_device
 from nap2.stages.command.parts import built
 from nap2.stages.scores.proxy_report import write_report
 from nap2.stages.scores.proxy_scores import ScoringJob, score_all
-from nap2.stages.scores.score_file import Task, read_scores
+from nap2.stages.scores.score_file import read_scores
 from nap2.stages.scores.score_table import write_score_table
-from nap2.stages.scores.to_score import FEWEST, candidates_with_labels, scores_file
+from nap2.stages.scores.to_score import FEWEST, candidates_with_labels, scores_file, tasks_of
 
 
 def run(config: Config) -> int:
@@ -26,7 +26,7 @@ def run(config: Config) -> int:
             raise UnknownNameError("proxy (proxies.names)", name, PROXIES)
     architectures, accuracy = candidates_with_labels(config)
     names = tuple(options.names or PROXIES)
-    tasks = [Task(a, s, b) for a in architectures for s in options.seeds for b in range(options.batches)]
+    tasks = tasks_of(config, architectures)
     folder = Path(config.paths.runs) / "proxies"
     path = folder / scores_file(config)
     check_scored_images(path, built(trainer_parts(config)["reader"]))

@@ -1,6 +1,5 @@
 """stage=rank: train architectures, or importable models, for one query each and rank them with a trained predictor."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -8,9 +7,11 @@ from typing import Any
 
 from nap2.config import Config
 from nap2.errors import CheckpointError, ConfigError
+from nap2.evaluation.records.csv_text import to_csv
 from nap2.inference import Predictor, Ranking
 from nap2.inference.refusals import check_budget
 from nap2.inference.table import ranking_table
+from nap2.snapshots.disk import write_atomically
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.pool.run_folder import RunFolder
@@ -79,7 +80,5 @@ def remark_on_space(config: Config, spec: Mapping[str, Any]) -> str:
 def write_csv(path: Path, ranking: Sequence[Ranking]) -> None:
     """One row per network; several warnings are joined by ` | `."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Ranking)])
-        writer.writeheader()
-        writer.writerows({**asdict(place), "warnings": " | ".join(place.warnings)} for place in ranking)
+    rows = [{**asdict(place), "warnings": " | ".join(place.warnings)}.values() for place in ranking]
+    write_atomically(path, to_csv([field.name for field in fields(Ranking)], rows).encode())

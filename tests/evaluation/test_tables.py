@@ -5,7 +5,8 @@ import pytest
 from rich.console import Console
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.pages.tables import Table, to_csv, to_latex, to_markdown, to_rich
+from nap2.evaluation.pages.tables import Table, to_latex, to_markdown, to_rich
+from nap2.evaluation.records.csv_text import to_csv
 
 TABLE = Table(
     title="τ by budget",

@@ -23,7 +23,7 @@ from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.scores.proxy_report import sample_and_rest, write_report
+from nap2.stages.scores.proxy_report import write_report
 from nap2.stages.scores.score_file import Scores, Task
 from nap2.stages.scores.score_table import write_score_table
 from nap2.stages.scores.to_score import candidates_with_labels
@@ -169,11 +169,6 @@ def test_of_a_store_all_labelled_candidates_are_scored(here: Path) -> None:
     names, accuracy = candidates_with_labels(asked)
     assert names == sorted(CELLS[:5])
     assert set(accuracy) == set(names)
-
-
-def test_the_halves_are_disjoint_and_complete() -> None:
-    sample, rest = sample_and_rest(7)
-    assert sorted([*sample, *rest]) == list(range(7))
 
 
 @pytest.mark.slow

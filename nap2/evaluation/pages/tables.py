@@ -1,7 +1,5 @@
-"""A table as text cells, and the four ways to write it: terminal, Markdown, CSV, LaTeX."""
+"""A table as text cells, and the three ways to write it: terminal, Markdown, LaTeX."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -104,15 +102,6 @@ def to_latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Values as they are, missing ones as empty cells."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
-    return text.getvalue()
 
 
 def _markdown_line(cells: Iterable[str]) -> str:

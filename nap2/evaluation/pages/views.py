@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.judging.metrics import METRICS, RHO, TAU
-from nap2.evaluation.pages.tables import Table, to_csv
+from nap2.evaluation.pages.tables import Table
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.as_text import bounds, error, figure, method_label, seconds
+from nap2.evaluation.records.csv_text import to_csv
 from nap2.evaluation.records.rows import ResultRow
 
 MOST_COLUMNS = 7

@@ -5,8 +5,6 @@ is better; empty where a method could not score the candidate.
 """
 
 import csv
-import io
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 
 from nap2.errors import DataFileError, EvaluationError, UnknownNameError
 from nap2.evaluation.judging.exam import Floats, Predictions
+from nap2.evaluation.records.csv_text import to_csv
 from nap2.snapshots.disk import write_atomically
 
 COLUMN = re.compile(r"(?P<method>.+) @(?P<batches>\d+) #(?P<trial>\d+)")
@@ -69,14 +68,10 @@ def write_predictions(path: Path, arch_strs: Sequence[str], truth: Floats, metho
         for trial, by_budget in zip(one.trials or range(len(one.seeds)), one.values, strict=True):
             for batches, values in zip(one.query_batches, by_budget, strict=True):
                 columns[f"{one.method} @{batches} #{trial}"] = values
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([*CANDIDATE, *columns])
-    for place, arch_str in enumerate(arch_strs):
-        said = (float(values[place]) for values in columns.values())
-        lines.writerow([arch_str, float(truth[place]), *("" if math.isnan(value) else value for value in said)])
+    table = np.stack([truth, *columns.values()], axis=1).tolist()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text.getvalue().encode())
+    rows = ([arch_str, *line] for arch_str, line in zip(arch_strs, table, strict=True))
+    write_atomically(path, to_csv([*CANDIDATE, *columns], rows).encode())
 
 
 def read_predictions(path: Path) -> PredictionFile:

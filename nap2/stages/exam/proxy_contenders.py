@@ -7,9 +7,9 @@ from nap2.baselines import PROXIES
 from nap2.config import Config
 from nap2.evaluation.judging.exam import Predictions
 from nap2.stages.command.console import say
-from nap2.stages.scores.proxy_report import pool_predictions, raw_by_trial, single_predictions
-from nap2.stages.scores.score_file import Task, read_scores
-from nap2.stages.scores.to_score import STORE, scores_file
+from nap2.stages.scores.proxy_report import proxy_methods
+from nap2.stages.scores.score_file import read_scores
+from nap2.stages.scores.to_score import STORE, scores_file, tasks_of
 
 HOW = f"run stage=proxies proxies.candidates={STORE}"
 
@@ -20,8 +20,7 @@ def proxy_predictions(config: Config, arch_strs: Sequence[str]) -> list[Predicti
     A network that a proxy was not tried on, or failed on, has no value there and is counted in the proxy's rows.
     """
     path = Path(config.paths.runs) / "proxies" / scores_file(config)
-    trials = [(seed, batch) for seed in config.proxies.seeds for batch in range(config.proxies.batches)]
-    tasks = [Task(arch, *trial) for arch in arch_strs for trial in trials]
+    tasks = tasks_of(config, arch_strs)
     untried = (read_scores(path, tasks, tuple(PROXIES)).reasons < 0).sum(axis=0).tolist()
     names = tuple(name for name, count in zip(PROXIES, untried, strict=True) if count < len(tasks))
     if not names:
@@ -34,5 +33,4 @@ def proxy_predictions(config: Config, arch_strs: Sequence[str]) -> list[Predicti
         say(f"proxies not scored on these candidates, and so not in the table: {', '.join(absent)}")
     if unscored:
         say(f"{len(unscored)} of {len(arch_strs)} test candidates lack the score of some proxy; {HOW}")
-    raw = raw_by_trial(scores, list(arch_strs), trials)
-    return [*single_predictions(scores, raw, trials), *pool_predictions(scores, raw, trials)]
+    return proxy_methods(scores, arch_strs)

@@ -1,11 +1,10 @@
 """What stage=proxies says in the end: rows, table, plot, and the reasons of all failures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nap2.baselines import POOL_SCORES, PROXIES, pool_score
 from nap2.baselines.zero_cost.pool import libra_members
@@ -25,26 +24,19 @@ from nap2.stages.command.published_figures import published_figures
 from nap2.stages.pool.exam_on import exam_on
 from nap2.stages.scores.score_file import Scores
 
-Places = NDArray[np.intp]
-ScoresByTrial = dict[str, Floats]
-"""Raw scores `[trials, A]` of every proxy, NaN where there is none."""
+SAMPLE, REST = slice(0, None, 2), slice(1, None, 2)
+"""Every other network, and the rest: the order of the list is random or the user's own."""
 
 
 def write_report(config: Config, scores: Scores, accuracy: Mapping[str, float], folder: Path) -> None:
     """Rows, table (beside the published figures, if `report.published` names a file of them) and plot."""
-    known = [name for name in dict.fromkeys(task.arch_str for task in scores.tasks) if name in accuracy]
+    known = [name for name in scores.arch_strs if name in accuracy]
     exam = exam_on(config, np.array([accuracy[name] for name in known]))
+    judged = [(method, exam) for method in proxy_methods(scores, known)]
+    on_the_rest = replace(exam, truth=exam.truth[REST])
+    judged += [(method, on_the_rest) for method in fitted_methods(scores, known, exam.truth)]
     rounds, seed = config.evaluate.bootstrap, config.seed
-    trials = sorted({(task.seed, task.batch) for task in scores.tasks})
-    raw = raw_by_trial(scores, known, trials)
-    rows = [
-        row
-        for method in (*single_predictions(scores, raw, trials), *pool_predictions(scores, raw, trials))
-        for row in result_rows(method, exam, (TAU, RHO), rounds=rounds, seed=seed)
-    ]
-    judged, other = sample_and_rest(len(known))
-    for method in fitted_predictions(raw, exam.truth, judged, other, trials):
-        rows += result_rows(method, replace(exam, truth=exam.truth[other]), (TAU, RHO), rounds=rounds, seed=seed)
+    rows = [row for method, on in judged for row in result_rows(method, on, (TAU, RHO), rounds=rounds, seed=seed)]
     append_rows(folder / "rows.jsonl", rows)
     aggregates = aggregate(rows)
     table = cost_table(aggregates)
@@ -61,73 +53,46 @@ def write_report(config: Config, scores: Scores, accuracy: Mapping[str, float], 
     say(f"plot: {plot}; table: {folder / 'table.md'}; rows: {folder / 'rows.jsonl'}")
 
 
-def single_predictions(scores: Scores, raw: ScoresByTrial, trials: list[tuple[int, int]]) -> list[Predictions]:
-    """One method per proxy, its trials being (seed, batch)."""
-    return [
-        _method(name, values if PROXIES[name].higher_is_better else -values, trials, _cost(scores, (name,)))
-        for name, values in raw.items()
-    ]
+def proxy_methods(scores: Scores, arch_strs: Sequence[str]) -> list[Predictions]:
+    """One method per proxy, and one per vote or fusion whose members were all scored; trials are (seed, batch).
 
-
-def pool_predictions(scores: Scores, raw: ScoresByTrial, trials: list[tuple[int, int]]) -> list[Predictions]:
-    """The votes and fusions whose members were all scored; they cost what their members cost."""
-    methods = []
+    More is better in all of them; a vote or fusion costs what its members cost.
+    """
+    by_trial, methods = scores.by_trial(arch_strs), []
+    for name in scores.names:
+        values = np.stack([columns[name] for columns in by_trial])
+        methods.append(_method(scores, name, values if PROXIES[name].higher_is_better else -values, (name,)))
     for name, record in POOL_SCORES.items():
-        if not record.needs_accuracy and set(record.members) <= raw.keys():
-            values = [
-                pool_score(name, {member: raw[member][t] for member in record.members}) for t in range(len(trials))
-            ]
-            methods.append(_method(name, np.stack(values), trials, _cost(scores, record.members)))
+        if not record.needs_accuracy and set(record.members) <= set(scores.names):
+            values = np.stack([pool_score(name, columns) for columns in by_trial])
+            methods.append(_method(scores, name, values, record.members))
     return methods
 
 
-def fitted_predictions(
-    raw: ScoresByTrial, truth: Floats, sample: Places, rest: Places, trials: list[tuple[int, int]]
-) -> list[Predictions]:
-    """The pool scores that are fitted to accuracies: to those of `sample`, and judged on `rest` alone."""
+def fitted_methods(scores: Scores, arch_strs: Sequence[str], truth: Floats) -> list[Predictions]:
+    """The pool scores that are fitted to accuracies: to those of `SAMPLE`, and judged on `REST` alone."""
     methods = []
     seen = np.full_like(truth, np.nan)
-    seen[sample] = truth[sample]
-    by_trial = [{proxy: values[t] for proxy, values in raw.items()} for t in range(len(trials))]
+    seen[SAMPLE] = truth[SAMPLE]
+    by_trial = scores.by_trial(arch_strs)
     for name in (name for name, record in POOL_SCORES.items() if record.needs_accuracy):
         try:
-            values = np.stack([pool_score(name, columns, seen)[rest] for columns in by_trial])
+            values = np.stack([pool_score(name, columns, seen)[REST] for columns in by_trial])
         except EvaluationError as error:
             say(f"{name} is left out: {error}")
             continue
         picked = "; ".join(sorted({" + ".join(libra_members(columns, seen)) for columns in by_trial}))
-        note = f"fitted to {counted(len(sample), 'network')}, judged on the others; picked {picked}"
-        methods.append(replace(_method(name, values, trials, (None, None)), note=note))
+        note = f"fitted to {counted(len(truth[SAMPLE]), 'network')}, judged on the others; picked {picked}"
+        methods.append(replace(_method(scores, name, values), note=note))
     return methods
 
 
-def sample_and_rest(count: int) -> tuple[Places, Places]:
-    """Every other network, and the rest: the order of the list is random or the user's own."""
-    return np.arange(0, count, 2, dtype=np.intp), np.arange(1, count, 2, dtype=np.intp)
-
-
-def raw_by_trial(scores: Scores, known: list[str], trials: list[tuple[int, int]]) -> ScoresByTrial:
-    """The values of each proxy, trials being (seed, batch); the scores must be of all of these tasks."""
-    place = {(task.arch_str, task.seed, task.batch): row for row, task in enumerate(scores.tasks)}
-    rows = np.array([[place[arch, *trial] for arch in known] for trial in trials])  # [trials, A]
-    return {name: scores.values[rows, column] for column, name in enumerate(scores.names)}
-
-
-def _cost(scores: Scores, members: tuple[str, ...]) -> tuple[float | None, float | None]:
-    """Mean seconds and forward passes of the members together, over the networks they were tried on."""
-    columns = [scores.names.index(member) for member in members]
-    means = [np.nanmean(table[:, columns], axis=0).sum() for table in (scores.seconds, scores.forwards)]
-    return float(means[0]), float(means[1])
-
-
-def _method(
-    name: str, values: Floats, trials: list[tuple[int, int]], cost: tuple[float | None, float | None]
-) -> Predictions:
-    seconds, forwards = cost
+def _method(scores: Scores, name: str, values: Floats, members: Sequence[str] = ()) -> Predictions:
+    seconds, forwards = scores.cost(members) if members else (None, None)
     return Predictions(
         method=name,
         values=values[:, None, :],
-        seeds=tuple(seed for seed, _ in trials),
+        seeds=tuple(seed for seed, _ in scores.trials),
         query_time_s=(seconds,),
         query_forwards=forwards,
     )

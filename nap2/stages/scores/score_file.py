@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,28 @@ class Scores:
     forwards: Floats
     reasons: NDArray[np.int32]
     texts: list[str] = field(default_factory=lambda: [""])
+
+    @cached_property
+    def arch_strs(self) -> list[str]:
+        """The networks, each once, in the order of the tasks."""
+        return list(dict.fromkeys(task.arch_str for task in self.tasks))
+
+    @cached_property
+    def trials(self) -> list[tuple[int, int]]:
+        """What each network was scored with: (seed, batch), sorted."""
+        return sorted({(task.seed, task.batch) for task in self.tasks})
+
+    def by_trial(self, arch_strs: Sequence[str]) -> list[dict[str, Floats]]:
+        """Of each trial the raw scores `[A]` of every proxy, NaN where there is none; there must be a task of each."""
+        place = {task: row for row, task in enumerate(self.tasks)}
+        rows = [[place[Task(arch, *trial)] for arch in arch_strs] for trial in self.trials]
+        return [dict(zip(self.names, self.values[of_trial].T, strict=True)) for of_trial in rows]
+
+    def cost(self, names: Sequence[str]) -> tuple[float, float]:
+        """Mean seconds and forward passes of some proxies together, over the networks they were tried on."""
+        columns = [self.names.index(name) for name in names]
+        seconds, forwards = (np.nanmean(table[:, columns], axis=0).sum() for table in (self.seconds, self.forwards))
+        return float(seconds), float(forwards)
 
     def missing(self) -> list[tuple[Task, tuple[str, ...]]]:
         """Tasks that some proxies were not tried on, with those proxies."""

@@ -1,7 +1,7 @@
 """Which networks stage=proxies scores, what is known of their accuracy, and where the scores are kept."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nap2.config import Config
@@ -10,6 +10,7 @@ from nap2.seeding import seed_from
 from nap2.snapshots.joint import open_joint
 from nap2.stages.pool.candidates import draw, read_arch_strs, setting_of, space_of
 from nap2.stages.pool.stored import index_rows, labels_of, published_labels, store_roots
+from nap2.stages.scores.score_file import Task
 
 FEWEST = 3
 """Networks of known accuracy that a rank correlation needs."""
@@ -51,6 +52,12 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
             "one, or score without judging (proxies.known_only=false)."
         )
     return names, accuracy
+
+
+def tasks_of(config: Config, arch_strs: Sequence[str]) -> list[Task]:
+    """Each network with every seed and batch."""
+    options = config.proxies
+    return [Task(a, s, b) for a in arch_strs for s in options.seeds for b in range(options.batches)]
 
 
 def scores_file(config: Config) -> str:
