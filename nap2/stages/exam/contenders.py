@@ -18,11 +18,6 @@ from nap2.stages.pool.candidates import batches_per_epoch, space_of
 from nap2.stages.pool.splits import Pool
 
 
-def trials_of(pool: Pool) -> tuple[int, ...]:
-    """Trial indices of a pool's splits."""
-    return tuple(split.trial for split in pool.splits)
-
-
 def size_predictions(config: Config, arch_strs: Sequence[str]) -> Predictions:
     """Parameter count: needs no training, and is hard to beat within one space."""
     space, skeleton = space_of(config), config.space.skeleton
@@ -69,7 +64,7 @@ def graph_predictions(config: Config, pool: Pool, size: int) -> Predictions:
     return Predictions(
         method="graph regression",
         values=np.asarray(values, dtype=np.float64),
-        trials=trials_of(pool),
+        trials=pool.trials,
         seeds=seeds,
         source=config.dataset.name,
         train_size=size,

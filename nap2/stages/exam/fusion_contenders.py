@@ -19,7 +19,7 @@ from nap2.seeding import seed_from
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.exam.contenders import graph_features, trials_of
+from nap2.stages.exam.contenders import graph_features
 from nap2.stages.exam.contest import Contest
 from nap2.stages.fitting.fitted_encoder import pool_name
 from nap2.stages.pool.budgets import Budgets
@@ -89,7 +89,7 @@ def fused_predictions(
             values=np.stack([values[name] for values in by_trial]),
             query_batches=budgets.batches,
             snapshots=budgets.snapshots,
-            trials=trials_of(pool),
+            trials=pool.trials,
             seeds=tuple(_seed(config, size, split.trial) for split in pool.splits),
             source=contest.source,
             train_size=size,

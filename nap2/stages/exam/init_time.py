@@ -30,9 +30,8 @@ def with_collection(contest: Contest) -> Callable[[Pool, Predictions], Predictio
         return known[candidate_id]
 
     def added(pool: Pool, found: Predictions) -> Predictions:
-        split = pool.splits[0]
-        ids = [contest.source_ids[arch] for arch in (*split.pool, *split.val)]
-        ids += [candidate for one in pool.companions for candidate in one.ids_of(split.pool)]
+        own = replace(pool, ids=dict(contest.source_ids))
+        ids = own.training_ids + [own.ids[arch] for arch in own.splits[0].val]
         total = (found.init_time_s or 0.0) + sum(map(seconds, ids))
         return replace(found, init_time_s=total, note="; ".join(filter(None, (found.note, NOTE))))
 

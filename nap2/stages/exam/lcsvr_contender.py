@@ -9,7 +9,6 @@ from nap2.baselines.lcsvr import LcSVR
 from nap2.evaluation.judging.exam import Floats, Predictions
 from nap2.seeding import seed_from
 from nap2.snapshots.curve import Curve
-from nap2.stages.exam.contenders import trials_of
 from nap2.stages.exam.contest import Contest
 from nap2.stages.pool.budgets import Budgets
 from nap2.stages.pool.splits import Pool
@@ -58,7 +57,7 @@ def lcsvr_predictions(
         values=values,
         query_batches=budgets.batches,
         snapshots=budgets.snapshots,
-        trials=trials_of(pool),
+        trials=pool.trials,
         seeds=seeds,
         source=config.dataset.name,
         train_size=size,

@@ -17,7 +17,6 @@ from nap2.models.readings import PER_BUDGET, SHUFFLED, one_embedding, shuffled
 from nap2.schema import MODALITIES
 from nap2.seeding import generator, seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
-from nap2.stages.exam.contenders import trials_of
 from nap2.stages.fitting.embedding import modality_columns
 from nap2.stages.fitting.fitted_encoder import check_pool, encoder_spec, pool_name
 from nap2.stages.fitting.fitted_with import refuse_another, seen_terms
@@ -62,7 +61,7 @@ def nap2_predictions(
         values=np.asarray(values, dtype=np.float64),
         query_batches=budgets.batches,
         snapshots=budgets.snapshots,
-        trials=trials_of(pool),
+        trials=pool.trials,
         seeds=tuple(seeds),
         source=config.dataset.name,
         train_size=size,

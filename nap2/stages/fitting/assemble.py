@@ -56,9 +56,9 @@ def assemble(
                 heads.append({"component": f"{modality}{trial}", "modality": modality})
                 fitted.append(head)
     learned = split.train_of(size)
-    known = _trajectories(config, store, _ids(pool, learned))
+    known = _trajectories(config, store, pool.ids_of(learned))
     whole = Predictor.assemble(tensors, {**spec, **made_by(fitted), "heads": heads, "scope": scope_of(known)})
-    compared = [(arch, pool.ids[arch]) for arch in split.test or (*learned, *split.val)]
+    compared = [pool.ids[arch] for arch in split.test or (*learned, *split.val)]
     whole.spec["precision"] = precision(whole, list(_trajectories(config, store, compared)))
     whole.save(folder.checkpoint, card(config, size, whole.spec), bits=whole.spec["precision"]["bits"])
     counts = ", ".join(f"{len(nets)} of {modality}" for modality, nets in whole.heads.items())
@@ -116,21 +116,16 @@ def _joined(values: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(filter(None, values)))
 
 
-def _ids(pool: Pool, arch_strs: Sequence[str]) -> list[tuple[str, str]]:
-    """Arch string and id of these candidates, then of those of the same architectures on each companion."""
-    own = [(arch, pool.ids[arch]) for arch in arch_strs]
-    return own + [(arch, one.ids[arch]) for one in pool.companions for arch in arch_strs if arch in one.ids]
-
-
-def _trajectories(config: Config, store: SnapshotReader, candidates: Iterable[tuple[str, str]]) -> Iterable[Trajectory]:
+def _trajectories(config: Config, store: SnapshotReader, ids: Iterable[str]) -> Iterable[Trajectory]:
     """Stored trajectories as the predictor sees them, with the number of layers where 65 were too few to tell."""
     space = space_of(config)
-    for arch, candidate_id in candidates:
-        found = store.read(candidate_id).trajectory
-        found = found.first(min(len(found), config.snapshot.num_snapshots))
+    for candidate_id in ids:
+        stored = store.read(candidate_id)
+        found = stored.trajectory.first(min(len(stored.trajectory), config.snapshot.num_snapshots))
         if len(found.units) == MAX_LAYERS:
             with torch.device("meta"):
-                found = replace(found, num_layers=num_layers(space.build(arch, **config.space.skeleton)))
+                network = space.build(stored.candidate.arch_str, **config.space.skeleton)
+                found = replace(found, num_layers=num_layers(network))
         yield found
 
 

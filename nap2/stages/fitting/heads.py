@@ -1,11 +1,9 @@
 """How the heads of a pool's predictors are fitted, one for each trial and train size, and released as one folder."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
@@ -32,27 +30,12 @@ from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.splits import Pool
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """Embeddings `[A, T, D]`, lengths `[A]` and accuracies `[A]` of some architectures, in the order of `arch_strs`."""
-
-    arch_strs: list[str]
-    trajectory: Tensor
-    lengths: Tensor
-    accuracy: Tensor
-
-
-def embedded(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> Embedded:
-    """What a predictor sees of some architectures, and their labels."""
-    return _read(embeddings, arch_strs, pool.ids, pool.accuracy)
-
-
-def embedded_elsewhere(pool: Pool, embeddings: EmbeddingStore, arch_strs: list[str]) -> list[Embedded]:
-    """The same on each companion, where they were trained there, with labels on the scale of the pool's own."""
-    found = []
+def learned_from(pool: Pool, arch_strs: Sequence[str]) -> list[tuple[str, float]]:
+    """Id and label of these architectures, then of the same ones on each companion, on the scale of the pool's own."""
+    found = [(pool.ids[arch], pool.accuracy[arch]) for arch in arch_strs]
     for one in pool.companions:
         labels = one.labels_on_scale_of(pool.accuracy, arch_strs)
-        found.append(_read(embeddings, list(labels), one.ids, labels))
+        found += [(one.ids[arch], label) for arch, label in labels.items()]
     return found
 
 
@@ -69,21 +52,18 @@ def learning_data(
     Where each number of snapshots (`budget`) has a predictor of its own, it gives what that one reads.
     """
     options: dict[str, Any] = config.model["predictor"]
-    train, val = list(split.train_of(size)), list(split.val)
-    parts = [embedded(pool, embeddings, [*train, *val]), *embedded_elsewhere(pool, embeddings, train)]
-    trajectory = torch.cat([part.trajectory for part in parts])
+    train, val = learned_from(pool, split.train_of(size)), [(pool.ids[a], pool.accuracy[a]) for a in split.val]
+    trajectory, lengths = embeddings.read([candidate_id for candidate_id, _ in train + val])
     trajectory = trajectory[..., modality_columns(trajectory.shape[2])[config.predictor.modality]]
-    lengths = torch.cat([part.lengths for part in parts])
     if budget is not None:
         trajectory = one_embedding(config.predictor.reading, trajectory, lengths.clamp(max=budget))
         lengths = torch.ones_like(lengths)
-    num_own, num_all = len(parts[0].arch_strs), len(trajectory)
     return built(
         config.data["embeddings"],
         trajectory=trajectory,
         lengths=lengths,
-        accuracy=torch.cat([part.accuracy for part in parts]),
-        split={"train": [*range(size), *range(num_own, num_all)], "val": list(range(size, num_own))},
+        accuracy=torch.tensor([label for _, label in train + val]),
+        split={"train": range(len(train)), "val": range(len(train), len(train + val))},
         batch_size=options["batch_size"],
         seed=seed_from("embeddings", config.seed, split.trial),
         prefix_sharing=options["prefix_sharing"],
@@ -147,14 +127,6 @@ def train_head(
     card = f"# NAP2 predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
     save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
     say(f"{what}: validation loss ({options['loss']}) {result.best_val_loss:.4g} after {duration(result.seconds)}")
-
-
-def _read(
-    embeddings: EmbeddingStore, arch_strs: list[str], ids: Mapping[str, str], labels: Mapping[str, float]
-) -> Embedded:
-    trajectory, lengths = embeddings.read([ids[arch] for arch in arch_strs])
-    accuracy = torch.tensor([labels[arch] for arch in arch_strs], dtype=torch.float32)
-    return Embedded(arch_strs, trajectory, lengths, accuracy)
 
 
 def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:

@@ -1,5 +1,6 @@
 """The splits of stored candidates, drawn once and then kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nap2.config import Config
@@ -38,10 +39,19 @@ class Pool:
         return list(self.splits[0].test)
 
     @property
+    def trials(self) -> tuple[int, ...]:
+        """Indices of the splits' trials."""
+        return tuple(split.trial for split in self.splits)
+
+    @property
     def training_ids(self) -> list[str]:
-        """Ids of the training pool: its architectures on the store's own dataset, then on each companion's."""
-        pool = self.splits[0].pool
-        return [self.ids[arch] for arch in pool] + [i for one in self.companions for i in one.ids_of(pool)]
+        """Ids of the training pool."""
+        return self.ids_of(self.splits[0].pool)
+
+    def ids_of(self, arch_strs: Sequence[str]) -> list[str]:
+        """Ids of these architectures on the store's own dataset, then of those that each companion has, on its own."""
+        others = [one.ids[arch] for one in self.companions for arch in arch_strs if arch in one.ids]
+        return [self.ids[arch] for arch in arch_strs] + others
 
     @property
     def fold_name(self) -> str:

@@ -38,10 +38,6 @@ class Companion:
     ids: Mapping[str, str]
     accuracy: Mapping[str, float]
 
-    def ids_of(self, arch_strs: Iterable[str]) -> list[str]:
-        """Ids of those of these architectures that were trained on this dataset, in their order."""
-        return [self.ids[arch] for arch in arch_strs if arch in self.ids]
-
     def labels_on_scale_of(self, accuracy: Mapping[str, float], arch_strs: Iterable[str]) -> dict[str, float]:
         """Labels of the shared architectures, moved and stretched to mean and standard deviation of `accuracy`.
 
