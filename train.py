@@ -11,9 +11,14 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
+from typing import TYPE_CHECKING
 
 from nap2.errors import Nap2Error
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from nap2.config import Config
 
 HELP_FLAGS = {"-h", "--help"}
 OUR_FILES_REFUSED = {
@@ -53,7 +58,7 @@ def _run(arguments: list[str]) -> int:
         print(overview(__doc__ or ""))
         return 0
     flags = [argument for argument in arguments if argument.startswith("-")]
-    if flags == ["--cfg", "job"] or "--cfg" in flags:
+    if "--cfg" in flags:
         return _show([a for a in arguments if "=" in a])
     if flags:
         return _sweep(arguments)
@@ -64,18 +69,13 @@ def _run(arguments: list[str]) -> int:
     return run_stage(tree, config)
 
 
-def run_stage(tree: object, config: object) -> int:
+def run_stage(tree: "DictConfig", config: "Config") -> int:
     """Run the stage of a composed config in this process."""
-    from omegaconf import DictConfig
-
-    from nap2.config import Config
     from nap2.stages import STAGES
     from nap2.stages.command.console import logged_run
     from nap2.stages.command.environment import check_torchvision
     from nap2.stages.command.heap import keep_freed_memory
 
-    assert isinstance(config, Config)
-    assert isinstance(tree, DictConfig)
     check_torchvision()
     keep_freed_memory()
     if config.trainer.threads:
@@ -84,8 +84,7 @@ def run_stage(tree: object, config: object) -> int:
         torch.set_num_threads(config.trainer.threads)
     warnings.filterwarnings("ignore", module="lightning")
     with logged_run(tree, config):
-        result = import_module(STAGES[config.stage].module).run(config)
-    return int(result or 0)
+        return STAGES[config.stage].run(config)
 
 
 def _show(overrides: list[str]) -> int:

@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nap2.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,10 @@ class Stage:
     def module(self) -> str:
         """Where its `run` lives; imported only when it is run."""
         return f"nap2.stages.{self.name}_stage"
+
+    def run(self, config: "Config") -> int:
+        """Run it on a composed config; returns the exit code."""
+        return int(import_module(self.module).run(config))
 
 
 STAGES: Mapping[str, Stage] = MappingProxyType(

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from importlib import import_module
 
 from nap2.config import Config
 from nap2.stages import STAGES
@@ -17,7 +16,7 @@ def run(config: Config) -> int:
     started = time.monotonic()
     for number, name in enumerate(ORDER, 1):
         say(f"[{number}/{len(ORDER)}] {name}: {STAGES[name].help}")
-        code = int(import_module(STAGES[name].module).run(replace(config, stage=name)) or 0)
+        code = STAGES[name].run(replace(config, stage=name))
         if name == "snapshot" and code == 1:
             say("some candidates failed; they stay listed as failures, and the rest goes on")
         elif code:

@@ -15,11 +15,9 @@ from nap2.snapshots.disk import write_atomically
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.stored import STORE
 from nap2.stages.ranking.rank_stored import rank_stored
 from nap2.stages.ranking.rank_trained import rank_trained
-
-STORE = "store"
-"""`rank.candidates` of this name: those of the store."""
 
 
 def run(config: Config) -> int:

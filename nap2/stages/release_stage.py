@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.errors import StoreError, counted
+from nap2.errors import counted
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.released import Limits, SnapshotSet, add_part
 from nap2.snapshots.released.listing import sets_in, sets_table
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.command.console import say, track
 from nap2.stages.command.marked import write_between
-from nap2.stages.pool.candidates import setting_of
+from nap2.stages.pool.stored import check_setting
 
 MB, KB = 1e6, 1e3
 BEGIN, END = "<!-- sets: written by stage=release -->", "<!-- end of sets -->"
@@ -21,10 +21,7 @@ def run(config: Config) -> int:
     options, root = config.release, Path(config.paths.store)
     refuse_set(root, "release")
     store = SnapshotStore.open(root)
-    if differences := store.setting.differences(setting_of(config)):
-        raise StoreError(
-            f"{root} holds another setting than this config ({'; '.join(differences[:3])}); change the config."
-        )
+    check_setting(config, store)
     limits = Limits(options.at_most, options.at_least, options.part_mb, options.set_mb)
     new = add_part(
         options.folder, store, options.mantissa_bits, limits, lambda ids: track(ids, "packing candidates", len(ids))

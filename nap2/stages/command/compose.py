@@ -27,9 +27,12 @@ def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictCon
     if not (conf / "config.yaml").is_file():
         raise ConfigError(f"No configuration at {conf}; run train.py from a checkout, where conf/ lies beside it.")
     groups = {folder.name for folder in conf.iterdir() if folder.is_dir() and folder.name != "stages"}
-    choices, values = _parse(overrides, groups, conf)
+    choices, keys = _parse(overrides, groups, conf)
     with initialize_config_dir(str(conf), version_base="1.3"):
-        _check_keys(values, known=set(_keys(_plain(_compose(choices)))))
+        known = dict(_settings(_plain(_compose(choices))))
+        for key in keys:
+            if key not in known:
+                raise UnknownNameError("setting", key, known)
         tree = _compose(overrides)
         return tree, typed(tree)
 
@@ -40,7 +43,7 @@ def typed(tree: DictConfig) -> Config:
     Raises:
         ConfigError, UnknownNameError: for a value that is missing or of a wrong type, or settings that clash.
     """
-    if missing := _unset(_plain(tree)):
+    if missing := [key for key, value in _settings(_plain(tree)) if value == "???"]:
         raise ConfigError(f"{', '.join(missing)} must be set; add {missing[0]}=… to the command.")
     try:
         config = OmegaConf.to_object(tree)
@@ -68,10 +71,10 @@ def refuse_launcher(overrides: Sequence[str]) -> None:
             )
 
 
-def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list[str], dict[str, str]]:
-    """Group choices as they are, and value overrides by key."""
+def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list[str], list[str]]:
+    """Group choices as they are, and the keys of value overrides."""
     choices: list[str] = []
-    values: dict[str, str] = {}
+    keys: list[str] = []
     for text in overrides:
         try:
             override = OverridesParser.create().parse_override(text)
@@ -94,14 +97,8 @@ def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list
         elif key.startswith("hydra"):
             continue
         elif not override.is_add():
-            values[key] = text
-    return choices, values
-
-
-def _check_keys(values: dict[str, str], known: set[str]) -> None:
-    for key in values:
-        if key not in known:
-            raise UnknownNameError("setting", key, known)
+            keys.append(key)
+    return choices, keys
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
@@ -119,20 +116,12 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
         raise ConfigError(f"{said} (key {key})") from error
 
 
-def _keys(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Every dotted key that may be set, inner nodes included."""
+def _settings(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key that may be set, inner nodes included, with its value."""
     for key, value in tree.items():
-        yield f"{prefix}{key}"
+        yield f"{prefix}{key}", value
         if isinstance(value, dict):
-            yield from _keys(value, f"{prefix}{key}.")
-
-
-def _unset(tree: Mapping[Any, Any], prefix: str = "") -> list[str]:
-    """Dotted keys whose value is still `???`."""
-    keys: list[str] = []
-    for key, value in tree.items():
-        keys += _unset(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"] * (value == "???")
-    return keys
+            yield from _settings(value, f"{prefix}{key}.")
 
 
 def _plain(tree: DictConfig) -> dict[Any, Any]:

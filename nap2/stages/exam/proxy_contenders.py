@@ -7,9 +7,10 @@ from nap2.baselines import PROXIES
 from nap2.config import Config
 from nap2.evaluation.judging.exam import Predictions
 from nap2.stages.command.console import say
+from nap2.stages.pool.stored import STORE
 from nap2.stages.scores.proxy_report import proxy_methods
 from nap2.stages.scores.score_file import read_scores
-from nap2.stages.scores.to_score import STORE, scores_file, tasks_of
+from nap2.stages.scores.to_score import scores_file, tasks_of
 
 HOW = f"run stage=proxies proxies.candidates={STORE}"
 

@@ -11,6 +11,9 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import setting_of
 
+STORE = "store"
+"""A list of candidates of this name (`rank.candidates`, `proxies.candidates`): those of the store."""
+
 
 def store_roots(config: Config) -> list[Path]:
     """What is read as one: the config's store, and what stands in `also`."""
@@ -24,17 +27,25 @@ def open_store(config: Config) -> SnapshotReader:
         StoreError: in one line, otherwise.
     """
     store = open_joint(store_roots(config))
-    differences = store.setting.differences(setting_of(config))
-    if differences:
-        raise StoreError(
-            f"{store.root} holds another setting than this config ({'; '.join(differences[:3])}); "
-            "change the config, or paths.store."
-        )
+    check_setting(config, store)
     if not store.complete():
         failed = len(store.failures())
         advice = f"{failed} failed, stage=index says why" if failed else "run stage=snapshot first"
         raise StoreError(f"{store.root} holds no complete candidate; {advice}.")
     return store
+
+
+def check_setting(config: Config, store: SnapshotReader) -> None:
+    """Refuse a store of candidates that another config describes.
+
+    Raises:
+        StoreError: naming the first differences.
+    """
+    if differences := store.setting.differences(setting_of(config)):
+        raise StoreError(
+            f"{store.root} holds another setting than this config ({'; '.join(differences[:3])}); "
+            "change the config, or paths.store."
+        )
 
 
 def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:

@@ -85,18 +85,14 @@ def _entries(models: Any) -> Sequence[str] | Mapping[str, str]:
 @contextmanager
 def _progress(names: list[str], query_batches: int) -> Iterator[OnBatch]:
     """A bar over all mini-batches on a terminal, a line for each network elsewhere."""
+
+    def say_trained(name: str, done: int) -> None:
+        if done == query_batches:
+            say(f"trained {names.index(name) + 1} of {len(names)}: {name}")
+
     if not console.is_terminal:
-        yield _LinePerNetwork(names, query_batches)
+        yield say_trained
         return
     with progress_bar() as bar:
         task = bar.add_task("training", total=len(names) * query_batches)
         yield lambda name, done: bar.update(task, completed=names.index(name) * query_batches + done)
-
-
-class _LinePerNetwork:
-    def __init__(self, names: list[str], query_batches: int) -> None:
-        self.names, self.query_batches = names, query_batches
-
-    def __call__(self, name: str, done: int) -> None:
-        if done == self.query_batches:
-            say(f"trained {self.names.index(name) + 1} of {len(self.names)}: {name}")

@@ -9,14 +9,11 @@ from nap2.errors import EvaluationError, counted
 from nap2.seeding import seed_from
 from nap2.snapshots.joint import open_joint
 from nap2.stages.pool.candidates import draw, read_arch_strs, setting_of, space_of
-from nap2.stages.pool.stored import index_rows, labels_of, published_labels, store_roots
+from nap2.stages.pool.stored import STORE, index_rows, labels_of, published_labels, store_roots
 from nap2.stages.scores.score_file import Task
 
 FEWEST = 3
 """Networks of known accuracy that a rank correlation needs."""
-
-STORE = "store"
-"""`proxies.candidates` of this name: those of the store."""
 
 
 def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, float]]:
