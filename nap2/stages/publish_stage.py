@@ -1,6 +1,6 @@
 """stage=publish: put a trained predictor under a name into the folder of released checkpoints, with its card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from nap2.checkpoint import load_checkpoint, load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.errors import CheckpointError, ConfigError, EvaluationError
 from nap2.evaluation.pages.card import CardFacts, card, index_table
-from nap2.evaluation.pages.card_protocol import FoldFacts, fold_protocol, holdout_protocol
+from nap2.evaluation.pages.card_protocol import fold_protocol, holdout_protocol
 from nap2.evaluation.pages.further_test import FurtherTest, of_size, sizes_of
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.difference_log import read_differences
@@ -21,14 +21,13 @@ from nap2.stages.exam.fusion_contenders import NAME, variant_name
 from nap2.stages.exam.own_contender import method_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder
-from nap2.stages.pool.splits import Pool, load_pools, train_sizes
+from nap2.stages.pool.splits import load_pools, train_sizes
 from nap2.stages.pool.stored import index_rows, open_store
 from nap2.stages.pool.union import companions_of, labelled_as
 
 MOST_REVISIONS = 3
 """First release and two replacements: whoever cites a predictor must be able to rely on it."""
 
-TERMS = "Apache-2.0, as the code. The images behind it have terms of their own: see NOTICE at the root of the project."
 BEGIN, END = "<!-- index: written by stage=publish -->", "<!-- end of index -->"
 
 
@@ -83,18 +82,10 @@ def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
     return CardFacts(
         name=config.publish.name,
         num_candidates=len(index_rows(config, open_store(config))),
-        num_labelled=took_part(spec),
-        pool=str(spec["cae_pool"]),
         methods=judged_methods(config),
         protocol=_protocol(config, spec),
-        terms=TERMS,
         stand_ins={d: name for d in spec.get("union", ()) if (name := labelled_as(d)) != d},
     )
-
-
-def took_part(spec: Mapping[str, Any]) -> int:
-    """Labelled candidates of the split; the store may have grown since, which taught this predictor nothing."""
-    return len(spec["fitted_on"]) + int(spec["num_test"])
 
 
 def judged_methods(config: Config) -> tuple[str, str]:
@@ -159,23 +150,7 @@ def _protocol(config: Config, spec: dict[str, Any]) -> str:
             f"The folds test other candidates than the {len(spec['fitted_on'])} that this predictor was fitted on: the "
             "store has grown in between; run the stages of both once more under another name."
         )
-    facts = fold_facts(config, pools)
-    return fold_protocol(facts, spec["train_size"], spec["num_val"], len(spec["heads"]))
-
-
-def fold_facts(config: Config, pools: list[Pool]) -> FoldFacts:
-    """What the saved folds say of a cross-validation, at its largest train size."""
-    size, split = max(train_sizes(config, pools)), config.split
-    return FoldFacts(
-        num_folds=split.folds,
-        redraw=split.redraw,
-        repeats=split.trials,
-        flavour=split.flavour,
-        num_tested=len({arch for pool in pools for arch in pool.test}),
-        train_size=size,
-        pool_sizes=[len(pool.splits[0].pool) for pool in pools],
-        num_val=len(pools[0].splits[0].val),
-    )
+    return fold_protocol([pool.splits for pool in pools], max(train_sizes(config, pools)), spec)
 
 
 def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:

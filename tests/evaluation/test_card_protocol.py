@@ -1,23 +1,27 @@
 """What a card says of a cross-validation: numbers of the folds, and that it does not judge the very file."""
 
-import dataclasses
+from dataclasses import replace
 
-from nap2.evaluation.pages.card_protocol import FoldFacts, fold_protocol, holdout_protocol
+from nap2.evaluation.pages.card_protocol import fold_protocol, holdout_protocol
+from nap2.evaluation.splitting.splits import Split
 
-FACTS = FoldFacts(
-    num_folds=5,
-    redraw=False,
-    repeats=3,
-    flavour="functional",
-    num_tested=51,
-    train_size=32,
-    pool_sizes=[33, 32],
-    num_val=8,
-)
+NAMES = tuple(f"cell {n}" for n in range(51))
+
+
+def fold(number: int, pool_size: int, test: tuple[str, ...], trials: range = range(3)) -> list[Split]:
+    parts = (NAMES[:32], NAMES[:8], test, NAMES[:pool_size], number, 5)
+    return [Split("nasbench201", "digits", "functional", 42, trial, *parts) for trial in trials]
+
+
+SHARED = [fold(number, 33 - number % 2, NAMES[number::5]) for number in range(5)]
+
+
+def shipped(train_size: int) -> dict[str, object]:
+    return {"train_size": train_size, "num_val": 7, "heads": [{}] * 10}
 
 
 def test_it_says_who_was_held_out_of_what():
-    text = fold_protocol(FACTS, train_size=43, num_val=7, num_heads=10)
+    text = fold_protocol(SHARED, 32, shipped(43))
     for needed in (
         "they judge the procedure, not this very file",
         "10 heads of this predictor were fitted on 43 labelled candidates (7 more",
@@ -30,8 +34,9 @@ def test_it_says_who_was_held_out_of_what():
 
 
 def test_redrawn_folds_are_named_and_nothing_false_is_said_of_sizes():
-    text = fold_protocol(dataclasses.replace(FACTS, redraw=True), train_size=32, num_val=7, num_heads=10)
-    assert "other folds in every repeat" in text
+    redrawn = [[replace(group[0], trial=trial)] for trial in range(3) for group in SHARED]
+    text = fold_protocol(redrawn, 32, shipped(32))
+    assert "3 repeats, other folds in every repeat" in text
     assert "fewer" not in text
 
 

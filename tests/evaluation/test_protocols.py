@@ -108,7 +108,7 @@ def test_aggregates_are_mean_and_sample_deviation_over_trials():
     assert first.mean == pytest.approx(np.mean(values))
     assert first.std == pytest.approx(np.std(values, ddof=1))
     assert (first.num_trials, first.num_undefined) == (3, 0)
-    assert first.low == select(rows, trial=None, query_batches=100)[0].low
+    assert first.row.low == select(rows, trial=None, query_batches=100)[0].low
 
 
 def test_aggregates_do_not_depend_on_the_order_of_rows_and_count_undefined_trials():

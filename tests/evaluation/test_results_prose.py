@@ -102,7 +102,7 @@ def union() -> list[float]:
     s, t = Section("4-union"), Section("3-transfer")
     gains = [s.tau(PCA, size, source=UNION) - s.tau(PCA, size, source="cifar10") for size in (103, 50)]
     elsewhere = [t.tau(PCA, size, source=UNION) - t.tau(PCA, size, source="cifar10") for size in (103, 50)]
-    errors = [t.one(PCA, size, source=UNION).standard_error for size in (103, 50)]
+    errors = [t.one(PCA, size, source=UNION).row.standard_error for size in (103, 50)]
     assert all(abs(gap) < error for gap, error in zip(elsewhere, errors, strict=True) if error is not None)
     return [*gains, -elsewhere[0], elsewhere[1]]
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from nap2.evaluation.pages.card import took_part
 from nap2.evaluation.records.rows import ResultRow
 from nap2.stages.command.compose import compose_config
-from nap2.stages.publish_stage import of_latest_test, took_part, transfers
+from nap2.stages.publish_stage import of_latest_test, transfers
 
 
 def test_only_tests_of_the_same_run_and_split_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

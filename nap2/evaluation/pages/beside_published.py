@@ -48,7 +48,7 @@ def is_large(found: Aggregate, other: PublishedFigure) -> bool:
     if found.mean is None:
         return False
     gap = abs(found.mean - other.mean)
-    return gap > LARGE_GAP and gap > 2 * (found.standard_error or 0.0)
+    return gap > LARGE_GAP and gap > 2 * (found.row.standard_error or 0.0)
 
 
 def _gap(found: Aggregate, other: PublishedFigure) -> str:

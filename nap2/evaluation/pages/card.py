@@ -13,6 +13,8 @@ from nap2.evaluation.pages.views import budget_table, difference_table
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.published import PublishedFigure
 
+TERMS = "Apache-2.0, as the code. The images behind it have terms of their own: see NOTICE at the root of the project."
+
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -21,21 +23,15 @@ class CardFacts:
     Attributes:
         name: the released name.
         num_candidates: stored candidates, labelled or not, when the card is written.
-        num_labelled: those with a known accuracy that were split into training, validation and test.
-        pool: how rows name what the encoders were fitted on.
         methods: how rows name what the verdict is on: this predictor, and NAP2+ on the same encoders.
         protocol: how the figures were measured, Markdown.
         stand_ins: of the union's datasets, those whose labels are another dataset's, with that one.
-        terms: what the licences of the images mean for the weights.
     """
 
     name: str
     num_candidates: int
-    num_labelled: int
-    pool: str
     methods: tuple[str, ...]
     protocol: str
-    terms: str
     stand_ins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -78,7 +74,7 @@ def card(
     if published:
         beside = published_table(found, published)
         parts += ["## Beside the paper", to_markdown(beside).strip() if beside.rows else NO_MATCH]
-    return "\n\n".join([*parts, "## Terms", facts.terms]) + "\n"
+    return "\n\n".join([*parts, "## Terms", TERMS]) + "\n"
 
 
 MORE = "Spearman ρ, and paired differences"
@@ -118,15 +114,20 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"- images: {setting['dataset']}{stand_in}",
         *_union(spec, facts.stand_ins),
         f"- recipe: {setting['recipe']['name']}, skeleton {_plain(setting['skeleton'])}",
-        f"- candidates with a known accuracy that took part: {facts.num_labelled} (with snapshots, when this was "
+        f"- candidates with a known accuracy that took part: {took_part(spec)} (with snapshots, when this was "
         f"written: {facts.num_candidates}); "
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
-        f"- encoders fitted on: {facts.pool}",
+        f"- encoders fitted on: {spec['cae_pool']}",
         f"- labels: {'published' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
         f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
     ]
     return "\n".join(lines)
+
+
+def took_part(spec: Mapping[str, Any]) -> int:
+    """Labelled candidates of the split; the store may have grown since, which taught this predictor nothing."""
+    return len(spec["fitted_on"]) + int(spec["num_test"])
 
 
 def _datasets(spec: Mapping[str, Any]) -> str:

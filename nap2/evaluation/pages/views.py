@@ -117,7 +117,7 @@ def aggregates_csv(aggregates: Iterable[Aggregate]) -> str:
     header = (*names, "metric", "mean", "std", "low", "high", "num_trials", "num_undefined", *more)
     rows = [
         [*(getattr(found.row, name) for name in (*names, "metric"))]
-        + [found.mean, found.std, found.low, found.high, found.num_trials, found.num_undefined]
+        + [found.mean, found.std, found.row.low, found.row.high, found.num_trials, found.num_undefined]
         + [getattr(found.row, name) for name in more]
         for found in aggregates
     ]

@@ -65,7 +65,7 @@ def _draw_method(axes: Axes, name: str, points: Sequence[Aggregate], place: int,
         width, marker = (2.3, 5.0) if place == 0 else (1.6, 3.8)
         batches = [found.row.query_batches for found in points]
         axes.plot(batches, means, color=colour, linewidth=width, marker="o", markersize=marker, zorder=10 - place / 10)
-    bounds = [(found.row.query_batches, found.low, found.high) for found in points]
+    bounds = [(found.row.query_batches, found.row.low, found.row.high) for found in points]
     _draw_intervals(
         axes, [(x, low, high) for x, low, high in bounds if low is not None and high is not None], colour, place, span
     )

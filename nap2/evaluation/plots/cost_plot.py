@@ -62,9 +62,9 @@ def cost_plot(aggregates: Iterable[Aggregate], path: Path | str, title: str = ""
 
 
 def _point(axes: Axes, found: Aggregate, colour: str) -> None:
-    seconds, mean = float(found.row.query_time_s or 0), float(found.mean or 0)
-    if found.low is not None and found.high is not None:
-        axes.plot([seconds, seconds], [found.low, found.high], color=colour, linewidth=1.2, alpha=0.55, zorder=2)
+    row, seconds, mean = found.row, float(found.row.query_time_s or 0), float(found.mean or 0)
+    if row.low is not None and row.high is not None:
+        axes.plot([seconds, seconds], [row.low, row.high], color=colour, linewidth=1.2, alpha=0.55, zorder=2)
     axes.plot([seconds], [mean], color=colour, marker="o", markersize=6.5, markeredgecolor="white", zorder=3)
 
 

@@ -12,12 +12,9 @@ class Aggregate:
     """One figure of a table.
 
     Attributes:
-        row: what was measured; its trial and seed are None.
+        row: what was measured, with its bootstrap interval, where one was computed; its trial and seed are None.
         mean: over the trials in which it is defined; None if it is defined in none.
         std: sample standard deviation over trials; None with fewer than two.
-        low: lower bound of the bootstrap interval, where one was computed.
-        high: upper bound.
-        standard_error: of the mean over the test candidates (and trials), from the same bootstrap.
         num_trials: trials in which it is defined.
         num_undefined: trials in which it is not.
     """
@@ -25,11 +22,8 @@ class Aggregate:
     row: ResultRow
     mean: float | None
     std: float | None
-    low: float | None
-    high: float | None
     num_trials: int
     num_undefined: int
-    standard_error: float | None = None
 
 
 def aggregate(rows: Iterable[ResultRow]) -> list[Aggregate]:
@@ -57,9 +51,6 @@ def _aggregate(group: list[ResultRow]) -> Aggregate:
         row=shown,
         mean=fmean(values) if values else None,
         std=stdev(values) if len(values) > 1 else None,
-        low=shown.low,
-        high=shown.high,
         num_trials=len(values),
         num_undefined=len(trials) - len(values) if trials else int(not values),
-        standard_error=shown.standard_error,
     )

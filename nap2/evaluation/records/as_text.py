@@ -21,14 +21,15 @@ def figure(found: Aggregate | None) -> str:
 
 def bounds(found: Aggregate | None) -> str:
     """`[low, high]`, or nothing."""
-    if found is None or found.low is None or found.high is None:
+    if found is None or found.row.low is None or found.row.high is None:
         return ""
-    return f"[{found.low:.3f}, {found.high:.3f}]"
+    return f"[{found.row.low:.3f}, {found.row.high:.3f}]"
 
 
 def error(found: Aggregate | None) -> str:
     """The standard error, or a dash where none was computed."""
-    return "–" if found is None or found.standard_error is None else f"{found.standard_error:.3f}"
+    value = None if found is None else found.row.standard_error
+    return "–" if value is None else f"{value:.3f}"
 
 
 def seconds(value: float | None) -> str:

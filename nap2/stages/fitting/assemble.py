@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from nap2.checkpoint import load_checkpoint
 from nap2.config import Config
 from nap2.evaluation.judging.metrics import kendall_tau
+from nap2.feature_maps.families import ALL
 from nap2.inference import Predictor
 from nap2.inference.components import HEAD_MODALITIES, as_components, encoder_kinds
 from nap2.inference.scope import scope_of
@@ -19,8 +19,10 @@ from nap2.snapshots.layers import num_layers
 from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 from nap2.stages.command.console import say
+from nap2.stages.fitting.fitted_encoder import pool_name, require_trained
 from nap2.stages.fitting.fitted_with import refuse_another, seen_terms
-from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.candidates import setting_of, space_of
+from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
 
@@ -28,9 +30,7 @@ MOST_MB = 40
 """Of a released folder. An ensemble that is larger in half precision has its encoders' large matrices in 8 bits."""
 
 
-def assemble(
-    config: Config, pool: Pool, size: int, store: SnapshotReader, encoders: Mapping[str, Path], spec: Mapping[str, Any]
-) -> None:
+def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:
     """Write the folder that `Predictor.from_pretrained` loads.
 
     Args:
@@ -38,16 +38,14 @@ def assemble(
         pool: whose trials' heads go in: joint ones, and those of a single modality that were trained.
         size: training candidates of a head.
         store: snapshots of candidates and companions, for the scope and for the check of the stored precision.
-        encoders: checkpoint of each modality's encoder.
-        spec: what else the spec is to say.
     """
-    folder = RunFolder.of(config)
-    split = pool.splits[0]
-    tensors = {f"{modality}_encoder": load_checkpoint(encoders[modality])[1]["encoder"] for modality in MODALITIES}
-    read = seen_terms(config, "+".join(fingerprint(tensors[f"{modality}_encoder"]) for modality in MODALITIES))
+    folder, split = RunFolder.of(config), pool.splits[0]
+    encoders = {m: load_checkpoint(require_trained(pool.folder, m))[1]["encoder"] for m in MODALITIES}
+    tensors = {f"{modality}_encoder": encoder for modality, encoder in encoders.items()}
+    read = seen_terms(config, "+".join(map(fingerprint, encoders.values())))
     heads, fitted = [], []
     for modality in HEAD_MODALITIES:
-        for trial in (split.trial for split in pool.splits):
+        for trial in pool.trials:
             path = folder.predictor(size, trial, modality) / "checkpoint"
             if (path / "spec.json").is_file():
                 refuse_another(path.parent, read)  # left over from encoders that were fitted again since
@@ -56,13 +54,35 @@ def assemble(
                 heads.append({"component": f"{modality}{trial}", "modality": modality})
                 fitted.append(head)
     learned = split.train_of(size)
-    known = _trajectories(config, store, pool.ids_of(learned))
-    whole = Predictor.assemble(tensors, {**spec, **made_by(fitted), "heads": heads, "scope": scope_of(known)})
+    scope = scope_of(_trajectories(config, store, pool.ids_of(learned)))
+    spec = {**learned_on(config, pool, size), **made_by(fitted), "heads": heads, "scope": scope}
+    whole = Predictor.assemble(tensors, spec)
     compared = [pool.ids[arch] for arch in split.test or (*learned, *split.val)]
     whole.spec["precision"] = precision(whole, list(_trajectories(config, store, compared)))
     whole.save(folder.checkpoint, card(config, size, whole.spec), bits=whole.spec["precision"]["bits"])
     counts = ", ".join(f"{len(nets)} of {modality}" for modality, nets in whole.heads.items())
     say(f"checkpoint: {folder.checkpoint} (heads: {counts})")
+
+
+def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:
+    """What the spec says of the encoders, the candidates and their labels."""
+    split = pool.splits[0]
+    return {
+        "kind": "predictor",
+        "encoders": {modality: {"kind": config.model["encoder"]} for modality in MODALITIES},
+        **({} if features_of(config) == ALL else {"features": features_of(config)}),
+        "num_snapshots": config.snapshot.num_snapshots,
+        "every": config.snapshot.every,
+        "setting": setting_of(config).as_dict(),
+        "train_size": size,
+        "num_val": len(split.val),
+        "num_test": len(split.test),
+        "fitted_on": sorted({*split.pool, *split.val}),
+        "labels": config.labels,
+        "stand_in_for": config.dataset.stand_in_for,
+        "cae_pool": pool_name(config, pool),
+        "union": pool.labelled_elsewhere(split.train_of(size)),
+    }
 
 
 def made_by(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

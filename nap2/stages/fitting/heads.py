@@ -1,4 +1,4 @@
-"""How the heads of a pool's predictors are fitted, one for each trial and train size, and released as one folder."""
+"""How the heads of a pool's predictors are fitted, one for each trial and train size."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,25 +8,20 @@ import torch
 from nap2.checkpoint import load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.evaluation.splitting.splits import Split
-from nap2.feature_maps.families import ALL
 from nap2.models.predictor_module import PredictorModule
 from nap2.models.readings import ORDERED, SHUFFLED, one_embedding
-from nap2.schema import MODALITIES
 from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
-from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import duration, say
 from nap2.stages.command.parts import built
 from nap2.stages.command.provenance import commit, versions
-from nap2.stages.fitting.assemble import assemble
 from nap2.stages.fitting.embedding import modality_columns
 from nap2.stages.fitting.fit import fit
-from nap2.stages.fitting.fitted_encoder import check_pool, pool_name, require_trained
+from nap2.stages.fitting.fitted_encoder import check_pool, pool_name
 from nap2.stages.fitting.fitted_with import claim_folder, head_terms
 from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.budgets import budgets_of
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.splits import Pool
 
 
@@ -37,11 +32,6 @@ def learned_from(pool: Pool, arch_strs: Sequence[str]) -> list[tuple[str, float]
         labels = one.labels_on_scale_of(pool.accuracy, arch_strs)
         found += [(one.ids[arch], label) for arch, label in labels.items()]
     return found
-
-
-def union_of(pool: Pool, arch_strs: Sequence[str]) -> dict[str, int]:
-    """How many of these architectures each companion adds a labelled candidate of, by its dataset."""
-    return {one.dataset: sum(arch in one.accuracy for arch in arch_strs) for one in pool.companions}
 
 
 def learning_data(
@@ -117,7 +107,7 @@ def train_head(
         "every": config.snapshot.every,
         "setting": setting_of(config).as_dict(),
         "cae_pool": pool_name(config, pool),
-        "union": union_of(pool, split.train_of(size)),
+        "union": pool.labelled_elsewhere(split.train_of(size)),
         "labels": config.labels,
         "val_loss": result.best_val_loss,
         "seconds": result.seconds,
@@ -127,24 +117,3 @@ def train_head(
     card = f"# NAP2 predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
     save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
     say(f"{what}: validation loss ({options['loss']}) {result.best_val_loss:.4g} after {duration(result.seconds)}")
-
-
-def release(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:
-    """Assemble the folder that users load."""
-    spec = {
-        "kind": "predictor",
-        "encoders": {modality: {"kind": config.model["encoder"]} for modality in MODALITIES},
-        **({} if features_of(config) == ALL else {"features": features_of(config)}),
-        "num_snapshots": config.snapshot.num_snapshots,
-        "every": config.snapshot.every,
-        "setting": setting_of(config).as_dict(),
-        "train_size": size,
-        "num_val": len(pool.splits[0].val),
-        "num_test": len(pool.test),
-        "fitted_on": sorted({*pool.splits[0].pool, *pool.splits[0].val}),
-        "labels": config.labels,
-        "stand_in_for": config.dataset.stand_in_for,
-        "cae_pool": pool_name(config, pool),
-        "union": union_of(pool, pool.splits[0].train_of(size)),
-    }
-    assemble(config, pool, size, store, {m: require_trained(pool.folder, m) for m in MODALITIES}, spec)

@@ -53,6 +53,10 @@ class Pool:
         others = [one.ids[arch] for one in self.companions for arch in arch_strs if arch in one.ids]
         return [self.ids[arch] for arch in arch_strs] + others
 
+    def labelled_elsewhere(self, arch_strs: Sequence[str]) -> dict[str, int]:
+        """How many of these architectures each companion adds a labelled candidate of, by its dataset."""
+        return {one.dataset: sum(arch in one.accuracy for arch in arch_strs) for one in self.companions}
+
     @property
     def fold_name(self) -> str:
         """Which fold this is, for messages; empty where there are none."""
