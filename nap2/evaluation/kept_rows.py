@@ -16,7 +16,6 @@ from typing import Any
 from nap2.errors import DataFileError, EvaluationError, Nap2Error, UnknownNameError
 from nap2.evaluation.judging.metrics import RHO, TAU
 from nap2.evaluation.records import difference_log
-from nap2.evaluation.records.difference_log import read_differences
 from nap2.evaluation.records.rows import ResultRow, read_rows
 from nap2.evaluation.results_page import DIFFERENCES, grows, section_rows
 
@@ -57,8 +56,9 @@ def keep(results: Path, target: Path, methods: Sequence[str] = (), size: int | N
         raise EvaluationError(f"No row of {results} was fitted on {size} candidates; there are {fitted or 'none'}.")
     chosen = [row for row in found if row.method in (methods or known) and row.train_size in sizes]
     beside = target.with_name(DIFFERENCES)
-    new = [line for line in _lines(results / DIFFERENCES) if line["train_size"] in sizes]
-    merged = _merged(_lines(beside), new, {row.method for row in chosen})
+    old, new = (difference_log.read_lines(path) if path.is_file() else [] for path in (beside, results / DIFFERENCES))
+    new = [line for line in new if line["train_size"] in sizes]
+    merged = _merged(old, new, {row.method for row in chosen})
     _write(target, (asdict(row) for row in chosen))
     if grows(section_rows(target.parent)):
         beside.unlink(missing_ok=True)
@@ -82,13 +82,6 @@ def _merged(
     """The differences that were kept before, replaced and joined by those between the given methods."""
     fresh = [line for line in new if {line["method"], line["against"]} <= set(methods)]
     return difference_log.latest((*old, *fresh))
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    read_differences(path, 0)  # refuses a line that is none
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:

@@ -96,6 +96,12 @@ class Predictions(MethodFacts):
     trials: tuple[int, ...] = ()
     query_time_s: tuple[float | None, ...] = ()
 
+    def __post_init__(self) -> None:
+        budgets = len(self.query_batches)
+        object.__setattr__(self, "snapshots", self.snapshots or (0,) * budgets)
+        object.__setattr__(self, "trials", self.trials or tuple(range(len(self.seeds))))
+        object.__setattr__(self, "query_time_s", self.query_time_s or (None,) * budgets)
+
     def place_at_most(self, budget: int) -> int | None:
         """Index of the largest budget that is not above `budget`; None if there is none."""
         places = [place for place, batches in enumerate(self.query_batches) if batches <= budget]
@@ -122,7 +128,7 @@ def check_shapes(predictions: Predictions, exam: Exam) -> None:
         ("query times", predictions.query_time_s, budgets),
         ("trials", predictions.trials, trials),
     ):
-        if given and len(given) != size:
+        if len(given) != size:
             raise EvaluationError(f"{predictions.method} has {len(given)} {name}; {size} were expected.")
     if list(predictions.query_batches) != sorted(set(predictions.query_batches)):
         raise EvaluationError(f"The budgets of {predictions.method} are not ascending: {predictions.query_batches}.")

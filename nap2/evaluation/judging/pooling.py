@@ -32,13 +32,13 @@ def pooled(parts: Sequence[tuple[Sequence[str], Predictions]], arch_strs: Sequen
     if len(methods) != 1:
         raise EvaluationError(f"Folds of one method at the same budgets can be pooled; there are {sorted(methods)}.")
     place = {arch: index for index, arch in enumerate(arch_strs)}
-    trials = sorted({trial for _, part in parts for trial in _trials(part)})
+    trials = sorted({trial for _, part in parts for trial in part.trials})
     first = parts[0][1]
     values = np.full((len(trials), len(first.query_batches), len(arch_strs)), np.nan)
     seeds: dict[int, int] = {}
     for tested, part in parts:
         columns = np.array([place[arch] for arch in tested], dtype=np.int64)
-        for row, (trial, seed) in enumerate(zip(_trials(part), part.seeds, strict=True)):
+        for row, (trial, seed) in enumerate(zip(part.trials, part.seeds, strict=True)):
             target = values[trials.index(trial)]
             if np.isfinite(target[:, columns]).any():
                 raise EvaluationError(f"A candidate is tested twice in trial {trial} of {first.method}.")
@@ -54,7 +54,3 @@ def pooled(parts: Sequence[tuple[Sequence[str], Predictions]], arch_strs: Sequen
         init_time_s=mean_time,
         note="; ".join(filter(None, (first.note, f"out-of-fold predictions of {len(parts)} fits, pooled"))),
     )
-
-
-def _trials(part: Predictions) -> tuple[int, ...]:
-    return part.trials or tuple(range(len(part.seeds)))

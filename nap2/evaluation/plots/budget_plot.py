@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from nap2.errors import EvaluationError
 from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
-from nap2.evaluation.plots.line_names import LineName, name_lines, reference
+from nap2.evaluation.plots.line_names import LineName, name_lines
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.as_text import method_label
 
@@ -39,12 +39,9 @@ def budget_plot(
     budgets = sorted({found.row.query_batches for points in methods.values() for found in points} - {0}) or [1]
     span = (budgets[0] if len(budgets) > 1 else 0, budgets[-1])
     names = [_draw_method(axes, name, points, place, span) for place, (name, points) in enumerate(methods.items())]
-    names.append(reference(axes, 0.0, "chance"))
-    if another_seed is not None:
-        names.append(reference(axes, another_seed, "another seed"))
     pad = (span[1] - span[0]) * 0.03
     axes.set_xlim(span[0] - pad, span[1] + pad)
-    name_lines(axes, names)
+    name_lines(axes, names, another_seed)
     finish_axes(axes, "mini-batches of training seen per candidate", f"{TAU.label} with its 95 % interval")
     axes.set_xticks(_ticks(budgets))
     return save(figure, path)

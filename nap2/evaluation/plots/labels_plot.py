@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from nap2.errors import EvaluationError
 from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
-from nap2.evaluation.plots.line_names import LineName, name_lines, reference
+from nap2.evaluation.plots.line_names import LineName, name_lines
 from nap2.evaluation.records.aggregate import Aggregate
 
 
@@ -46,10 +46,7 @@ def labels_plot(
         colour = COLOURS[place % len(COLOURS)]
         axes.axhline(found.mean or 0.0, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
         names.append((found.mean or 0.0, found.row.method, colour))
-    names.append(reference(axes, 0.0, "chance"))
-    if another_seed is not None:
-        names.append(reference(axes, another_seed, "another seed"))
-    name_lines(axes, names)
+    name_lines(axes, names, another_seed)
     finish_axes(axes, "labelled candidates learned from", f"{TAU.label} ± standard deviation over trials")
     axes.set_xticks(sizes)
     return save(figure, path)

@@ -17,8 +17,11 @@ def reference(axes: Axes, height: float, name: str) -> LineName:
     return height, name, FAINT
 
 
-def name_lines(axes: Axes, names: Sequence[LineName]) -> None:
-    """Names beside the ends of their lines, moved apart where they would touch."""
+def name_lines(axes: Axes, names: Sequence[LineName], another_seed: float | None) -> None:
+    """Names beside the ends of their lines, moved apart where they would touch; chance and `another_seed` are added."""
+    names = [*names, reference(axes, 0.0, "chance")]
+    if another_seed is not None:
+        names.append(reference(axes, another_seed, "another seed"))
     low, high = axes.get_ylim()
     gap = (high - low) * 0.048
     heights = spread([height for height, _, _ in names], gap, high)

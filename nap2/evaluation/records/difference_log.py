@@ -32,20 +32,29 @@ def read_differences(path: Path, train_size: int) -> list[Difference]:
     """The differences at one train size, the latest of the same two methods, sources, budgets and metric.
 
     Raises:
+        DataFileError: see `read_lines`.
+    """
+    return [one for size, one in map(_parsed, latest(read_lines(path))) if size == train_size]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """What is written there, every line checked.
+
+    Raises:
         DataFileError: a file that is missing, or a line that is no difference, with its number.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise DataFileError(f"No differences at {path} ({error.strerror}): run stage=evaluate once more.") from error
-    contents = []
+    contents: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
             contents.append(json.loads(line))
             _parsed(contents[-1])
         except (ValueError, TypeError, KeyError) as error:
             raise DataFileError(f"{path}, line {number}: no difference ({error!r}): remove the line.") from error
-    return [one for size, one in map(_parsed, latest(contents)) if size == train_size]
+    return contents
 
 
 def latest(contents: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -65,7 +65,7 @@ def write_predictions(path: Path, arch_strs: Sequence[str], truth: Floats, metho
     """
     columns: dict[str, Floats] = {}
     for one in methods:
-        for trial, by_budget in zip(one.trials or range(len(one.seeds)), one.values, strict=True):
+        for trial, by_budget in zip(one.trials, one.values, strict=True):
             for batches, values in zip(one.query_batches, by_budget, strict=True):
                 columns[f"{one.method} @{batches} #{trial}"] = values
     table = np.stack([truth, *columns.values()], axis=1).tolist()

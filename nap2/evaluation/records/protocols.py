@@ -48,7 +48,7 @@ def result_rows(
         for metric in metrics or metrics_for(exam.truth.size):
             values = [_value(metric, trial, truth) for trial in scores]
             base = _base_row(predictions, exam, place, metric, truth.size)
-            trials = zip(predictions.trials or range(len(values)), predictions.seeds, values, strict=True)
+            trials = zip(predictions.trials, predictions.seeds, values, strict=True)
             rows += [replace(_with_value(base, value), trial=trial, seed=own) for trial, own, value in trials]
             found = _interval(metric, scores, truth, values, rounds, seed)
             overall = _with_value(base, float(np.mean(values)))
@@ -83,10 +83,10 @@ def _base_row(predictions: Predictions, exam: Exam, place: int, metric: Metric, 
     return ResultRow(
         **facts,
         query_batches=predictions.query_batches[place],
-        snapshots=predictions.snapshots[place] if predictions.snapshots else 0,
+        snapshots=predictions.snapshots[place],
         metric=metric.name,
         value=None,
         num_test=num_test,
         num_failed=exam.truth.size - num_test,
-        query_time_s=predictions.query_time_s[place] if predictions.query_time_s else None,
+        query_time_s=predictions.query_time_s[place],
     )
