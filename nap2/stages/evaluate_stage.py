@@ -1,6 +1,6 @@
 """stage=evaluate: rank the test candidates at every query budget, beside the references; rows, table and plot."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,22 +27,21 @@ from nap2.evaluation.records.rows import append_rows, read_rows
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import console, say
-from nap2.stages.exam.contenders import curve_predictions, curves_of, graph_predictions, query_seconds, size_predictions
+from nap2.stages.exam.contenders import curve_predictions, graph_predictions, size_predictions
 from nap2.stages.exam.contest import Contest, contest_within
-from nap2.stages.exam.fusion_contenders import fused_predictions, read_all
+from nap2.stages.exam.fusion_contenders import fused_predictions
 from nap2.stages.exam.init_time import with_collection
-from nap2.stages.exam.lcsvr_contender import Curves, lcsvr_predictions
+from nap2.stages.exam.lcsvr_contender import lcsvr_predictions
 from nap2.stages.exam.own_contender import nap2_predictions
 from nap2.stages.exam.proxy_contenders import proxy_predictions
 from nap2.stages.exam.released_contender import released_predictions
 from nap2.stages.exam.released_graph import released_graph
 from nap2.stages.exam.transfer import contest_with_checkpoint, contest_with_run
-from nap2.stages.fitting.variants import Variant, fitted_variants
-from nap2.stages.pool.budgets import budgets_of
+from nap2.stages.fitting.variants import fitted_variants
 from nap2.stages.pool.encoder_name import encoder_name
 from nap2.stages.pool.exam_on import exam_on
 from nap2.stages.pool.sources import source_of
-from nap2.stages.pool.splits import Pool, protocol_of
+from nap2.stages.pool.splits import protocol_of
 from nap2.stages.pool.stored import open_store
 
 
@@ -50,14 +49,15 @@ def run(config: Config) -> int:
     """Write rows, differences, predictions, tables and plots into the folder of results."""
     contest = contest_of(config)
     exam, folder = exam_of(config, contest), contest.results
-    another_seed = another_seed_of(config, contest.target_store)
+    another_seed = another_seed_of(config, contest.target.store)
+    by_curve = curve_predictions(contest) if config.evaluate.baselines else []
     tables: list[Table] = []
     plots: list[Path] = []
     said: list[Path] = []
     summary: list[str] = []
     over_sizes: list[Aggregate] = []
     for size in contest.sizes:
-        methods = contenders(config, contest, size)
+        methods = contenders(contest, size, by_curve)
         rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
         append_rows(folder / "rows.jsonl", rows)
         found = aggregate(rows)
@@ -101,44 +101,43 @@ def contest_of(config: Config) -> Contest:
     return contest_with_run(config, store, source)
 
 
-def contenders(config: Config, contest: Contest, size: int) -> list[Predictions]:
-    """Every method of the table, the judged one first (NAP2, or NAP2+ with its parts), fitted pool by pool."""
-    pools, tested, fitted = contest.pools, contest.tested, contest.fitted
+def contenders(contest: Contest, size: int, by_curve: Sequence[Predictions]) -> list[Predictions]:
+    """Every method of the table, the judged one first (NAP2, or NAP2+ with its parts), fitted pool by pool.
+
+    Args:
+        contest: who is fitted on what, and tested on whom.
+        size: labelled candidates that methods are fitted on.
+        by_curve: what the early curves say without any predictor.
+    """
+    config, fitted, pools, released = contest.config, contest.fitted, contest.pools, contest.released
     shares_graphs = bool(pools) and fitted.space.name == config.space.name
-    budgets, curves = budgets_of(config), curves_of(contest.target_store, contest.target_ids, tested)
-    seconds = query_seconds(curves, budgets)
-
-    def joined(method: Callable[[Pool], Predictions], *beside: str) -> Predictions:
-        found = pooled([(pool.test, method(pool)) for pool in pools], tested)
-        return replace(found, source="+".join((contest.source, *beside)))
-
-    if contest.released is not None:
-        methods = [released_predictions(contest, contest.released, budgets, seconds)]
-    else:
-        collected = with_collection(contest)
-
-        def own(pool: Pool, variant: Variant) -> Predictions:
-            return collected(pool, nap2_predictions(fitted, pool, budgets, size, seconds, variant))
-
-        variants = fitted_variants(pools, size, budgets.snapshots)
-        methods = [joined(partial(own, variant=one), *contest.union) for one in variants]
+    methods: list[Predictions] = []
     if "fusion" in config.model and shares_graphs:
-        readings = read_all(config, contest)
-        by_pool = [fused_predictions(contest, readings, pool, budgets, size, seconds) for pool in pools]
-        by_variant = zip(*by_pool, strict=True)
-        fused = [pooled([(p.test, v) for p, v in zip(pools, parts, strict=True)], tested) for parts in by_variant]
-        methods = [*fused, *methods]  # what is judged comes first
-    if config.evaluate.baselines:
-        known = Curves(contest, dict(zip(tested, curves, strict=True)))
-        methods += [
-            *curve_predictions(config, curves, budgets, seconds),
-            *([joined(lambda pool: lcsvr_predictions(contest, known, pool, budgets, size, seconds))] if pools else []),
-            size_predictions(config, tested),
-            *([joined(lambda pool: graph_predictions(fitted, pool, size))] if shares_graphs else []),
-            *(released_graph(config, contest, contest.released) if contest.released is not None else []),
-            *proxy_predictions(config, tested),
-        ]
-    return methods
+        by_pool = [fused_predictions(contest, pool, size) for pool in pools]
+        methods += [joined(contest, variants) for variants in zip(*by_pool, strict=True)]
+    if released is not None:
+        methods.append(released_predictions(contest, released))
+    else:
+        for variant in fitted_variants(pools, size, contest.budgets.snapshots):
+            own = [nap2_predictions(contest, pool, size, variant) for pool in pools]
+            timed = [with_collection(contest, pool, one) for pool, one in zip(pools, own, strict=True)]
+            methods.append(joined(contest, timed, *contest.union))
+    if not config.evaluate.baselines:
+        return methods
+    if pools:
+        by_curve = [*by_curve, joined(contest, [lcsvr_predictions(contest, pool, size) for pool in pools])]
+    if shares_graphs:
+        by_graph = [joined(contest, [graph_predictions(fitted, pool, size) for pool in pools])]
+    else:
+        by_graph = [] if released is None else released_graph(contest, released)
+    return [*methods, *by_curve, size_predictions(contest), *by_graph, *proxy_predictions(config, contest.tested)]
+
+
+def joined(contest: Contest, parts: Sequence[Predictions], *beside: str) -> Predictions:
+    """One method, fitted on each pool and asked about its test candidates, over all candidates that are tested."""
+    tested = [pool.test for pool in contest.pools]
+    found = pooled(list(zip(tested, parts, strict=True)), contest.tested)
+    return replace(found, source="+".join((contest.source, *beside)))
 
 
 def compare(config: Config, methods: list[Predictions], exam: Exam) -> list[Difference]:

@@ -16,9 +16,8 @@ from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.evaluate_stage import compare
 from nap2.stages.exam.contenders import graph_predictions
-from nap2.stages.exam.contest import Contest
-from nap2.stages.exam.fusion_contenders import PARTS, Early, Readings, fused_predictions, variant_name
-from nap2.stages.pool.budgets import Budgets
+from nap2.stages.exam.contest import Candidates, Contest, Early
+from nap2.stages.exam.fusion_contenders import PARTS, fused_predictions, variant_name
 from nap2.stages.pool.candidates import draw
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
@@ -31,6 +30,7 @@ NAMES = draw(SPACES["nasbench201"], 24, seed=0, one_per_class=True)
 def config_of() -> Config:
     small = ["model.fusion.members=1", "model.fusion.inner_folds=3", "model.fusion.ridges=[0.1,1.0]"]
     base = ["stage=evaluate", "experiment=digits", "model=nap2_plus", f"snapshot.every={EVERY}"]
+    small.append(f"snapshot.num_snapshots={SNAPSHOTS}")
     return compose_config([*base, *small])[1]
 
 
@@ -49,13 +49,15 @@ def pool_of(folder: Path, accuracy: dict[str, float], seed: int = 0) -> Pool:
 def fused(config: Config, pool: Pool, losses: float = 0.0) -> dict[str, Predictions]:
     random = np.random.default_rng(0)
     early = {
-        name: Early(Curve(list(2 + losses * index + random.random(20)), [0.1, 0.2], [1.0, 2.0]), 5 + index % 3)
+        pool.ids[name]: Early(
+            Curve(list(2 + losses * index + random.random(20)), [0.1, 0.2], [1.0, 2.0]), 5 + index % 3
+        )
         for index, name in enumerate(NAMES)
     }
-    where = (pool.ids, pool.ids, pool.test, pool.accuracy, Path("nowhere"))
-    contest = Contest(config, "digits", None, None, [pool], [14], *where)
-    budgets = Budgets((1, 2), EVERY)
-    found = fused_predictions(contest, Readings(config, early, early), pool, budgets, 14, (1.0, 2.0))
+    known = Candidates(None, pool.ids, early)
+    where = (pool.test, pool.accuracy, Path("nowhere"))
+    contest = Contest(config, config, "digits", known, known, [pool], [14], *where)
+    found = fused_predictions(contest, pool, 14)
     return {one.method: one for one in found}
 
 

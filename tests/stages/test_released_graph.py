@@ -13,7 +13,7 @@ from nap2.seeding import seed_from
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.exam.contenders import graph_features
-from nap2.stages.exam.contest import Contest
+from nap2.stages.exam.contest import Candidates, Contest
 from nap2.stages.exam.released_graph import released_graph
 from nap2.truth.table import DatasetTruth, TruthTable
 
@@ -42,11 +42,12 @@ def predictor(**spec: object) -> SimpleNamespace:
 
 
 def contest(config: Config, size: int) -> Contest:
-    return Contest(config, "a-name", None, None, [], [size], {}, {}, TESTED, {}, Path("nowhere"))
+    nobody = Candidates(None, {})
+    return Contest(config, config, "a-name", nobody, nobody, [], [size], TESTED, {}, Path("nowhere"))
 
 
 def test_it_is_the_regression_on_all_that_is_behind_the_predictor(config: Config) -> None:
-    (found,) = released_graph(config, contest(config, 30), predictor())
+    (found,) = released_graph(contest(config, 30), predictor())
     assert (found.method, found.source, found.train_size) == ("graph regression", "a-name", 30)
     seed = seed_from("graph regression", config.seed, 0) % 2**31
     assert found.seeds[0] == seed
@@ -63,7 +64,7 @@ def test_each_trial_learns_as_many_as_the_predictor_and_nothing_that_is_tested(
     learned: list[np.ndarray] = []
     fit = GraphRegression.fit
     monkeypatch.setattr(GraphRegression, "fit", lambda self, x, y: (learned.append(y), fit(self, x, y))[1])
-    (found,) = released_graph(config, contest(config, 20), predictor())
+    (found,) = released_graph(contest(config, 20), predictor())
     assert found.values.shape == (2, 1, 10)
     assert [len(labels) for labels in learned] == [20, 20]
     assert all(set(labels) <= set(ACCURACY[:30]) for labels in learned)
@@ -81,12 +82,12 @@ def test_each_trial_learns_as_many_as_the_predictor_and_nothing_that_is_tested(
 def test_without_enough_of_its_labels_there_is_none_and_that_is_said(
     config: Config, spec: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert released_graph(config, contest(config, 20), predictor(**spec)) == []
+    assert released_graph(contest(config, 20), predictor(**spec)) == []
     assert "no graph regression: the accuracies that the predictor was fitted on are not in" in capsys.readouterr().out
 
 
 def test_there_is_none_across_spaces_and_without_a_table(config: Config, tmp_path: Path) -> None:
     elsewhere = predictor(setting={"space": "nasbench101", "dataset": "cifar10"})
-    assert released_graph(config, contest(config, 20), elsewhere) == []
+    assert released_graph(contest(config, 20), elsewhere) == []
     without = replace(config, paths=replace(config.paths, truth=str(tmp_path / "none")))
-    assert released_graph(without, contest(config, 20), predictor()) == []
+    assert released_graph(contest(without, 20), predictor()) == []

@@ -1,6 +1,6 @@
 """Who sits the exam beside NAP2 (`own_contender.py`): the references that every honest table carries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,31 +10,27 @@ from nap2.baselines.learning_curve.scores import SOTL_E
 from nap2.config import Config
 from nap2.evaluation.judging.exam import Floats, Predictions
 from nap2.seeding import seed_from
-from nap2.snapshots.curve import Curve
-from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say
-from nap2.stages.pool.budgets import Budgets
+from nap2.stages.exam.contest import Contest
 from nap2.stages.pool.candidates import batches_per_epoch, space_of
 from nap2.stages.pool.splits import Pool
 
 
-def size_predictions(config: Config, arch_strs: Sequence[str]) -> Predictions:
+def size_predictions(contest: Contest) -> Predictions:
     """Parameter count: needs no training, and is hard to beat within one space."""
-    space, skeleton = space_of(config), config.space.skeleton
-    counts = [float(space.num_parameters(arch, **skeleton)) for arch in arch_strs]
+    space, skeleton = space_of(contest.config), contest.config.space.skeleton
+    counts = [float(space.num_parameters(arch, **skeleton)) for arch in contest.tested]
     return Predictions(method="parameters", values=np.array([[counts]]), init_time_s=0.0, query_time_s=(0.0,))
 
 
-def curve_predictions(
-    config: Config, curves: Sequence[Curve], budgets: Budgets, seconds: Sequence[float]
-) -> list[Predictions]:
+def curve_predictions(contest: Contest) -> list[Predictions]:
     """What the same training tells without any predictor; `early_stopping` is validation accuracy at the budget.
 
     `sotl_e`, the losses of the last epoch's worth of mini-batches, needs the length of an epoch (`dataset.num_train`);
     without it it is left out.
     """
-    every, batches = budgets.every, budgets.batches
-    epoch = batches_per_epoch(config)
+    curves, every, batches = contest.curves, contest.budgets.every, contest.budgets.batches
+    epoch = batches_per_epoch(contest.config)
     names = [name for name in LEARNING_CURVES if name != SOTL_E.name or epoch is not None]
     if epoch is None:
         say(f"{SOTL_E.name} is left out: set dataset.num_train, the number of training images")
@@ -43,9 +39,9 @@ def curve_predictions(
             method=name,
             values=rank_curves(name, curves, batches, every=every, batches_per_epoch=epoch or batches[-1])[None],
             query_batches=batches,
-            snapshots=budgets.snapshots,
+            snapshots=contest.budgets.snapshots,
             init_time_s=0.0,
-            query_time_s=tuple(seconds),
+            query_time_s=contest.query_seconds,
         )
         for name in names
     ]
@@ -66,7 +62,6 @@ def graph_predictions(config: Config, pool: Pool, size: int) -> Predictions:
         values=np.asarray(values, dtype=np.float64),
         trials=pool.trials,
         seeds=seeds,
-        source=config.dataset.name,
         train_size=size,
         note=f"{len(space.graph_feature_names)} features of the cell",
     )
@@ -76,13 +71,3 @@ def graph_features(config: Config, arch_strs: Sequence[str]) -> Floats:
     """float64 `[A, F]`, read off the graphs."""
     space = space_of(config)
     return np.stack([space.graph_features(arch) for arch in arch_strs])
-
-
-def curves_of(store: SnapshotReader, ids: Mapping[str, str], arch_strs: Sequence[str]) -> list[Curve]:
-    """Training curves of some candidates."""
-    return [store.read(ids[arch]).curve for arch in arch_strs]
-
-
-def query_seconds(curves: Sequence[Curve], budgets: Budgets) -> list[float]:
-    """Mean seconds of training that a query of each budget took, per candidate."""
-    return [float(np.mean([curve.snapshot_seconds[count - 1] for curve in curves])) for count in budgets.snapshots]

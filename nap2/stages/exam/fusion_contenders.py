@@ -1,6 +1,6 @@
 """NAP2+ and each of its parts alone, fitted on the same candidates, for the same exam."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,9 @@ from nap2.evaluation.splitting.splits import Split
 from nap2.models.fusion import FusionOptions, Parts
 from nap2.models.nap2_plus import Fold, Nap2Plus
 from nap2.seeding import seed_from
-from nap2.snapshots.curve import Curve
 from nap2.snapshots.embedding_store import EmbeddingStore
-from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.exam.contenders import graph_features
-from nap2.stages.exam.contest import Contest
+from nap2.stages.exam.contest import Candidates, Contest
 from nap2.stages.fitting.fitted_encoder import pool_name
 from nap2.stages.pool.budgets import Budgets
 from nap2.stages.pool.candidates import space_of
@@ -39,48 +37,11 @@ PARTS = {
 """Which parts each variant sees; all are fitted and tuned in the same way."""
 
 
-@dataclass(frozen=True)
-class Early:
-    """What is known of a candidate beside its embedding: its early curve and its number of recorded layers."""
-
-    curve: Curve
-    layers: int
-
-
-@dataclass(frozen=True)
-class Readings:
-    """What was read of training and test candidates: two mappings, as under transfer an arch string is in both stores.
-
-    Attributes:
-        config: of the target; training candidates are those of the contest's own config.
-        train: by arch string, of every candidate that some fold trains on.
-        test: by arch string, of every candidate that is tested.
-    """
-
-    config: Config
-    train: Mapping[str, Early]
-    test: Mapping[str, Early]
-
-
-def read_all(config: Config, contest: Contest) -> Readings:
-    """Read the curves and layers of a contest once; folds and trials share them."""
-    names = {arch for pool in contest.pools for split in pool.splits for arch in split.train}
-    train = _read(contest.source_store, contest.source_ids, sorted(names))
-    return Readings(config, train, _read(contest.target_store, contest.target_ids, contest.tested))
-
-
-def _read(store: SnapshotReader, ids: Mapping[str, str], arch_strs: Sequence[str]) -> dict[str, Early]:
-    found = ((arch, store.read(ids[arch])) for arch in arch_strs)
-    return {arch: Early(stored.curve, len(stored.trajectory.units)) for arch, stored in found}
-
-
-def fused_predictions(
-    contest: Contest, readings: Readings, pool: Pool, budgets: Budgets, size: int, seconds: Sequence[float]
-) -> list[Predictions]:
+def fused_predictions(contest: Contest, pool: Pool, size: int) -> list[Predictions]:
     """Every variant of `PARTS` on the test candidates of one pool, in that order."""
-    config, own = contest.fitted, replace(pool.folder, on="")
-    train = _Known(config, readings.train, EmbeddingStore.open(own.embeddings), contest.source_ids)
-    test = _Known(readings.config, readings.test, EmbeddingStore.open(pool.folder.embeddings), pool.ids)
+    config, own, budgets = contest.fitted, replace(pool.folder, on=""), contest.budgets
+    train = _Known(config, contest.learned, EmbeddingStore.open(own.embeddings))
+    test = _Known(contest.config, contest.target, EmbeddingStore.open(pool.folder.embeddings))
     by_trial = [_trial(train, test, pool, split, size, budgets) for split in pool.splits]  # [trials][variant][Q, A]
     found = []
     for name, parts in PARTS.items():
@@ -91,11 +52,10 @@ def fused_predictions(
             snapshots=budgets.snapshots,
             trials=pool.trials,
             seeds=tuple(_seed(config, size, split.trial) for split in pool.splits),
-            source=contest.source,
             train_size=size,
             cae_pool=pool_name(config, pool) if "dynamics" in parts else "",
             encoder=encoder_name(config) if "dynamics" in parts else "",
-            query_time_s=tuple(seconds),
+            query_time_s=contest.query_seconds,
             note="linear fusion of " + ", ".join(parts) + "; penalty and components by inner cross-validation",
         )
         found.append(whole if {"curve", "dynamics"} & set(parts) else _without_query(whole))
@@ -112,22 +72,22 @@ class _Known:
     """Reads the numbers of each part."""
 
     config: Config
-    early: Mapping[str, Early]
+    candidates: Candidates
     embeddings: EmbeddingStore
-    ids: Mapping[str, str]
 
     def columns(self, part: str, arch_strs: Sequence[str], snapshots: int) -> Floats:
         """`[A, P]` of one part after so many snapshots."""
         if part == "size":
             space, skeleton = space_of(self.config), self.config.space.skeleton
             counts = [space.num_parameters(arch, **skeleton) for arch in arch_strs]
-            return np.array([[np.log(c), self.early[a].layers] for a, c in zip(arch_strs, counts, strict=True)])
-        every = self.config.snapshot.every
-        return np.stack([summarise(self.early[arch].curve, snapshots * every, every) for arch in arch_strs])
+            layers = [self.candidates.early(arch).layers for arch in arch_strs]
+            return np.stack([np.log(counts), layers], axis=1)
+        every, curves = self.config.snapshot.every, [self.candidates.early(arch).curve for arch in arch_strs]
+        return np.stack([summarise(curve, snapshots * every, every) for curve in curves])
 
     def embedded(self, arch_strs: Sequence[str], snapshots: int) -> Floats:
         """`[A, D]`: the latest embedding, and, after more than one snapshot, their mean beside it."""
-        trajectory, lengths = self.embeddings.read([self.ids[arch] for arch in arch_strs])
+        trajectory, lengths = self.embeddings.read([self.candidates.ids[arch] for arch in arch_strs])
         last = lengths.clamp(max=snapshots) - 1
         latest = trajectory[torch.arange(len(last)), last]
         if snapshots == 1:

@@ -1,6 +1,5 @@
 """NAP2 in the exam: the predictors of one kind, at every query budget."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from nap2.models.readings import PER_BUDGET, SHUFFLED, one_embedding, shuffled
 from nap2.schema import MODALITIES
 from nap2.seeding import generator, seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
+from nap2.stages.exam.contest import Contest
 from nap2.stages.fitting.embedding import modality_columns
 from nap2.stages.fitting.fitted_encoder import check_pool, encoder_spec, pool_name
 from nap2.stages.fitting.fitted_with import refuse_another, seen_terms
 from nap2.stages.fitting.variants import AnyPredictor, Variant
-from nap2.stages.pool.budgets import Budgets
 from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets
 from nap2.stages.pool.splits import Pool
 
@@ -31,10 +30,9 @@ def method_name(config: Config, variant: Variant | None = None) -> str:
     return "nap2" + in_brackets(config.model["encoder"], features_of(config), (variant or Variant()).words)
 
 
-def nap2_predictions(
-    config: Config, pool: Pool, budgets: Budgets, size: int, seconds: Sequence[float], variant: Variant
-) -> Predictions:
+def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) -> Predictions:
     """The predictors of one train size and kind, each trial on the same test candidates."""
+    config, budgets = contest.fitted, contest.budgets
     seen = EmbeddingStore.open(pool.folder.embeddings)
     whole, lengths = seen.read([pool.ids[arch] for arch in pool.test])
     trajectory = whole[..., modality_columns(whole.shape[2])[variant.modality]]
@@ -63,12 +61,11 @@ def nap2_predictions(
         snapshots=budgets.snapshots,
         trials=pool.trials,
         seeds=tuple(seeds),
-        source=config.dataset.name,
         train_size=size,
         cae_pool=pool_name(config, pool),
         encoder=encoder_name(config),
         init_time_s=encoder_seconds + fit_seconds / len(pool.splits),
-        query_time_s=tuple(seconds),
+        query_time_s=contest.query_seconds,
     )
 
 

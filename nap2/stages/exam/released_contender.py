@@ -1,7 +1,5 @@
 """A released predictor in the exam: the mean over its heads, as its users get it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from nap2.evaluation.judging.exam import Predictions
@@ -10,17 +8,15 @@ from nap2.inference import Predictor
 from nap2.inference.components import encoder_kinds
 from nap2.stages.command.console import track
 from nap2.stages.exam.contest import Contest
-from nap2.stages.pool.budgets import Budgets
 from nap2.stages.pool.encoder_name import in_brackets
 
 
-def released_predictions(
-    contest: Contest, predictor: Predictor, budgets: Budgets, seconds: Sequence[float]
-) -> Predictions:
+def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
     """Its predictions of the test candidates at every budget, read off the stored trajectories one by one."""
+    budgets, target = contest.budgets, contest.target
     values = np.empty((1, len(budgets.snapshots), len(contest.tested)))
     for place, arch in enumerate(track(contest.tested, "predicting", len(contest.tested))):
-        trajectory = contest.target_store.read(contest.target_ids[arch]).trajectory
+        trajectory = target.store.read(target.ids[arch]).trajectory
         for row, count in enumerate(budgets.snapshots):
             values[0, row, place] = predictor.predict_with_spread(trajectory.first(count)).accuracy
     kinds = sorted(set(encoder_kinds(predictor.spec).values()))
@@ -34,6 +30,6 @@ def released_predictions(
         train_size=contest.sizes[0],
         cae_pool=str(predictor.spec.get("cae_pool", "")),
         encoder="+".join(kinds),
-        query_time_s=tuple(seconds),
+        query_time_s=contest.query_seconds,
         note=f"released predictor, mean of {num_heads} heads",
     )

@@ -18,13 +18,13 @@ from nap2.stages.pool.splits import Pool
 from nap2.stages.pool.stored import published_labels
 
 
-def released_graph(config: Config, contest: Contest, predictor: Predictor) -> list[Predictions]:
+def released_graph(contest: Contest, predictor: Predictor) -> list[Predictions]:
     """The regression on as many of the architectures in `fitted_on` as the predictor trained on; or none, and says why.
 
     A checkpoint lists its architectures and holds no accuracy of them; they are looked up in the config's table. Which
     of the list trained and which chose the epoch it does not say, so each trial draws its own.
     """
-    spec, size = predictor.spec, contest.sizes[0]
+    config, spec, size = contest.config, predictor.spec, contest.sizes[0]
     if spec["setting"]["space"] != config.space.name:
         return []
     accuracy = _known(config, predictor)

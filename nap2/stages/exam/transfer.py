@@ -15,12 +15,13 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.spaces.search_space import SearchSpace
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
-from nap2.stages.exam.contest import Contest
+from nap2.stages.exam.contest import Candidates, Contest
 from nap2.stages.fitting.embedding import embed, load_encoders
 from nap2.stages.pool.candidates import space_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool, load_pools, protocol_of
 from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
+from nap2.stages.pool.union import open_with_union
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     """
     place = f"{fitted.name}/{RunFolder.of(fitted).root.name}"
     _check_fit(config, place, fitted.snapshot.every, fitted.snapshot.num_snapshots)
-    source_store, target = open_store(fitted), target_of(config, store)
-    fit_pools = load_pools(fitted, source_store)
+    target, fit_pools = target_of(config, store), load_pools(fitted, open_store(fitted))
     sizes = fitted_sizes(fit_pools, place)
     classes, pools = classes_between(fitted, config), []
     for pool in fit_pools:
@@ -84,14 +84,13 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     if fitted.space.name != config.space.name:
         say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
     return Contest(
+        config=config,
         fitted=fitted,
         source=source_name(fitted.space.name, fitted.dataset.name, str(fitted.recipe["name"]), place, config),
-        source_store=source_store,
-        target_store=store,
+        learned=Candidates(open_with_union(fitted), fit_pools[0].ids),
+        target=Candidates(store, target.ids),
         pools=pools,
         sizes=sizes,
-        source_ids=fit_pools[0].ids,
-        target_ids=target.ids,
         tested=tested,
         accuracy=target.accuracy,
         results=RunFolder.of(config).results_from(place),
@@ -121,14 +120,13 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
     say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
     say("NAP2+ is left out: it needs the candidates behind the predictor; name its run")
     return Contest(
+        config=config,
         fitted=replace(config, split=replace(config.split, folds=0, redraw=False)),
         source=source_name(space, str(setting["dataset"]), str(setting["recipe"]["name"]), folder.name, config),
-        source_store=store,
-        target_store=store,
+        learned=Candidates(store, {}),
+        target=Candidates(store, target.ids),
         pools=[],
         sizes=[int(spec["train_size"])],
-        source_ids={},
-        target_ids=target.ids,
         tested=tested,
         accuracy=target.accuracy,
         results=RunFolder.of(config).results_from(folder.resolve().name),
