@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 from nap2.config import Config, SplitConfig
-from nap2.errors import ConfigError, UnknownNameError
+from nap2.errors import ConfigError, check_name
 from nap2.evaluation.splitting.splits import FLAVOURS
 from nap2.models.losses import loss_named
 from nap2.models.readings import ORDERED, READINGS
@@ -47,8 +47,7 @@ def check(config: Config) -> None:
         ConfigError, UnknownNameError: in one line, before any work.
     """
     for kind, name, known in CHOICES:
-        if (choice := attrgetter(name)(config)) not in known:
-            raise UnknownNameError(f"{kind} ({name})", choice, known)
+        check_name(f"{kind} ({name})", attrgetter(name)(config), known)
     for name, least in LEAST.items():
         _check_at_least(name, attrgetter(name)(config), least)
     _check_names(config)

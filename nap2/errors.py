@@ -1,6 +1,6 @@
 """Every error a user can meet. Each says what was asked, what was found, and what to do, in one line."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
@@ -28,6 +28,16 @@ class UnknownNameError(Nap2Error, LookupError):
         shown = known if len(known) <= 30 else [*known[:30], f"… ({len(known)} in all)"]
         line = f"No {kind} is called {name!r}.{hint} Known: {', '.join(shown) or 'none'}. {advice}"
         super().__init__(line.rstrip())
+
+
+def check_name(kind: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that is not in a registry.
+
+    Raises:
+        UnknownNameError: if it is not.
+    """
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
 
 
 class ArchStringError(Nap2Error, ValueError):

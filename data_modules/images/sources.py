@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from nap2.errors import DataFileError, UnknownNameError
+from nap2.errors import DataFileError, check_name
 
 CIFAR_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 SVHN_PAGE = "http://ufldl.stanford.edu/housenumbers"
@@ -49,8 +49,7 @@ def source_of(name: str, known: Sequence[str]) -> Source:
     Raises:
         UnknownNameError: otherwise.
     """
-    if name not in known:
-        raise UnknownNameError("dataset of this reader", name, known)
+    check_name("dataset of this reader", name, known)
     return SOURCES[name]
 
 

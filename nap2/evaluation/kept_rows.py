@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nap2.errors import DataFileError, EvaluationError, Nap2Error, UnknownNameError
+from nap2.errors import DataFileError, EvaluationError, Nap2Error, check_name
 from nap2.evaluation.judging.metrics import RHO, TAU
 from nap2.evaluation.records import difference_log
 from nap2.evaluation.records.rows import ResultRow, read_rows
@@ -48,8 +48,7 @@ def keep(results: Path, target: Path, methods: Sequence[str] = (), size: int | N
     found = latest(read_rows(results / "rows.jsonl"))
     known = {row.method for row in found}
     for name in methods:
-        if name not in known:
-            raise UnknownNameError("method of these rows", name, known)
+        check_name("method of these rows", name, known)
     sizes = {row.train_size for row in found} if size is None else {0, size}
     if size is not None and size not in {row.train_size for row in found}:
         fitted = ", ".join(str(row_size) for row_size in sorted({row.train_size for row in found} - {0}))

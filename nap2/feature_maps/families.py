@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from nap2.errors import UnknownNameError
+from nap2.errors import check_name
 from nap2.schema import STATISTICS
 
 ALL = "all"
@@ -31,8 +31,7 @@ def named(features: str) -> str:
     """
     asked = features.split("+")
     for name in asked:
-        if name not in (ALL, *FAMILIES):
-            raise UnknownNameError("family of statistics (model.features)", name, (ALL, *FAMILIES))
+        check_name("family of statistics (model.features)", name, (ALL, *FAMILIES))
     kept = [name for name in FAMILIES if name in asked]
     return ALL if ALL in asked or len(kept) == len(FAMILIES) else "+".join(kept)
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from nap2.errors import UnknownNameError
+from nap2.errors import check_name
 from nap2.feature_maps.padding import dense_maps
 from nap2.schema import MODALITIES
 from nap2.snapshots.layers import gradient_rows, recorded_layers, sampled_rows
@@ -24,8 +24,7 @@ def feature_map(model: nn.Module, modality: str) -> Tensor:
         UnknownNameError: if there is no such modality.
         NetworkError: if the model has no layer to record.
     """
-    if modality not in MODALITIES:
-        raise UnknownNameError("modality", modality, MODALITIES)
+    check_name("modality", modality, MODALITIES)
     layers = recorded_layers(model)
     rows = [sampled_rows(layer.weight) if modality == "weights" else gradient_rows(layer) for layer in layers]
     values, _ = layer_statistics(rows)

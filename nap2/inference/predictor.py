@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nap2.checkpoint import load_checkpoint, save_checkpoint
-from nap2.errors import CheckpointError, UnknownNameError
+from nap2.errors import CheckpointError, check_name
 from nap2.inference.batches import Batch
 from nap2.inference.components import (
     Heads,
@@ -227,8 +227,7 @@ class Predictor:
     def _known(self, modality: str | None) -> str:
         if modality is None:
             return self.modalities[0]
-        if modality not in self.modalities:
-            raise UnknownNameError("modality of this predictor", modality, self.modalities)
+        check_name("modality of this predictor", modality, self.modalities)
         return modality
 
     def _outputs(self, trajectories: Sequence[Trajectory], modality: str) -> Tensor:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from nap2.errors import UnknownNameError
+from nap2.errors import check_name
 from nap2.models.cae import Encoder
 from nap2.models.linear_encoder import LinearEncoder
 
@@ -28,7 +28,6 @@ def empty_encoder(kind: str, state: Mapping[str, Tensor]) -> AnyEncoder:
     Raises:
         UnknownNameError: if there is no such kind.
     """
-    if kind not in ENCODERS:
-        raise UnknownNameError("kind of encoder", kind, ENCODERS)
+    check_name("kind of encoder", kind, ENCODERS)
     with torch.device("meta"):
         return ENCODERS[kind](state)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from torch import Tensor
 from torch.nn import functional
 
-from nap2.errors import UnknownNameError
+from nap2.errors import check_name
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -78,6 +78,5 @@ def loss_named(name: str) -> Loss:
     Raises:
         UnknownNameError: if there is none.
     """
-    if name not in LOSSES:
-        raise UnknownNameError("loss (model.predictor.loss)", name, LOSSES)
+    check_name("loss (model.predictor.loss)", name, LOSSES)
     return LOSSES[name]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from nap2.errors import ArchStringError, NetworkError, UnknownNameError
+from nap2.errors import ArchStringError, NetworkError, check_name
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class SearchSpace:
             NetworkError: for a value that is no whole number from 1 on.
         """
         for name, value in skeleton.items():
-            if name not in self.default_skeleton:
-                raise UnknownNameError(f"size of a {self.name} network", name, self.default_skeleton)
+            check_name(f"size of a {self.name} network", name, self.default_skeleton)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise NetworkError(f"A {self.name} network cannot have {name}={value!r}; use a whole number from 1 on.")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nap2.baselines import PROXIES
 from nap2.config import Config
-from nap2.errors import UnknownNameError, counted
+from nap2.errors import check_name, counted
 from nap2.stages.campaign.image_note import check_scored_images
 from nap2.stages.campaign.training import trainer_parts
 from nap2.stages.command.console import say
@@ -22,8 +22,7 @@ def run(config: Config) -> int:
     check_device(config.trainer.device)
     options = config.proxies
     for name in options.names or ():
-        if name not in PROXIES:
-            raise UnknownNameError("proxy (proxies.names)", name, PROXIES)
+        check_name("proxy (proxies.names)", name, PROXIES)
     architectures, accuracy = candidates_with_labels(config)
     names = tuple(options.names or PROXIES)
     tasks = tasks_of(config, architectures)

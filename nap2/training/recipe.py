@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn, optim
 
-from nap2.errors import ConfigError, UnknownNameError, counted
+from nap2.errors import ConfigError, check_name, counted
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
@@ -47,12 +47,9 @@ class Recipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise UnknownNameError("optimizer (recipe.optimizer)", self.optimizer, OPTIMIZERS)
-        if self.schedule not in SCHEDULES:
-            raise UnknownNameError("schedule (recipe.schedule)", self.schedule, SCHEDULES)
-        if self.precision not in PRECISIONS:
-            raise UnknownNameError("precision (recipe.precision)", self.precision, PRECISIONS)
+        check_name("optimizer (recipe.optimizer)", self.optimizer, OPTIMIZERS)
+        check_name("schedule (recipe.schedule)", self.schedule, SCHEDULES)
+        check_name("precision (recipe.precision)", self.precision, PRECISIONS)
         for name in ("lr", "batch_size", "epochs"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"recipe.{name}={getattr(self, name)} must be above 0.")
@@ -69,8 +66,7 @@ class Recipe:
         """
         known = {field.name: field.type for field in fields(cls)}
         for name in values:
-            if name not in known:
-                raise UnknownNameError("recipe value", name, known)
+            check_name("recipe value", name, known)
         if absent := sorted(known.keys() - values.keys() - {"precision"}):
             raise ConfigError(f"The recipe lacks {', '.join(absent)}; conf/recipe/ shows complete ones.")
         return cls(**{name: _typed(name, known[name], value) for name, value in values.items()})
@@ -196,6 +192,5 @@ def recipe_named(recipe: str | Recipe | None, default: Recipe | None = None) -> 
             f"A recipe is a Recipe, its name or None, not a {type(recipe).__name__}; Recipe.from_dict makes one of a "
             "dictionary."
         )
-    if recipe not in RECIPES:
-        raise UnknownNameError("recipe", recipe, RECIPES)
+    check_name("recipe", recipe, RECIPES)
     return RECIPES[recipe]

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from nap2.errors import ConfigError, NetworkError, UnknownNameError, described
+from nap2.errors import ConfigError, NetworkError, check_name, described
 from nap2.seeding import forked_random_state, make_deterministic, seed_from
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate
@@ -136,8 +136,7 @@ def _plan(
     candidate: Candidate, image_data: CandidateData, num_snapshots: int, to_the_end: bool, device: torch.device
 ) -> _Plan:
     setting = candidate.setting
-    if setting.space not in SPACES:
-        raise UnknownNameError("search space", setting.space, SPACES)
+    check_name("search space", setting.space, SPACES)
     SPACES[setting.space].check(candidate.arch_str)
     recipe = Recipe.from_dict(setting.recipe)
     for what, asked, found in (

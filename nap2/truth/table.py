@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nap2.errors import DataFileError, UnknownNameError
+from nap2.errors import DataFileError, UnknownNameError, check_name
 
 Floats = NDArray[np.float64]
 ClassOf = Callable[[str], str]
@@ -80,8 +80,7 @@ class TruthTable:
     def column(self, dataset: str, name: str, arch_strs: Sequence[str] | None = None) -> Floats:
         """Any column of a dataset, float64 `[A]`, for some arch strings or for all rows."""
         columns = self._dataset(dataset).columns
-        if name not in columns:
-            raise UnknownNameError(f"column of {dataset} in the truth table of {self.space}", name, columns)
+        check_name(f"column of {dataset} in the truth table of {self.space}", name, columns)
         if arch_strs is None:
             return columns[name].copy()
         padded = np.append(columns[name], np.nan)  # the last place stands for what the table does not hold

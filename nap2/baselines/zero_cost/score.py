@@ -10,7 +10,7 @@ from nap2.baselines.zero_cost.passes import Passes
 from nap2.baselines.zero_cost.proxy import Proxy, ProxyScore
 from nap2.baselines.zero_cost.registry import PROXIES
 from nap2.baselines.zero_cost.workbench import make_workbench, undisturbed
-from nap2.errors import UnknownNameError
+from nap2.errors import check_name
 
 
 def score_network(
@@ -51,8 +51,7 @@ def _chosen(names: Iterable[str] | None) -> list[Proxy]:
         return list(PROXIES.values())
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
-        if name not in PROXIES:
-            raise UnknownNameError("proxy", name, PROXIES)
+        check_name("proxy", name, PROXIES)
     return [PROXIES[name] for name in names]
 
 

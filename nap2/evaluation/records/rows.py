@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nap2.errors import DataFileError, UnknownNameError
+from nap2.errors import DataFileError, check_name
 from nap2.evaluation.judging.exam import ExamFacts, MethodFacts
 
 LABELS = ("published", "measured")
@@ -50,8 +50,7 @@ class ResultRow(ExamFacts, MethodFacts):
     query_time_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.label not in LABELS:
-            raise UnknownNameError("kind of label", self.label, LABELS)
+        check_name("kind of label", self.label, LABELS)
         for name in NUMBERS:
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nap2.errors import DataFileError, EvaluationError, UnknownNameError
+from nap2.errors import DataFileError, EvaluationError, check_name
 from nap2.evaluation.splitting.strata import strata_of, stratified_order, without_classes
 from nap2.snapshots.disk import write_atomically
 
@@ -118,8 +118,7 @@ class Draw:
             UnknownNameError: a flavour that does not exist.
             EvaluationError: a candidate without an accuracy, or no class function where one is needed.
         """
-        if self.flavour not in FLAVOURS:
-            raise UnknownNameError("split flavour", self.flavour, FLAVOURS)
+        check_name("split flavour", self.flavour, FLAVOURS)
         missing = sum(not np.isfinite(value) for value in self.accuracies.values())
         if missing:
             raise EvaluationError(

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nap2.config import Config
 from nap2.config_checks import check
-from nap2.errors import ConfigError, UnknownNameError
+from nap2.errors import ConfigError, check_name
 from nap2.stages import STAGES
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -31,8 +31,7 @@ def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictCon
     with initialize_config_dir(str(conf), version_base="1.3"):
         known = dict(_settings(_plain(_compose(choices))))
         for key in keys:
-            if key not in known:
-                raise UnknownNameError("setting", key, known)
+            check_name("setting", key, known)
         tree = _compose(overrides)
         return tree, typed(tree)
 
@@ -51,8 +50,7 @@ def typed(tree: DictConfig) -> Config:
         raise ConfigError(_first_line(error)) from error
     if not isinstance(config, Config):
         raise ConfigError("conf/config.yaml no longer starts from nap2_schema; put it first in its defaults list.")
-    if config.stage not in STAGES:
-        raise UnknownNameError("stage", config.stage, STAGES)
+    check_name("stage", config.stage, STAGES)
     check(config)
     return config
 
@@ -92,8 +90,7 @@ def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list
             choices.append(text)
             known = sorted(path.stem for path in (conf / key).glob("*.yaml"))
             value = override.value()
-            if value not in known:
-                raise UnknownNameError(f"{key} (conf/{key}/)", str(value), known)
+            check_name(f"{key} (conf/{key}/)", str(value), known)
         elif key.startswith("hydra"):
             continue
         elif not override.is_add():

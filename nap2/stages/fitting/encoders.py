@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
-from nap2.errors import UnknownNameError, counted
+from nap2.errors import check_name, counted
 from nap2.feature_maps import encoder_input
 from nap2.feature_maps.families import ALL, kept_statistics
 from nap2.models.cae import CAE
@@ -109,8 +109,7 @@ def fitting_of(config: Config) -> Fitting:
     Raises:
         UnknownNameError: if there is no such kind.
     """
-    if config.model["encoder"] not in FITTINGS:
-        raise UnknownNameError("encoder (model.encoder)", str(config.model["encoder"]), FITTINGS)
+    check_name("encoder (model.encoder)", str(config.model["encoder"]), FITTINGS)
     return FITTINGS[config.model["encoder"]]
 
 
@@ -165,6 +164,5 @@ def dtype_of(config: Config) -> torch.dtype:
     Raises:
         UnknownNameError: if `model.dtype` is neither of the two.
     """
-    if config.model["dtype"] not in DTYPES:
-        raise UnknownNameError("dtype (model.dtype)", str(config.model["dtype"]), DTYPES)
+    check_name("dtype (model.dtype)", str(config.model["dtype"]), DTYPES)
     return DTYPES[config.model["dtype"]]

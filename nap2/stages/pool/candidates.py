@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.errors import ArchStringError, ConfigError, UnknownNameError
+from nap2.errors import ArchStringError, ConfigError, check_name
 from nap2.sharding import shard
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.spaces import SPACES
@@ -20,8 +20,7 @@ def space_of(config: Config) -> SearchSpace:
         UnknownNameError: if there is none of that name, or its networks have no such size.
         NetworkError: for a size that they cannot have.
     """
-    if config.space.name not in SPACES:
-        raise UnknownNameError("search space", config.space.name, SPACES)
+    check_name("search space", config.space.name, SPACES)
     space = SPACES[config.space.name]
     space.check_skeleton(config.space.skeleton)
     return space
