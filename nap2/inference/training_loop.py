@@ -31,12 +31,14 @@ def ready_copy(model: object, batches: Batches) -> tuple[nn.Module, Batches]:
     network = _copied(bare)
     if is_unbuilt:
         first = next(batches)
+        network.eval()
         with torch.no_grad():
-            network.eval()(_own(first[0], _device(network)))
+            network(_own(first[0], _device(network)))
         batches = chain([first], batches)
     if any(True for _ in network.parameters()) and not any(p.requires_grad for p in network.parameters()):
         raise NetworkError("every parameter is frozen (requires_grad is False), so nothing can be trained.")
-    return network.train(), batches
+    network.train()  # whose result is not the network where a class of its own forgets to return it
+    return network, batches
 
 
 def train(

@@ -119,6 +119,22 @@ def test_lazy_layers_are_built_from_the_first_batch(ranker: Predictor) -> None:
     assert place.predicted_accuracy == pytest.approx(by_hand(ranker, built, batches(1, 5, 5)), abs=1e-5)
 
 
+class KeepsItsNorm(nn.Sequential):
+    """Its `train` returns nothing, as many that freeze their normalisation have it."""
+
+    def train(self, mode: bool = True) -> None:
+        super().train(mode)
+        self[1].eval()
+
+
+def test_a_network_whose_train_returns_nothing_is_trained_all_the_same(ranker: Predictor) -> None:
+    lazy = KeepsItsNorm(nn.LazyLinear(4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    built = KeepsItsNorm(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    assert one(ranker, lazy, batches(5)).failure is None
+    ranked = one(ranker, built, batches(5)).predicted_accuracy
+    assert ranked == pytest.approx(by_hand(ranker, built, batches(5)), abs=1e-5)
+
+
 def test_gradients_alone_can_be_asked_for(ranker: Predictor) -> None:
     model = deep(3)
     place = one(ranker, model, batches(5), modality="gradients")

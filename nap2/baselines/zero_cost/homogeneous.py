@@ -39,7 +39,8 @@ class Flow:
 
 def absolute_network(network: nn.Module, removed: tuple[type[nn.Module], ...] = BATCH_NORMALISATION) -> nn.Module:
     """Turn a float64 copy into its absolute network, in place: |w| everywhere, normalisation gone, no dropout."""
-    network = replace_modules(network, removed, nn.Identity).eval()
+    network = replace_modules(network, removed, nn.Identity)
+    network.eval()
     for module in network.modules():
         if isinstance(vars(module).get("inplace"), bool):
             module.inplace = False  # type: ignore[assignment]  # a plain attribute of activations

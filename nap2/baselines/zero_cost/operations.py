@@ -15,7 +15,8 @@ def count_operations(bench: Workbench) -> int:
     Normalisation, activations and poolings count nothing, as usual; nor does what a network computes outside
     these modules.
     """
-    network, image = bench.copy().eval(), bench.images(1)
+    network, image = bench.copy(), bench.images(1)
+    network.eval()
     counts: list[int] = []
     for layer in layers_of(network):
         layer.register_forward_hook(lambda layer, _, output: counts.append(_layer_operations(layer, output)))

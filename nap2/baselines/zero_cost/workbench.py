@@ -68,7 +68,8 @@ class Workbench:
             parameter.grad = None
             if parameter.is_floating_point():
                 parameter.requires_grad_(True)
-        return network.train()
+        network.train()  # what it returns is not the network where a class of its own forgets to
+        return network
 
     def images(self, limit: int | None = None) -> Tensor:
         """A copy of the first images (all of them by default); refuses values that are not finite."""
@@ -164,7 +165,8 @@ def undisturbed(device: torch.device) -> Iterator[None]:
 def with_plain_weights(network: nn.Module) -> nn.Module:
     """A copy's computed weights (weight or spectral normalisation) made parameters of the value that they have."""
     if computes_weights(network):
-        for module in list(network.eval().modules()):  # a look at a weight in training mode may change its buffers
+        network.eval()
+        for module in list(network.modules()):  # a look at a weight in training mode may change its buffers
             if is_parametrized(module):
                 _make_plain(module)
     return network

@@ -126,6 +126,21 @@ def test_what_cannot_be_copied_fails_in_one_line():
     assert score.failure == "the network cannot be copied: TypeError: cannot pickle '_thread.lock' object"
 
 
+class KeepsItsNorm(nn.Sequential):
+    """Its `train` returns nothing, as many that freeze their normalisation have it."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+
+def test_a_network_whose_train_returns_nothing_is_scored_as_another():
+    names, images, labels = ["snip", "synflow", "flops"], torch.randn(2, 3, 6, 6), torch.tensor([0, 1])
+    plain = nn.Sequential(weight_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    found = [score_network(network, images, labels, names) for network in (plain, KeepsItsNorm(*plain))]
+    assert [found[1][name].value for name in names] == [found[0][name].value for name in names]
+    assert all(score.failure is None for score in found[0].values())
+
+
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
 def test_a_wrapped_network_is_scored_as_the_bare_one(wrap):
     network, batch = small_convnet(), (torch.randn(6, 3, 8, 8), torch.arange(6) % 3)
