@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import random
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,17 +36,32 @@ def forked_random_state(seed: int | None = None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def forked_python_state(seed: int | None = None) -> Iterator[None]:
+    """The same of Python's `random`, and of NumPy's global state where something has loaded NumPy."""
+    before = _python_state()
+    try:
+        if seed is not None:
+            random.seed(seed)
+            if numpy_random := _numpy_random():
+                numpy_random.seed(seed % 2**32)
+        yield
+    finally:
+        _set_python_state(before)
+
+
 class RandomStream:
-    """A random state of its own, of the CPU and of every GPU: each block goes on where the last one ended."""
+    """A random state of its own, of torch on every device, Python and NumPy: a block goes on where the last ended."""
 
     def __init__(self, seed: int) -> None:
-        with forked_random_state(seed):
+        with forked_random_state(seed), forked_python_state(seed):
             self._keep()
 
     @contextmanager
     def block(self) -> Iterator[None]:
         """Draw from the stream; afterwards torch's own states are as before."""
-        with forked_random_state():
+        with forked_random_state(), forked_python_state():
+            _set_python_state(self._python)
             torch.set_rng_state(self._cpu)
             for gpu, state in self._by_gpu.items():
                 torch.cuda.set_rng_state(state, gpu)
@@ -54,8 +71,23 @@ class RandomStream:
                 self._keep()
 
     def _keep(self) -> None:
-        self._cpu = torch.get_rng_state()
+        self._cpu, self._python = torch.get_rng_state(), _python_state()
         self._by_gpu = {gpu: torch.cuda.get_rng_state(gpu) for gpu in _gpus()}
+
+
+def _numpy_random() -> Any:
+    return sys.modules.get("numpy.random")
+
+
+def _python_state() -> tuple[Any, Any]:
+    numpy_random = _numpy_random()
+    return random.getstate(), numpy_random.get_state() if numpy_random else None
+
+
+def _set_python_state(state: tuple[Any, Any]) -> None:
+    random.setstate(state[0])
+    if state[1] is not None:
+        _numpy_random().set_state(state[1])
 
 
 def _gpus() -> Sequence[int]:

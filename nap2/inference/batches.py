@@ -26,8 +26,8 @@ class CallerError(NetworkError):
 def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[Batch, None, None]:
     """The first `num_batches` batches, over as many epochs as that takes, on a random state of their own.
 
-    A loader draws its order from torch's random state or from its own generator while it is read; both start anew here,
-    and what the network draws in between changes nothing. So do workers that it keeps from epoch to epoch.
+    A loader draws from the random state of torch, Python or NumPy or from its own generator while it is read; all start
+    anew here, and what the network draws in between changes nothing. So do workers that it keeps from epoch to epoch.
 
     Raises:
         CallerError: if the loader gives nothing, or fails.
@@ -94,7 +94,7 @@ class SameBatches:
             if mark != self.marks[place]:
                 raise CallerError(
                     f"The loader gave another batch {place + 1} the second time, so networks cannot be compared; pass "
-                    "a list of batches, or draw its randomness from torch's random state alone."
+                    "a list of batches, or draw its randomness from the global state of torch, Python or NumPy."
                 )
             yield inputs, targets
 

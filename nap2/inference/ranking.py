@@ -13,7 +13,7 @@ from nap2.inference.prediction import Prediction
 from nap2.inference.scope import Remark
 from nap2.inference.training_loop import ready_copy, train
 from nap2.inference.training_remarks import Training
-from nap2.seeding import deterministic_arithmetic, forked_random_state
+from nap2.seeding import deterministic_arithmetic, forked_python_state, forked_random_state
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
 from nap2.training.recipe import Recipe
@@ -130,7 +130,7 @@ def _query(
     started, num_steps, prediction, failure = time.perf_counter(), 0, None, None
     batches = replayed(query.loader, query.query_batches, query.seed)
     try:
-        with forked_random_state(query.seed), deterministic_arithmetic():
+        with forked_random_state(query.seed), forked_python_state(query.seed), deterministic_arithmetic():
             shown = seen.checked(batches)
             network, shown = ready_copy(model, shown)
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from fakes_predictor import random_predictor
@@ -128,33 +129,58 @@ def test_workers_that_are_kept_from_epoch_to_epoch_draw_the_same_for_every_netwo
 
 
 class Flips(torch.utils.data.Dataset):
-    """Images of whole bytes, mirrored as Python's own random state has it."""
+    """Images of whole bytes, mirrored as a random state of their own has it, or one of the process."""
 
     images = torch.randint(0, 256, (12, 5), generator=torch.Generator().manual_seed(0)) / 255
+
+    def __init__(self, draw) -> None:
+        self.draw = draw
 
     def __len__(self) -> int:
         return 12
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         image = self.images[index]
-        return (image.flip(0) if random.random() < 0.5 else image), index % 3
+        return (image.flip(0) if self.draw() < 0.5 else image), index % 3
+
+
+OWN = random.Random(0)
 
 
 def in_any_order(examples: list) -> list[torch.Tensor]:
-    return default_collate(random.sample(examples, len(examples)))
+    return default_collate(OWN.sample(examples, len(examples)))
 
 
 @pytest.mark.parametrize(
     "loader",
     [
-        DataLoader(Flips(), batch_size=6, shuffle=True),
+        DataLoader(Flips(OWN.random), batch_size=6, shuffle=True),
         DataLoader(TensorDataset(Flips.images, torch.arange(12) % 3), batch_size=6, collate_fn=in_any_order),
     ],
 )
 def test_the_same_numbers_in_other_places_are_another_batch(ranker: Predictor, loader: DataLoader) -> None:
-    random.seed(0)
     with pytest.raises(NetworkError, match="The loader gave another batch 1 the second time"):
         ranker.rank(MODELS, loader, 4)
+
+
+class Drops(nn.Linear):
+    """Skips itself now and then, as Python's random state has it."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs) * (random.random() < 0.5)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.random])
+def test_randomness_of_python_and_numpy_is_the_same_for_every_network_and_given_back(ranker: Predictor, draw) -> None:
+    loader, model = DataLoader(Flips(draw), batch_size=6, shuffle=True), Drops(5, 3)
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    places = ranker.rank({"one": model, "again": model, "plain": MODELS["one"]}, loader, 4)
+    found = {place.name: place.predicted_accuracy for place in places}
+    assert found["one"] == found["again"]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
+    draw()  # the process is elsewhere by now
+    again = ranker.rank({"plain": MODELS["one"]}, loader, 4)
+    assert again[0].predicted_accuracy == found["plain"]
 
 
 def test_batches_that_are_not_dense_are_compared_too(ranker: Predictor) -> None:
