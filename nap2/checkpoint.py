@@ -176,7 +176,7 @@ def _write(folder: Path, tensors: Mapping[str, Tensors], spec: Mapping[str, Any]
             components[name] = {"sha256": hashlib.sha256(content).hexdigest(), "tensors": _table(state)}
         whole = {**spec, "format_version": FORMAT_VERSION, "components": components}
         (staged / "spec.json").write_text(_json(whole, folder))
-        (staged / "card.md").write_text(card)
+        (staged / "card.md").write_text(card, encoding="utf-8")
         _replace(staged, folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -110,7 +110,8 @@ def _line(folder: Path) -> str:
     except CheckpointError as error:
         return f"{folder.name}  cannot be used: {error}"
     setting, heads = spec.get("setting", {}), spec.get("heads", [{}])
-    what = f"{setting.get('space', '?')} on {setting.get('dataset', '?')}, {counted(len(heads), 'head')}"
+    datasets = " and ".join(map(str, (setting.get("dataset", "?"), *spec.get("union", ()))))
+    what = f"{setting.get('space', '?')} on {datasets}, {counted(len(heads), 'head')}"
     return f"{folder.name}  {what}, reads {_span(spec)} mini-batches  {folder}"
 
 

@@ -109,6 +109,10 @@ def _is_setting(value: object) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("recipe") or {}, Mapping)
 
 
+def _is_union(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _is_scope(value: object) -> bool:
     if not isinstance(value, Mapping) or not isinstance(value.get("log10_scale", {}), Mapping):
         return False
@@ -125,6 +129,7 @@ FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = MappingProxyType(
         "num_snapshots": (_is_count, "a whole number from 1"),
         "encoders": (_are_encoders, "an object with a kind for each modality"),
         "heads": (_are_heads, "a list of objects with component and modality"),
+        "union": (_is_union, "an object of further datasets"),
         "setting": (_is_setting, "an object that says how its candidates were trained"),
         "scope": (_is_scope, "an object of ranges [least, most]"),
     }

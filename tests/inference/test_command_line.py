@@ -66,7 +66,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("released")
     setting = {"space": "nasbench201", "dataset": "digits", "recipe": DIGITS.as_dict()}
-    random_predictor(every=2, num_snapshots=3, num_heads=2, setting=setting).save(folder / "tiny", "")
+    several = {"setting": setting, "union": {"svhn": 3}}
+    random_predictor(every=2, num_snapshots=3, num_heads=2, **several).save(folder / "tiny", "")
     return folder
 
 
@@ -98,7 +99,7 @@ def test_predictors_are_listed_with_where_they_are(
     monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path / "nothing")  # those that this checkout releases
     assert main(["list"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("tiny  nasbench201 on digits, 2 heads, reads 2 to 6 mini-batches  ")
+    assert line.startswith("tiny  nasbench201 on digits and svhn, 2 heads, reads 2 to 6 mini-batches  ")
 
 
 def test_a_predictor_of_one_snapshot_reads_one_number_of_mini_batches(
