@@ -1,6 +1,8 @@
 """The resumable state of one training run: one file, replaced as a whole."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nap2.snapshots.curve import Curve
-from nap2.snapshots.disk import token
+from nap2.snapshots.disk import explained, token
 
 FORMAT = 1
 _DAMAGE = (
@@ -47,17 +49,22 @@ class RunState:
     random: list[Tensor] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Replace the file at `path`; a reader, now or after a crash, sees the old state or the new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Replace the file at `path`; a reader, now or after a crash, sees the old state or the new one.
+
+        Raises:
+            StoreError: if the disk refuses, which is not the candidate's fault.
+        """
         temporary = path.with_name(f".{path.name}.{token()}.tmp")  # a claim takes away what a killed process left
-        try:
-            with temporary.open("wb") as file:
-                torch.save({"format": FORMAT, **self._content()}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with explained(f"Saving the state of candidate {self.candidate_id}", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with _as_the_disk_said(), temporary.open("wb") as file:
+                    torch.save({"format": FORMAT, **self._content()}, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path, candidate_id: str) -> "RunState":
@@ -77,6 +84,17 @@ class RunState:
     def _content(self) -> dict[str, Any]:
         # Not asdict(self): it would copy every tensor.
         return {**vars(self), "curve": asdict(self.curve)}
+
+
+@contextmanager
+def _as_the_disk_said() -> Iterator[None]:
+    """What the disk refused: torch's writer then finds less than it wrote, and raises that instead."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def random_state(device: torch.device) -> list[Tensor]:

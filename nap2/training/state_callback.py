@@ -71,8 +71,8 @@ class StateCallback(Callback):
             DivergedError: if the loss is no longer finite: such a state is not worth keeping.
         """
         self._saved_snapshots, self._saved_s = self.curve.recorder.num_snapshots, self.curve.watch.seconds
+        self.curve.settle()  # what a GPU has still to do of these steps is training
         with self.curve.watch.paused():
-            self.curve.settle()
             RunState(
                 candidate_id=self.state.candidate_id,
                 step=step,

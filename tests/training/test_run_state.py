@@ -1,9 +1,11 @@
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
+from nap2.errors import StoreError
 from nap2.snapshots.claims import claimed
 from nap2.snapshots.curve import Curve
 from nap2.training.run_state import RunState, random_state, set_random_state
@@ -38,10 +40,24 @@ def test_a_failed_save_keeps_the_old_state_and_no_rubbish(tmp_path, monkeypatch)
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StoreError, match=r"Saving the state of candidate abc failed at .*state.pt: disk full"):
         state(8).save(path)
     assert RunState.load(path, "abc").step == 7
     assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_named_where_torch_says_something_else(tmp_path, monkeypatch):
+    """Otherwise the candidate would be recorded as failed, and each one after it."""
+    path = tmp_path / "state.pt"
+    state(7).save(path)
+    open_file = Path.open
+    monkeypatch.setattr(Path, "open", lambda file, mode="r": open_file(Path("/dev/full"), mode))
+    large = RunState("abc", 8, {"w": torch.zeros(1 << 18)})
+    with pytest.raises(StoreError, match=r"Saving the state of candidate abc failed .* the disk or quota is full"):
+        large.save(path)
+    monkeypatch.undo()
+    assert RunState.load(path, "abc").step == 7
 
 
 def test_what_a_kill_while_saving_leaves_goes_with_the_next_claim(tmp_path):

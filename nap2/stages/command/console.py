@@ -32,8 +32,7 @@ class RunLog:
 
     def write(self, text: str) -> None:
         """Append one dated line."""
-        if not self.folder.is_dir():
-            self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)  # the tasks of an array begin at the same moment
         config = self.folder / f"{self.stage}.yaml"
         if self.config_text:
             config.write_text(self.config_text)
