@@ -16,6 +16,7 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import CampaignError, Nap2Error
+from nap2.stages.campaign import refuse_unread
 from nap2.stages.command.compose import compose_config, refuse_launcher
 from nap2.stages.command.console import say
 from slurm.chain import STAGES, Job, Resources, chain
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     options, overrides = _parse(arguments)
     try:
         config = _checked(overrides, options.gres)
+        if options.stages != ["snapshot"]:
+            refuse_unread(config)
         resources = Resources(
             options.partition,
             options.cpu_partition,

@@ -9,6 +9,7 @@ heartbeat is older than `STALE_AFTER_S`, by the file server's own clock, counts 
     lock granted, owner on this machine     → its kernel says that owner is dead: take over at once
     lock granted, owner on another machine  → alive while the heartbeat is fresh
     no locks here                           → heartbeat alone (and the pid, on this machine under this host name)
+    lock not ours to open                   → another user's, whose candidate it stays
 
 Claims save work; correctness does not rest on them. Should two workers ever run one candidate (a worker stopped for
 minutes and then continued), each writes its own staging folder, both hold the same run, and one rename wins.
@@ -144,6 +145,10 @@ def _lock(folder: Path) -> tuple[int | None, bool]:
             descriptor = os.open(folder / "claim.lock", os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
             continue  # the previous owner removed the folder just now
+        except PermissionError:
+            if _is_ours(folder):
+                raise
+            return None, False  # of another user, who alone can tell whether somebody is at work there
         locked = True
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,6 +162,13 @@ def _lock(folder: Path) -> tuple[int | None, bool]:
         if _is_current(descriptor, folder / "claim.lock"):
             return descriptor, locked
         os.close(descriptor)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return os.stat(folder).st_uid == os.geteuid()
+    except FileNotFoundError:
+        return False
 
 
 def _is_current(descriptor: int, path: Path) -> bool:

@@ -76,7 +76,7 @@ def place(staged: Path, shelf: Path, candidate_id: str, num_snapshots: int, tras
         _settle(target, trash)
     for shorter in range(1, num_snapshots):
         if (folder := folder_of(shelf, candidate_id, shorter)).exists():
-            remove_folder(folder, trash)
+            _take_away(folder, trash)
 
 
 def settle(shelf: Path, candidate_id: str, trash: Path) -> None:
@@ -87,7 +87,13 @@ def settle(shelf: Path, candidate_id: str, trash: Path) -> None:
 
 def _settle(folder: Path, trash: Path) -> None:
     if (aside := _aside(folder)).is_dir() and not move_folder(aside, folder):
-        remove_folder(aside, trash)
+        _take_away(aside, trash)
+
+
+def _take_away(folder: Path, trash: Path) -> None:
+    """Remove what a better one has replaced; another user's, which we may not, stays beside it and is read no more."""
+    with suppress(PermissionError):
+        remove_folder(folder, trash)
 
 
 def _aside(folder: Path) -> Path:

@@ -136,6 +136,11 @@ class SnapshotStore:
                     f"{folder} holds candidate {found}-T{length} and not the one its name says; delete it and run "
                     f"stage=snapshot again."
                 )
+            if differences := record.candidate.setting.differences(self.setting):
+                raise StoreError(
+                    f"{folder} is of another setting than its store ({'; '.join(differences[:3])}); move it into a "
+                    "store of its own, or delete it."
+                )
             return record
 
         return self._while_it_stays(candidate_id, read)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from nap2.config import Config
 from nap2.stages import STAGES
+from nap2.stages.campaign import refuse_unread
 from nap2.stages.command.compose import CONF
 from nap2.stages.command.console import duration, say
 
@@ -14,6 +15,7 @@ ORDER = ("snapshot", "index", "cae", "embed", "predictor", "evaluate")
 def run(config: Config) -> int:
     """Run the stages one after another; each goes on where it was interrupted. Stops at the first that cannot go on."""
     started = time.monotonic()
+    refuse_unread(config)
     for number, name in enumerate(ORDER, 1):
         say(f"[{number}/{len(ORDER)}] {name}: {STAGES[name].help}")
         code = STAGES[name].run(replace(config, stage=name))

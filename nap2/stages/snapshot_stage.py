@@ -31,6 +31,8 @@ def run(config: Config) -> int:
         for line in lines:
             say(line)
         if not candidates:
+            if config.also and not options.plan:
+                SnapshotStore.create(root, setting_of(config))  # which the next stages read as one with the set
             say("nothing is left to train.")
             return 0
     if options.plan:

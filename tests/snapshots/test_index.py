@@ -4,6 +4,7 @@ import os
 import fakes_store as fakes
 import pytest
 
+from nap2.errors import StoreError
 from nap2.schema import COUNTS
 from nap2.snapshots.index import read_index, refresh_index
 from nap2.snapshots.store import SnapshotStore
@@ -110,3 +111,20 @@ def test_an_interrupted_refresh_is_continued_and_not_begun_again(store, monkeypa
     again = refresh_index(store)
     assert again.num_verified == 1
     assert again.count_by_status == {"complete": 3, "failed": 1}
+
+
+def test_a_candidate_of_another_setting_that_was_copied_into_the_store_is_refused(store, tmp_path):
+    """Two stores merged by hand: of one setting that works; of two, a predictor would be fitted on both."""
+    other = SnapshotStore.create(tmp_path / "other", fakes.setting(dataset="cifar100"))
+    foreign = fakes.candidate(0, dataset="cifar100")
+    with other.claim(foreign, 2) as writer:
+        writer.finish(fakes.trajectory(0, 2), fakes.curve(2))
+    other.folder(foreign.id).rename(store.shelf / f"{foreign.id}-T2")
+    summary = refresh_index(store)
+    assert summary.count_by_status == {"complete": 3, "refused": 1, "failed": 1}
+    row = next(row for row in summary.rows if row.id == foreign.id)
+    assert (
+        "is of another setting than its store (dataset: 'cifar100' ≠ 'digits'); move it into a store of" in row.reason
+    )
+    with pytest.raises(StoreError, match="another setting"):
+        store.read(foreign.id)

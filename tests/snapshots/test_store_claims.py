@@ -182,3 +182,25 @@ def test_the_heart_beats_on_after_the_disk_has_hung(folder, monkeypatch):
             time.sleep(0.01)
         assert os.stat(folder / "owner.json").st_mtime > 0
     assert len(refusals) == 2
+
+
+@pytest.mark.parametrize("owner", ["another user", "this user"])
+def test_a_folder_that_another_user_alone_may_write_is_theirs(folder, monkeypatch, owner):
+    """With two users and one store, one must not end the campaign of the other by what is at work."""
+    folder.mkdir()
+    uid = os.stat(folder).st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: uid + (owner == "another user"))
+    open_file = os.open
+
+    def refuse(path, *arguments):
+        if str(path).endswith("claim.lock"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_file(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    if owner == "another user":
+        with claimed(folder) as claim:
+            assert claim is None
+    else:
+        with pytest.raises(PermissionError), claimed(folder):
+            pass

@@ -130,6 +130,27 @@ def test_a_replacement_that_the_disk_refuses_leaves_the_old_one(store, monkeypat
     assert [path.name for path in store.shelf.iterdir()] == [f"{WANTED.id}-T4"]
 
 
+@pytest.mark.parametrize("better", ["longer", "to its end"])
+def test_what_another_user_may_not_take_away_stays_and_is_read_no_more(store, monkeypatch, better):
+    """A folder that the writing user may not write can be renamed where it stands, and not moved elsewhere."""
+    original = os.rename
+
+    def rename(source, target):
+        if os.path.dirname(target) != os.path.dirname(source) == str(store.shelf):
+            raise PermissionError(13, "Permission denied")
+        original(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    if better == "longer":
+        fakes.finish(store, seed=0, num_snapshots=5, final_accuracy=0.5)
+    else:
+        replace(store)
+    assert len(list(store.shelf.iterdir())) == 2
+    assert store.complete() == {WANTED.id: 5 if better == "longer" else 4}
+    assert store.read(WANTED.id).curve.final_accuracy == 0.5
+    assert not list(store.staging.iterdir())
+
+
 def test_a_ledger_that_looks_meanwhile_is_not_stopped(store, monkeypatch):
     original, replaced = candidate_folder.json.load, []
 

@@ -6,9 +6,17 @@ goes on with what is missing, and the result does not depend on the number of wo
 
 from nap2.stages.campaign.local import run_local_campaign
 from nap2.stages.campaign.plan import plan_campaign
-from nap2.stages.campaign.released import without_released
+from nap2.stages.campaign.released import refuse_unread, without_released
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
 from nap2.stages.campaign.worker import run_worker
 
-__all__ = ["CampaignSummary", "StopFlag", "plan_campaign", "run_local_campaign", "run_worker", "without_released"]
+__all__ = [
+    "CampaignSummary",
+    "StopFlag",
+    "plan_campaign",
+    "refuse_unread",
+    "run_local_campaign",
+    "run_worker",
+    "without_released",
+]

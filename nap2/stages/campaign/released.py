@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nap2.snapshots.manifest import Candidate
+from nap2.config import Config
+from nap2.errors import ConfigError
+from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.released.snapshot_set import SET_FILE, SnapshotSet
+from nap2.snapshots.store import SnapshotStore
+from nap2.stages.pool.candidates import candidates_of, setting_of
+from nap2.stages.pool.stored import store_roots
 
 
-def released_sets(folder: Path, candidate: Candidate) -> list[SnapshotSet]:
-    """Sets directly under `folder` whose setting is that of the candidate, sorted by name.
+def released_sets(folder: Path, setting: Setting) -> list[SnapshotSet]:
+    """Sets directly under `folder` that are of a setting, sorted by name.
 
     Raises:
         CorruptSnapshotError, StoreVersionError: if one there cannot be read.
     """
     found = [SnapshotSet.open(path.parent) for path in sorted(folder.glob(f"*/{SET_FILE}"))]
-    return [one for one in found if not candidate.setting.differences(one.setting)]
+    return [one for one in found if not setting.differences(one.setting)]
 
 
 def without_released(
@@ -29,7 +34,7 @@ def without_released(
         to_the_end: whether final accuracies are wanted too.
     """
     left, lines = list(candidates), []
-    for one in released_sets(folder, candidates[0]):
+    for one in released_sets(folder, candidates[0].setting):
         rest = [c for c in left if not one.has(c.id, num_snapshots, to_the_end)]
         if count := len(left) - len(rest):
             lines.append(
@@ -39,3 +44,29 @@ def without_released(
             )
         left = rest
     return left, lines
+
+
+def refuse_unread(config: Config) -> None:
+    """Refuse a chain of stages in which some candidates, being released, would be neither trained nor read.
+
+    Raises:
+        ConfigError: saying how many, and what reads or trains them.
+        CorruptSnapshotError, StoreVersionError: if a released set cannot be read.
+    """
+    options, roots = config.snapshot, store_roots(config)
+    if not options.skip_released:
+        return
+    read = [root.resolve() for root in roots]
+    sets = released_sets(Path(config.paths.checkpoints) / "snapshots", setting_of(config))
+    if not (unread := [one for one in sets if one.root.resolve() not in read]):
+        return
+    own = SnapshotStore.open(roots[0]).complete() if (roots[0] / "zarr.json").exists() else {}
+    asked = candidates_of(config)
+    missing = [c for c in asked if own.get(c.id, 0) < options.num_snapshots]
+    for one in unread:
+        if count := sum(one.has(c.id, options.num_snapshots, options.to_the_end) for c in missing):
+            raise ConfigError(
+                f"{count} of {len(asked)} candidates are in the released set {one.root}: they would not be trained "
+                f"again, and the stages after that would not read them; add also=[{one.root}], or "
+                "snapshot.skip_released=false."
+            )
