@@ -72,6 +72,7 @@ def row_like(figure: PublishedFigure, method: str) -> ResultRow:
         value=0.5,
         num_test=200,
         snapshots=snapshots,
+        query_batches=100 * snapshots,
         train_size=figure.train_size or 0,
     )
 

@@ -97,6 +97,10 @@ def test_the_csv_has_every_aggregate_in_full_precision():
 SHIPPED = Path(__file__).resolve().parents[2] / "docs/published/nap2.csv"
 
 
+def after(row, snapshots, **changes):
+    return replace(row, snapshots=snapshots, query_batches=100 * snapshots, **changes)
+
+
 @pytest.fixture
 def published(tmp_path):
     base = {"metric": "kendall_tau", "target": "cifar10", "std": 0.01}
@@ -138,12 +142,12 @@ def test_a_modality_alone_stands_beside_the_ablation_of_the_paper():
     shipped = load_published(SHIPPED)
     row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
     for method, printed in (("nap2", 0.747), ("nap2 (weights alone)", 0.726), ("nap2 (gradients alone)", 0.735)):
-        found = matching(replace(row, method=method, snapshots=1), shipped)
+        found = matching(after(row, 1, method=method), shipped)
         assert printed in {figure.mean for figure in found if figure.table == "32"}, method
-    on_cifar100 = replace(row, source="cifar100", target="cifar100", snapshots=23)
+    on_cifar100 = after(row, 23, source="cifar100", target="cifar100")
     for method, printed in (("nap2 (norm alone)", 0.816), ("nap2 (general+norm alone)", 0.803)):
         assert {figure.mean for figure in matching(replace(on_cifar100, method=method), shipped)} == {printed}
-    assert not matching(replace(row, method="nap2 (pca encoder, weights alone)", snapshots=1), shipped)
+    assert not matching(after(row, 1, method="nap2 (pca encoder, weights alone)"), shipped)
 
 
 def test_the_place_of_a_figure_names_its_paper():
@@ -154,7 +158,7 @@ def test_the_place_of_a_figure_names_its_paper():
 def test_figures_of_another_dataset_metric_or_source_do_not_match(published):
     row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
     assert matching(row, published)
-    for changes in ({"target": "cifar100"}, {"source": "cifar100"}, {"metric": "spearman_rho"}, {"snapshots": 7}):
+    for changes in ({"target": "cifar100"}, {"source": "cifar100"}, {"metric": "spearman_rho"}, {"query_batches": 700}):
         assert not matching(replace(row, **changes), published)
 
 
@@ -175,19 +179,35 @@ def test_figures_of_another_search_space_are_told_from_those_of_the_usual_one():
 def test_figures_of_another_recipe_are_told_from_those_of_the_usual_one():
     shipped = load_published(SHIPPED)
     row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
-    on_sgd = replace(row, source="cifar100", target="cifar100", recipe="nasbench201", snapshots=23)
+    on_sgd = after(row, 23, source="cifar100", target="cifar100", recipe="nasbench201")
     assert {"32", "41"} <= {figure.table for figure in matching(on_sgd, shipped)}
     assert not matching(replace(on_sgd, recipe="nasbench201_adamw"), shipped)
     across = replace(on_sgd, recipe="nasbench201_adamw", source="cifar100/nasbench201")
     for method, printed in (("nap2", -0.07), ("nap2 (gradients alone)", 0.665), ("nap2 (weights alone)", 0.562)):
         assert [one.mean for one in matching(replace(across, method=method), shipped)] == [printed]
-    untrained = replace(row, method="snip", source="", target="cifar100", recipe="nasbench201_adamw", snapshots=0)
+    untrained = after(row, 0, method="snip", source="", target="cifar100", recipe="nasbench201_adamw")
     assert [figure.mean for figure in matching(untrained, shipped)] == [0.46]
+
+
+def test_figures_of_another_budget_do_not_match_whatever_the_interval_between_snapshots(published):
+    row = select(result_rows(WEAK, EXAM, [TAU], rounds=0), trial=0)[0]
+    assert [figure.mean for figure in matching(replace(row, snapshots=1, query_batches=100), published)] == [0.43]
+    assert [figure.mean for figure in matching(replace(row, snapshots=2, query_batches=100), published)] == [0.43]
+    assert not matching(replace(row, snapshots=1, query_batches=1), published)
+
+
+def test_a_recipe_that_the_paper_does_not_have_matches_no_figure_of_a_trained_network(published):
+    trained = select(result_rows(WEAK, EXAM, [TAU], rounds=0), trial=0)[0]
+    assert matching(replace(trained, recipe="nasbench201"), published)
+    for recipe in ("digits", "mine", "nasbench201, epochs 3"):
+        assert not matching(replace(trained, recipe=recipe), published)
+    untrained = select(result_rows(PARAMS, EXAM, [TAU], rounds=0), trial=0)[0]
+    assert matching(replace(untrained, recipe="mine"), published)
 
 
 def test_of_figures_for_several_train_sizes_those_of_our_own_stand_beside_ours():
     shipped = load_published(SHIPPED)
-    row = replace(select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0], snapshots=10)
+    row = after(select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0], 10)
     for size, tables in ((50, {("1", 50)}), (700, {("1", 700), ("32", 700)})):
         found = matching(replace(row, train_size=size), shipped)
         assert {(figure.table, figure.train_size) for figure in found} == tables
@@ -211,7 +231,7 @@ def test_other_readings_stand_beside_the_ablation_of_the_paper_and_what_differs_
     row = select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0]
     for method, printed in (("static", 0.738), ("mean pool", 0.790), ("shuffled", 0.813)):
         count = {"static": 1, "mean pool": 3, "shuffled": 23}[method]
-        found = matching(replace(row, method=f"nap2 ({method})", snapshots=count), shipped)
+        found = matching(after(row, count, method=f"nap2 ({method})"), shipped)
         assert [figure.mean for figure in found] == [printed]
     shuffled = predictions("nap2 (shuffled)", [0.2], source="cifar10", train_size=700)
     assert CUT_AFTER_SHUFFLING in published_table(aggregates(shuffled), shipped).notes

@@ -13,6 +13,9 @@ from typing import Any
 from nap2.errors import DataFileError
 from nap2.evaluation.records.rows import ResultRow
 
+BATCHES_PER_SNAPSHOT = 100
+"""Mini-batches between two snapshots of a figure; rows may have another interval, so budgets are compared in these."""
+
 SECONDS_PER_SNAPSHOT = 9.0
 """Query time of 100 mini-batches on the paper's GPU (Tables 4-6): tables 1-3 print seconds only."""
 
@@ -48,11 +51,11 @@ PUBLISHED_SPACES: Mapping[str, str] = MappingProxyType({"nasbench101": "nb101", 
 USUAL_SPACE = "nasbench201"
 """The space of a dataset that is named alone."""
 
-PUBLISHED_RECIPES: Mapping[str, str] = MappingProxyType({"nasbench201_adamw": "adamw"})
-"""How the figures name a recipe, behind the dataset (`cifar100/adamw`); every other is `USUAL_RECIPE`."""
+PUBLISHED_RECIPES: Mapping[str, str] = MappingProxyType({"nasbench201": "sgd", "nasbench201_adamw": "adamw"})
+"""How the figures name a recipe, behind the dataset (`cifar100/adamw`); they are of no other."""
 
 USUAL_RECIPE = "sgd"
-"""The recipe of a dataset that is named alone."""
+"""The recipe of a dataset that is named alone, and of a row that names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class PublishedFigure:
             `cifar100/adamw` where the candidates were not trained by SGD.
         mean: as printed.
         std: None where none is printed.
-        snapshots: snapshots seen; None where the table does not say.
+        snapshots: snapshots seen, one every 100 mini-batches; None where the table does not say.
         condition: of an ablation; None for the method itself.
         init_time_s: seconds of preparation; several rows of Tables 1-3 differ in nothing else.
         paper: where the table stands; empty: the NAP2 paper.
@@ -127,16 +130,17 @@ def _csv_rows(text: str) -> list[dict[str, Any]]:
 
 
 def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[PublishedFigure]:
-    """The figures for the same method, metric, datasets, recipes and snapshots, each distinct value once.
+    """The figures for the same method, metric, datasets, recipes and mini-batches, each distinct value once.
 
-    A method that sees no training (`snapshots` 0) is matched wherever the paper repeats its one figure, whatever the
-    recipe. Where figures of the row's own train size are among those of several, the others are left out.
+    A method that sees no training (budget 0) is matched wherever the paper repeats its one figure, whatever the recipe.
+    Where figures of the row's own train size are among those of several, the others are left out.
     """
     name, conditions = _published_as(row.method)
     source, target = (_placed(dataset, row.space, row.recipe) for dataset in (row.source, row.target))
     found: dict[tuple[object, ...], PublishedFigure] = {}
     for figure in published:
-        is_untrained = row.snapshots == 0 and figure.source is None
+        is_untrained = row.query_batches == 0 and figure.source is None
+        budget = None if figure.snapshots is None else figure.snapshots * BATCHES_PER_SNAPSHOT
         on = _placed(figure.target, USUAL_SPACE, USUAL_RECIPE)
         is_same = (
             _plain(figure.method) == name
@@ -144,7 +148,7 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
             and figure.condition in conditions
             and (on == target or (is_untrained and on[:2] == target[:2]))
             and (figure.source is None or _placed(figure.source, USUAL_SPACE, USUAL_RECIPE) == source)
-            and (figure.snapshots in (None, row.snapshots) or is_untrained)
+            and (budget in (None, row.query_batches) or is_untrained)
         )
         if is_same:
             found.setdefault((figure.paper, figure.mean, figure.std, figure.init_time_s), figure)
@@ -189,9 +193,8 @@ def _placed(dataset: str, space: str, recipe: str) -> tuple[str, str, str]:
     parts = dataset.split("/")
     if len(parts) > 1 and parts[0] in {*PUBLISHED_SPACES, *PUBLISHED_SPACES.values()}:
         space = parts.pop(0)
-    recipe = "/".join(parts[1:]) or recipe
-    named = recipe if recipe in PUBLISHED_RECIPES.values() else PUBLISHED_RECIPES.get(recipe, USUAL_RECIPE)
-    return _plain(PUBLISHED_SPACES.get(space, space)), _plain(parts[0]), named
+    recipe = "/".join(parts[1:]) or recipe or USUAL_RECIPE
+    return _plain(PUBLISHED_SPACES.get(space, space)), _plain(parts[0]), PUBLISHED_RECIPES.get(recipe, recipe)
 
 
 @lru_cache(maxsize=1024)
