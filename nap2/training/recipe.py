@@ -20,7 +20,7 @@ class Recipe:
     """How a candidate is trained; cross-entropy, deterministic.
 
     Attributes:
-        name: names the recipe in results; the values decide.
+        name: names the recipe; the values decide, and results say what differs from those of this name (`label`).
         optimizer: one of `OPTIMIZERS`.
         lr: learning rate of the first epoch.
         momentum: of SGD; AdamW keeps torch's betas (0.9, 0.999).
@@ -80,6 +80,14 @@ class Recipe:
         if self.precision == "float32":
             del values["precision"]
         return values
+
+    @property
+    def label(self) -> str:
+        """How results name it: the name, and each value that is not that of the recipe of this name, seeds aside."""
+        named = RECIPES.get(self.name, self)
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "seed"}
+        changed = (f"{name} {value}" for name, value in own.items() if value != getattr(named, name))
+        return ", ".join((self.name, *changed))
 
     def learning_rate(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0."""

@@ -96,3 +96,7 @@ def test_a_damaged_line_is_named_by_its_number(tmp_path):
 def test_a_row_says_whose_labels_judged_it():
     with pytest.raises(UnknownNameError, match="kind of label"):
         replace(ROW, label="guessed")
+
+
+def test_the_former_word_for_imported_accuracies_is_still_read():
+    assert replace(ROW, label="published").key() == replace(ROW, label="imported").key()

@@ -11,8 +11,10 @@ from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import Draw, make_splits
 from nap2.stages.command.compose import compose_config
 from nap2.stages.exam.transfer import judges_of_fold, source_name
+from nap2.stages.pool.exam_on import exam_on
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
+from nap2.training.recipe import RECIPES
 
 
 def class_of(arch_str: str) -> str:
@@ -62,11 +64,21 @@ def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
 
 def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
     target = compose_config(["stage=evaluate", "experiment=nb201_adamw"])[1]
-    own = ("nasbench201", "cifar100", "nasbench201_adamw")
-    assert source_name(*own, "run/split", target) == "run/split"
-    assert source_name("nasbench201", "cifar10", own[2], "run/split", target) == "cifar10"
-    assert source_name("nasbench201", "cifar100", "nasbench201", "run/split", target) == "cifar100/nasbench201"
-    assert source_name("nasbench101", "cifar100", own[2], "run/split", target) == "nasbench101/cifar100"
+    adamw, sgd = RECIPES["nasbench201_adamw"].as_dict(), RECIPES["nasbench201"].as_dict()
+    assert source_name("nasbench201", "cifar100", adamw, "run/split", target) == "run/split"
+    assert source_name("nasbench201", "cifar10", adamw, "run/split", target) == "cifar10"
+    assert source_name("nasbench201", "cifar100", sgd, "run/split", target) == "cifar100/nasbench201"
+    assert source_name("nasbench101", "cifar100", adamw, "run/split", target) == "nasbench101/cifar100"
+    slower = {**adamw, "lr": 1e-4}
+    assert source_name("nasbench201", "cifar10", slower, "run/split", target) == "cifar10/nasbench201_adamw, lr 0.0001"
+
+
+def test_rows_say_what_was_changed_of_the_recipe_that_they_name() -> None:
+    """An experiment's own epochs stay where another recipe is asked for."""
+    asked = ["stage=evaluate", "experiment=digits", "recipe=nasbench201"]
+    assert exam_on(compose_config(asked)[1], np.ones(3)).recipe == "nasbench201, epochs 3"
+    whole = exam_on(compose_config([*asked, "recipe.epochs=200", "recipe.seed=5"])[1], np.ones(3))
+    assert whole.recipe == "nasbench201"
 
 
 def test_an_architecture_of_another_space_is_new_to_every_predictor_whatever_its_class_is_called() -> None:

@@ -96,3 +96,10 @@ def test_a_missing_value_is_named():
 
 def test_a_whole_number_may_stand_for_a_float():
     assert Recipe.from_dict({**VALUES, "lr": 1, "weight_decay": 0}).lr == 1.0
+
+
+def test_results_name_a_recipe_with_what_is_not_that_of_its_name() -> None:
+    recipe = RECIPES["nasbench201"]
+    assert recipe.label == replace(recipe, seed=5).label == "nasbench201"
+    assert replace(recipe, lr=0.3, precision="bf16").label == "nasbench201, lr 0.3, precision bf16"
+    assert replace(recipe, name="mine", lr=0.3).label == "mine"

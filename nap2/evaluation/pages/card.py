@@ -119,7 +119,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
         f"- encoders fitted on: {spec['cae_pool']}",
-        f"- labels: {'published' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
+        f"- labels: {'imported' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
         f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
     ]
     return "\n".join(lines)

@@ -12,7 +12,9 @@ from typing import Any
 from nap2.errors import DataFileError, check_name
 from nap2.evaluation.judging.exam import ExamFacts, MethodFacts
 
-LABELS = ("published", "measured")
+LABELS = ("imported", "measured")
+FORMER_LABELS = {"published": "imported"}
+"""Words of earlier versions: what was imported may be a user's own."""
 NUMBERS = ("value", "low", "high", "standard_error", "init_time_s", "query_time_s", "query_forwards")
 """Fields that are None where they are undefined."""
 
@@ -50,6 +52,7 @@ class ResultRow(ExamFacts, MethodFacts):
     query_time_s: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "label", FORMER_LABELS.get(self.label, self.label))
         check_name("kind of label", self.label, LABELS)
         for name in NUMBERS:
             number = getattr(self, name)

@@ -22,6 +22,7 @@ from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool, load_pools, protocol_of
 from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
 from nap2.stages.pool.union import open_with_union
+from nap2.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     return Contest(
         config=config,
         fitted=fitted,
-        source=source_name(fitted.space.name, fitted.dataset.name, str(fitted.recipe["name"]), place, config),
+        source=source_name(fitted.space.name, fitted.dataset.name, fitted.recipe, place, config),
         learned=Candidates(open_with_union(fitted), fit_pools[0].ids),
         target=Candidates(store, target.ids),
         pools=pools,
@@ -121,8 +122,8 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
     say("NAP2+ is left out: it needs the candidates behind the predictor; name its run")
     return Contest(
         config=config,
-        fitted=replace(config, split=replace(config.split, folds=0, redraw=False)),
-        source=source_name(space, str(setting["dataset"]), str(setting["recipe"]["name"]), folder.name, config),
+        fitted=replace(config, split=replace(config.split, flavour="functional", folds=0, redraw=False)),
+        source=source_name(space, str(setting["dataset"]), setting["recipe"], folder.name, config),
         learned=Candidates(store, {}),
         target=Candidates(store, target.ids),
         pools=[],
@@ -192,16 +193,13 @@ def _require_some(tested: Collection[str], target: Target, source: str, config: 
         )
 
 
-def source_name(space: str, dataset: str, recipe: str, place: str, config: Config) -> str:
+def source_name(space: str, dataset: str, recipe: Mapping[str, Any], place: str, config: Config) -> str:
     """How rows name a source: by its dataset, with space and recipe where these differ from the target's.
 
     Where nothing differs it is `place`.
     """
-    parts = [
-        *([space] if space != config.space.name else []),
-        dataset,
-        *([recipe] if recipe != config.recipe["name"] else []),
-    ]
+    trained, own = (Recipe.from_dict(values).label for values in (recipe, config.recipe))
+    parts = [*([space] if space != config.space.name else []), dataset, *([trained] if trained != own else [])]
     return "/".join(parts) if parts != [config.dataset.name] else place
 
 

@@ -25,6 +25,7 @@ from nap2.stages.pool.candidates import setting_of, space_of
 from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
+from nap2.training.recipe import Recipe
 
 MOST_MB = 40
 """Of a released folder. An ensemble that is larger in half precision has its encoders' large matrices in 8 bits."""
@@ -120,11 +121,12 @@ def precision(predictor: Predictor, trajectories: Sequence[Trajectory]) -> dict[
 def card(config: Config, size: int, spec: Mapping[str, Any]) -> str:
     """What the folder says of itself until it is published."""
     dataset, found = config.dataset.name, spec["precision"]
+    labels = "imported" if config.labels == "truth" else config.labels
     return (
         f"# NAP2 predictor: {config.space.name} on {dataset}\n\n"
         f"Ranks networks after up to {config.snapshot.num_snapshots} snapshots, one every {config.snapshot.every} "
         f"mini-batches. Fitted on {size} candidates trained on {dataset} with the recipe "
-        f"{config.recipe.get('name')}; labels: {config.labels} accuracies.\n\n"
+        f"{Recipe.from_dict(config.recipe).label}; labels: {labels} accuracies.\n\n"
         f"{len(spec['heads'])} heads. Stored in {found['bits']} bits: Kendall τ {found['kendall_tau']} with the "
         f"predictions at full precision over {found['num_candidates']} candidates, none further apart than "
         f"{100 * found['largest_difference']:.2g} points.\n"

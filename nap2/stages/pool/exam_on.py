@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from nap2.config import Config
 from nap2.evaluation.judging.exam import Exam, Floats
 from nap2.stages.command.provenance import commit, versions
+from nap2.training.recipe import Recipe
 
 
 def exam_on(config: Config, truth: Floats, flavour: str = "sample", protocol: str = "holdout") -> Exam:
@@ -15,8 +16,8 @@ def exam_on(config: Config, truth: Floats, flavour: str = "sample", protocol: st
         truth=truth,
         flavour=flavour,
         protocol=protocol,
-        recipe=str(config.recipe["name"]),
-        label="published" if config.labels == "truth" else "measured",
+        recipe=Recipe.from_dict(config.recipe).label,
+        label="imported" if config.labels == "truth" else "measured",
         stand_in=config.dataset.stand_in_for is not None,
         versions=versions(),
         commit=commit(),
