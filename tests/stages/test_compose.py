@@ -55,6 +55,9 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "experiment=digit"], r"Did you mean 'digits'\?"),
         (["stage=cae", "workrs=3"], r"No setting is called 'workrs'. Did you mean 'workers'\?"),
         (["stage=cae", "model.cae.epocs=3"], r"Did you mean 'model.cae.epochs'\?"),
+        (["stage=cae", "+unknown=1"], r"No setting is called 'unknown'"),
+        (["stage=cae", "+model.predictor.hiden=64"], r"Did you mean 'model\.predictor\.hidden'\?"),
+        (["stage=cae", "+labels=measured"], r"An item is already at 'labels'"),
         (["stage=cae", "workers=many"], r"'many' .*[Ii]nteger"),
         (["stage=cae", "workers=0"], r"workers=0 is too small; use at least 1"),
         (["stage=cae", "nonsense"], r"'nonsense' cannot be read as key=value"),
@@ -115,6 +118,12 @@ def test_a_value_of_any_characters_is_read_in_quotes_of_its_own() -> None:
     config = compose_config(["stage=rank", "experiment=nb101", *overrides])[1]
     assert (config.store, config.paths.runs) == ("stores/a (1), é;b", "/tmp/a b/c")
     assert config.rank.arch_strs == ["conv3x3~0|output~1"]
+
+
+def test_a_key_is_added_where_any_key_is_taken() -> None:
+    added = ["+rank.models.mine=package:network", "+dataset.reader.image_size=8"]
+    config = compose_config(["stage=rank", *added])[1]
+    assert (config.rank.models, config.dataset.reader["image_size"]) == ({"mine": "package:network"}, 8)
 
 
 def test_a_missing_stage_is_named() -> None:

@@ -17,6 +17,9 @@ from nap2.stages import STAGES
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
+OPEN = ("data.", "dataset.reader.", "rank.models.", "recipe.", "space.skeleton.")
+"""Nodes to which `+key=value` may add: whoever reads them takes any key, or refuses those it does not know."""
+
 
 def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictConfig, Config]:
     """The composed tree, and the same as a checked `Config`.
@@ -70,7 +73,7 @@ def refuse_launcher(overrides: Sequence[str]) -> None:
 
 
 def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list[str], list[str]]:
-    """Group choices as they are, and the keys of value overrides."""
+    """Group choices as they are, and the keys that must be there already."""
     choices: list[str] = []
     keys: list[str] = []
     for text in overrides:
@@ -93,7 +96,7 @@ def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list
             check_name(f"{key} (conf/{key}/)", str(value), known)
         elif key.startswith("hydra"):
             continue
-        elif not override.is_add():
+        elif not (override.is_add() and key.startswith(OPEN)):
             keys.append(key)
     return choices, keys
 
