@@ -21,6 +21,7 @@ from nap2.evaluation.plots.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.plots.rank_plot import rank_plot
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.difference_log import append_differences
+from nap2.evaluation.records.latest_test import of_latest_test
 from nap2.evaluation.records.prediction_file import write_predictions
 from nap2.evaluation.records.protocols import result_rows
 from nap2.evaluation.records.rows import append_rows, read_rows
@@ -177,7 +178,7 @@ def _write_tables(folder: Path, tables: list[Table]) -> None:
     for table in tables:
         console.print(to_rich(table))
     (folder / "table.md").write_text("\n\n".join(to_markdown(table) for table in tables) + "\n")
-    (folder / "table.csv").write_text(aggregates_csv(aggregate(read_rows(folder / "rows.jsonl"))))
+    (folder / "table.csv").write_text(aggregates_csv(aggregate(of_latest_test(read_rows(folder / "rows.jsonl")))))
     say(f"tables: {folder / 'table.md'}, {folder / 'table.csv'}; rows: {folder / 'rows.jsonl'}")
 
 

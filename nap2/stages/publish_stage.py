@@ -13,7 +13,8 @@ from nap2.evaluation.pages.card_protocol import fold_protocol, holdout_protocol
 from nap2.evaluation.pages.further_test import FurtherTest, of_size, sizes_of
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.difference_log import read_differences
-from nap2.evaluation.records.rows import ResultRow, read_rows
+from nap2.evaluation.records.latest_test import of_latest_test
+from nap2.evaluation.records.rows import read_rows
 from nap2.stages.command.console import say
 from nap2.stages.command.marked import write_between
 from nap2.stages.command.published_figures import published_figures
@@ -113,12 +114,6 @@ def transfers(config: Config) -> list[Path]:
     source = f"{config.name}/{RunFolder.of(config).root.name}"
     places = (RunFolder(split).results_from(source) for split in Path(config.paths.runs).parent.glob("*/*"))
     return sorted(place for place in places if (place / "rows.jsonl").is_file())
-
-
-def of_latest_test(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """Those on as many candidates as the latest: what was tested before the target grew sat another exam."""
-    latest = max(rows, key=lambda row: row.date)
-    return [row for row in rows if row.num_test + row.num_failed == latest.num_test + latest.num_failed]
 
 
 def _transfer(results: Path, space: str) -> FurtherTest:

@@ -12,9 +12,13 @@ from nap2.evaluation.pages.tables import Table, to_latex, to_markdown
 from nap2.evaluation.pages.tables_by_size import tables_by_size
 from nap2.evaluation.pages.views import cost_table
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
+from nap2.evaluation.records.latest_test import of_latest_test
 from nap2.evaluation.records.rows import read_rows
 from nap2.stages.command.console import say
 from nap2.stages.command.published_figures import published_figures
+
+PROXIES = "proxies"
+"""Folder of the rows of stage=proxies: one that is fitted to half of the networks is judged on the other half."""
 
 
 def run(config: Config) -> int:
@@ -27,7 +31,8 @@ def run(config: Config) -> int:
     parts = [f"# {config.name}", "Every figure below is derived from the rows named above its table."]
     latex = [r"% \usepackage{booktabs}"]
     for source in sources:
-        found = aggregate(read_rows(source))
+        rows = read_rows(source)
+        found = aggregate(rows if source.parent.name == PROXIES else of_latest_test(rows))
         tables = _tables(found)
         beside = published_table(found, published)
         tables += [beside] if beside.rows else []
@@ -37,8 +42,8 @@ def run(config: Config) -> int:
         latex += [f"% rows: {source}", *map(to_latex, tables)]
     (root / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     (root / "report.tex").write_text("\n".join(latex), encoding="utf-8")
-    rows = counted(len(sources), "file")
-    say(f"report: {root / 'report.md'}, and for LaTeX {root / 'report.tex'}, from {rows} of rows")
+    files = counted(len(sources), "file")
+    say(f"report: {root / 'report.md'}, and for LaTeX {root / 'report.tex'}, from {files} of rows")
     return 0
 
 

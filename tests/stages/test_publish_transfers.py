@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from nap2.evaluation.pages.card import took_part
-from nap2.evaluation.records.rows import ResultRow
 from nap2.stages.command.compose import compose_config
-from nap2.stages.publish_stage import of_latest_test, transfers
+from nap2.stages.publish_stage import transfers
 
 
 def test_only_tests_of_the_same_run_and_split_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,12 +29,3 @@ def test_only_tests_of_the_same_run_and_split_are_found(tmp_path: Path, monkeypa
 def test_candidates_that_came_after_the_split_did_not_take_part() -> None:
     assert took_part({"fitted_on": ["a", "b", "c"], "num_test": 2, "num_val": 1}) == 5
     assert took_part({"fitted_on": ["a", "b", "c"], "num_test": 0, "num_val": 1}) == 3
-
-
-def test_what_was_tested_before_the_target_grew_is_not_set_beside_what_was_tested_since() -> None:
-    def row(method: str, num_test: int, num_failed: int, date: str) -> ResultRow:
-        common = {"space": "s", "target": "t", "metric": "kendall_tau", "value": 0.5}
-        return ResultRow(method=method, num_test=num_test, num_failed=num_failed, date=date, **common)
-
-    rows = [row("old", 100, 0, "2026-01-01"), row("nap2", 120, 0, "2026-02-01"), row("snip", 118, 2, "2026-02-01")]
-    assert [one.method for one in of_latest_test(rows)] == ["nap2", "snip"]

@@ -61,6 +61,18 @@ def test_published_figures_stand_beside_ours_or_are_left_out(tmp_path: Path) -> 
     assert "0.747" not in report(tmp_path, "report.published=none")[0]
 
 
+def test_what_was_transferred_before_the_target_grew_is_left_out(tmp_path: Path) -> None:
+    before, since = replace(SEEN, date="2026-01-01"), replace(SEEN, num_test=240, value=0.6, date="2026-02-01")
+    old = replace(before, method="nap2 (pca encoder)", value=0.345)
+    append_rows(tmp_path / "functional/results/from-other/rows.jsonl", [old, before, since])
+    page = report(tmp_path)[0]
+    assert "240 test candidates" in page
+    assert "0.345" not in page
+    half = replace(ROW, method="libra", source="", train_size=0, num_test=100, value=0.456, date="2026-01-01")
+    append_rows(tmp_path / "proxies/rows.jsonl", [half, replace(half, method="snip", num_test=200)])
+    assert "0.456" in report(tmp_path)[0]
+
+
 def test_a_run_without_rows_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"No result rows under .*; run stage=evaluate or stage=proxies first"):
         report(tmp_path)
