@@ -8,7 +8,7 @@ from nap2.models.readings import ORDERED
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
-from nap2.stages.fitting.assemble import assemble
+from nap2.stages.fitting.assemble import assemble, largest_fitted
 from nap2.stages.fitting.heads import train_one
 from nap2.stages.pool.sources import record_config
 from nap2.stages.pool.splits import load_pools, train_sizes
@@ -32,5 +32,8 @@ def run(config: Config) -> int:
     elif config.split.folds:
         say("each fold has its own; the predictor to publish is fitted on all: split.folds=0 split.test_size=0")
     else:
-        assemble(config, pools[0], max(sizes), open_with_union(config))
+        largest = largest_fitted(pools[0])
+        if largest > max(sizes):
+            say(f"the predictors on {largest} candidates are there too; the checkpoint stays one of these")
+        assemble(config, pools[0], largest, open_with_union(config))
     return 0

@@ -105,6 +105,16 @@ def test_heads_of_gradients_alone_join_the_ensemble(here: Path) -> None:
     assert 0 < predictor.predict(trajectory, modality="gradients") < 1
 
 
+@pytest.mark.slow
+def test_a_call_with_fewer_labels_leaves_the_checkpoint_one_of_the_most(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert train.main(["stage=predictor", *TINY, "split.train_sizes=[3]"]) == 0
+    assert "the predictors on 4 candidates are there too" in capsys.readouterr().out
+    assert Predictor.from_pretrained(here / "runs/digits/functional/checkpoint").spec["train_size"] == 4
+
+
 MODELS = """
 from torch import nn
 def narrow(): return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 10))

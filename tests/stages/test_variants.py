@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from nap2.evaluation.splitting.splits import Split
+from nap2.stages.fitting.assemble import largest_fitted
 from nap2.stages.fitting.variants import Variant, fitted_variants
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
@@ -49,3 +50,21 @@ def test_what_has_the_predictors_of_every_trial_and_budget_is_tested(
     ]
     assert "mean pool: left out, 2 of 4 predictors on 2 are there" in capsys.readouterr().out
     assert fitted_variants([pool], 3, (1, 3)) == [Variant()]
+
+
+def test_the_most_labels_that_every_trial_has_a_predictor_on_are_found(tmp_path: Path) -> None:
+    names = tuple("abcdef")
+    splits = [Split("nasbench201", "digits", "paper", 0, trial, names, ("v",), (), names) for trial in (0, 1)]
+    pool = Pool({}, {}, splits, RunFolder(tmp_path))
+
+    def fit(size: int, trial: int, modality: str = "both") -> None:
+        (pool.folder.predictor(size, trial, modality) / "checkpoint").mkdir(parents=True)
+        (pool.folder.predictor(size, trial, modality) / "checkpoint/spec.json").touch()
+
+    for trial in (0, 1):
+        fit(2, trial)
+    fit(6, 0)
+    assert largest_fitted(pool) == 2
+    for trial in (0, 1):
+        fit(5, trial, "gradients")
+    assert largest_fitted(pool) == 5

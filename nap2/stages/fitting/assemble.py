@@ -31,6 +31,19 @@ MOST_MB = 40
 """Of a released folder. An ensemble that is larger in half precision has its encoders' large matrices in 8 bits."""
 
 
+def largest_fitted(pool: Pool) -> int:
+    """The largest train size of which there is a predictor of every trial, of both modalities or of one."""
+    return max(
+        size
+        for size in range(2, len(pool.splits[0].train) + 1)
+        for modality in HEAD_MODALITIES
+        if all(
+            (pool.folder.predictor(size, split.trial, modality) / "checkpoint/spec.json").is_file()
+            for split in pool.splits
+        )
+    )
+
+
 def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:
     """Write the folder that `Predictor.from_pretrained` loads.
 
