@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.difference_log import read_differences
 from nap2.evaluation.records.published import load_published
@@ -17,6 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PUBLISHED = load_published(DOCS / "published/nap2.csv")
 DECIMAL = r"−?(?<![\d.])\.\d+"
 PCA, UNION = "nap2 (pca encoder)", "cifar10+tinyimagenet16-120"
+FAMILIES = ("norm", "general", "distribution")
 
 
 class Section:
@@ -38,10 +40,15 @@ class Section:
         assert mean is not None
         return mean
 
-    def std(self, method: str, size: int) -> float:
-        std = self.one(method, size).std
-        assert std is not None
-        return std
+    def paired(self, size: int, method: str, against: str, source: str = "cifar10") -> Difference:
+        asked = (method, against, source)
+        kept = read_differences(self.folder / DIFFERENCES, size)
+        (found,) = [one for one in kept if (one.method, one.against, one.against_source) == asked]
+        return found
+
+
+def bounds(found: Difference, digits: int) -> tuple[float, float]:
+    return round(found.interval.low, digits), round(found.interval.high, digits)
 
 
 def printed(
@@ -68,8 +75,9 @@ def ablated(condition: str, table: str = "36", target: str = "cifar100") -> floa
 def cifar10() -> list[float]:
     s = Section("1-cifar10")
     gap, other = s.tau(PCA, 103) - s.tau("nap2", 103), s.tau("nap2", 50) - s.tau(PCA, 50)
-    assert gap > s.std(PCA, 103) > s.std("nap2", 103)  # "little more than the spread of repeats"
-    assert other < s.std(PCA, 50)
+    encoders = [s.paired(size, "nap2", PCA) for size in (103, 50)]
+    assert [one.verdict for one in encoders] == ["none", "none"]  # "cannot be told apart"
+    assert [bounds(one, 2) for one in encoders] == [(-0.08, 0.04), (-0.03, 0.11)]
     compared = {(one.method, one.against): one.verdict for one in read_differences(s.folder / DIFFERENCES, 103)}
     words = {"nap2_plus: curve alone": "none", "parameters": "none", "graph regression": "better", "sotl": "worse"}
     assert {method: compared[method, PCA] for method in words} == words
@@ -94,6 +102,15 @@ def transfer() -> list[float]:
     batches = {"graph alone": 0, "size alone": 0, "dynamics alone (pca encoder)": 100, "curve alone": 100}
     ahead = [s.tau(f"nap2_plus: {part}", 103, seen) > whole for part, seen in batches.items()]
     assert ahead == [True, True, True, False]
+    plus, own = "nap2_plus (pca encoder)", {48: "tinyimagenet16-120", 50: "cifar10", 103: "cifar10"}
+    for size, shown in ((50, ["better"] * 3), (103, ["better", "none", "none"])):
+        assert [s.paired(size, f"nap2_plus: {part}", plus).verdict for part in list(batches)[:3]] == shown
+    assert {s.paired(size, "parameters", PCA, source).verdict for size, source in own.items()} == {"none"}
+    assert s.tau(PCA, 50, source="cifar10") < s.tau("parameters", batches=0) < s.tau(PCA, 48)
+    least, others = s.one("last_losses"), [s.one("sotl"), s.one("early_stopping")]
+    assert least.row.high is not None
+    assert least.row.high > 0
+    assert all(one.row.high is not None and one.row.high < 0 for one in others)
     by_size = sorted(one.interval.value for one in gaps)
     return [by_size[0], by_size[-1], s.tau("last_losses"), s.tau("early_stopping")]
 
@@ -103,6 +120,9 @@ def union() -> list[float]:
     gains = [s.tau(PCA, size, source=UNION) - s.tau(PCA, size, source="cifar10") for size in (103, 50)]
     elsewhere = [t.tau(PCA, size, source=UNION) - t.tau(PCA, size, source="cifar10") for size in (103, 50)]
     errors = [t.one(PCA, size, source=UNION).row.standard_error for size in (103, 50)]
+    paired = [s.paired(size, PCA, PCA) for size in (103, 50)]
+    assert [one.verdict for one in paired] == ["none", "none"]
+    assert [bounds(one, 2) for one in paired] == [(-0.02, 0.08), (-0.02, 0.11)]
     assert all(abs(gap) < error for gap, error in zip(elsewhere, errors, strict=True) if error is not None)
     return [*gains, -elsewhere[0], elsewhere[1]]
 
@@ -121,12 +141,15 @@ def what_it_reads() -> list[float]:
     paired, curve = compared[f"{PCA[:-1]}, static)"], compared["nap2_plus: curve alone"]
     assert [round(number, 3) for number in (paired.value, paired.low, paired.high)] == [-0.077, -0.142, -0.017]
     assert [round(number, 2) for number in (curve.value, curve.low, curve.high)] == [-0.1, -0.18, -0.02]
+    norm, general, shape = (s.paired(160, f"{PCA[:-1]}, {name} alone)", PCA) for name in FAMILIES)
+    assert [one.verdict for one in (norm, general, shape)] == ["none", "none", "worse"]
+    assert (bounds(norm, 3), bounds(shape, 3)) == ((-0.011, 0.097), (-0.172, -0.026))
     dynamics = "nap2_plus: dynamics alone (pca encoder)"
     return [
-        *(s.tau(PCA, 160, 1), s.tau(PCA, 160), gain, *gains),
+        *(s.tau(PCA, 160, 1), s.tau(PCA, 160), gain, *gains, norm.interval.value),
         *(ablated("Norm only (2ch)"), ablated("All 12 features (default)")),
         *(s.tau(f"{PCA[:-1]}, {family} alone)", 160) for family in ("general", "distribution")),
-        *(s.tau("parameters", batches=0), static, s.tau(PCA, 160), paired.value),
+        *(-shape.interval.value, s.tau("parameters", batches=0), static, s.tau(PCA, 160), paired.value),
         *(ablated(name, "34", "cifar10") for name in ("Static (per- k MLP)", "Ordered (default)")),
         *(s.tau("lcsvr", 160), s.tau("early_stopping"), s.tau(dynamics, 50), s.tau(PCA, 50)),
         *(s.tau("nap2_plus: curve alone", 160), -curve.value),
@@ -139,7 +162,8 @@ def after_release() -> list[float]:
     size, graph = compared["parameters"].interval, compared["graph regression"].interval
     assert [round(number, 3) for number in (-size.high, -size.low)] == [0.002, 0.133]
     assert [round(number, 3) for number in (graph.low, graph.high)] == [0.019, 0.157]
-    assert {one.verdict for name, one in compared.items() if name != "graph regression"} == {"worse"}
+    assert {one.verdict for name, one in compared.items() if name not in ("graph regression", PCA)} == {"worse"}
+    assert (compared[PCA].verdict, bounds(compared[PCA], 3)) == ("none", (-0.048, 0.051))
     own, union = s.tau(PCA, 131, source=alone), s.tau(PCA, 131, source=both)
     assert own > Section("1-cifar10").tau(PCA, 103)
     return [
