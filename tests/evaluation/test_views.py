@@ -53,6 +53,31 @@ def test_undefined_figures_are_called_so():
     assert budget_table(aggregates(constant)).rows[0][1] == "undefined"
 
 
+def unscored(method: str, note: str):
+    nobody = predictions(method, [0.1, 0.1], trials=1, note=note)
+    nobody.values[:] = np.nan
+    return nobody
+
+
+def test_methods_that_could_score_nobody_are_one_line_below_the_table_and_no_row():
+    late = predictions("late", [0.3, 0.3], trials=1, note="needs 2 snapshots")
+    late.values[:, 0] = np.nan
+    methods = NAP2, late, unscored("lce", "needs 5 snapshots"), unscored("other", "needs 5 snapshots")
+    found = aggregates(*methods)
+    table = budget_table(found)
+    assert [row[0] for row in table.rows] == ["nap2 (cifar10, 700)", "late"]
+    assert table.rows[1][1] == "undefined"
+    assert [note for note in table.notes if "lce" in note] == [
+        "Not in the table: lce, other (needs 5 snapshots; undefined: no candidate has a score)."
+    ]
+    assert table.notes[0] == "Mean ± standard deviation over trials (1–3); 40 test candidates."
+    assert not any("without a score" in note for note in table.notes)
+    assert {one.mean for one in found if one.row.method == "lce"} == {None}  # the rows keep it
+    difference = differences(methods[2:], NAP2, EXAM, rounds=20)
+    assert [one.verdict for one in difference] == ["undefined"] * 2
+    assert difference_table(difference).rows == ()
+
+
 def test_trials_that_a_mean_leaves_out_are_said():
     partly = predictions("partly", [0.1])
     partly.values[1] = 1.0
@@ -126,6 +151,15 @@ def test_published_figures_stand_beside_ours_of_the_same_setting(published):
         ("early_stopping", "100", "0.430 ± 0.010", "Table 4"),
         ("params", "0", "0.500", "Table 4"),
     ]
+
+
+def test_our_parametric_extrapolation_stands_beside_both_names_of_the_paper_once_it_has_a_figure():
+    shipped = load_published(SHIPPED)
+    row = replace(select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0], method="lce", source="", snapshots=7)
+    for target, printed in (("cifar10", 0.54), ("cifar100", 0.41), ("imagenet16-120", 0.26)):
+        assert [one.mean for one in matching(replace(row, target=target), shipped)] == [printed]
+    assert published_table(aggregates(predictions("lce", [0.1], trials=1)), shipped).rows
+    assert not published_table(aggregates(unscored("lce", "needs 5 snapshots")), shipped).rows
 
 
 def test_a_gap_is_marked_where_it_is_large_and_above_two_standard_errors():

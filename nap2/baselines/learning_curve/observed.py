@@ -19,14 +19,16 @@ class ObservedCurve:
         losses: float64 `[S]`, cross-entropy (nats) of each of the `S` = budget mini-batches, finite.
         accuracies: float64 `[T]`, validation accuracy (fraction) of each snapshot within the budget.
         batches_per_epoch: mini-batches of one pass over the training images.
+        end: where the whole training ends, in snapshots: the place of its last mini-batch among `accuracies`.
     """
 
     losses: Floats
     accuracies: Floats
     batches_per_epoch: int
+    end: float
 
 
-def observe(curve: Curve, query_batches: int, every: int, batches_per_epoch: int) -> ObservedCurve:
+def observe(curve: Curve, query_batches: int, every: int, batches_per_epoch: int, epochs: int) -> ObservedCurve:
     """Cut a curve off at the budget.
 
     Args:
@@ -34,6 +36,7 @@ def observe(curve: Curve, query_batches: int, every: int, batches_per_epoch: int
         query_batches: the budget, in mini-batches.
         every: mini-batches between two snapshots.
         batches_per_epoch: mini-batches of one pass over the training images.
+        epochs: of the whole training.
 
     Raises:
         UndefinedScoreError: a curve that ends before the budget, or a loss that is not finite within it.
@@ -47,4 +50,4 @@ def observe(curve: Curve, query_batches: int, every: int, batches_per_epoch: int
     if broken.size:
         raise UndefinedScoreError(f"the loss is not finite at mini-batch {broken[0] + 1}")
     accuracies = np.asarray(curve.snapshot_accuracy[: query_batches // every], dtype=np.float64)
-    return ObservedCurve(losses, accuracies, batches_per_epoch)
+    return ObservedCurve(losses, accuracies, batches_per_epoch, epochs * batches_per_epoch / every)

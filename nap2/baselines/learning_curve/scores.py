@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from nap2.baselines.learning_curve.lce import MIN_POINTS, extrapolate
 from nap2.baselines.learning_curve.observed import Floats, ObservedCurve, observe
 from nap2.baselines.undefined import UndefinedScoreError
 from nap2.snapshots.curve import Curve
@@ -23,6 +24,8 @@ class LearningCurveScore:
         score: from the observed curve to the value; raises `UndefinedScoreError` where there is none.
         higher_is_better: the direction of the value.
         source: paper that `score` follows.
+        needs_epoch: whether it needs to know how many mini-batches an epoch has.
+        note: for the rows of a table.
     """
 
     name: str
@@ -30,6 +33,8 @@ class LearningCurveScore:
     score: Callable[[ObservedCurve], float]
     higher_is_better: bool
     source: str
+    needs_epoch: bool = False
+    note: str = ""
 
     def towards_accuracy(self, value: float) -> float:
         """The value, turned so that more is better."""
@@ -45,28 +50,36 @@ class CurveScore:
 
 
 def score_curve(
-    curve: Curve, query_batches: int, *, every: int, batches_per_epoch: int, names: Sequence[str] | None = None
+    curve: Curve,
+    query_batches: int,
+    *,
+    every: int,
+    batches_per_epoch: int,
+    epochs: int,
+    names: Sequence[str] | None = None,
 ) -> dict[str, CurveScore]:
     """All scores (or the named ones) of one curve at a budget; a score without a value keeps its place."""
-    return {name: _score(name, curve, query_batches, every, batches_per_epoch) for name in names or LEARNING_CURVES}
+    run = (every, batches_per_epoch, epochs)
+    return {name: _score(name, curve, query_batches, *run) for name in names or LEARNING_CURVES}
 
 
 def rank_curves(
-    name: str, curves: Sequence[Curve], query_batches: Sequence[int], *, every: int, batches_per_epoch: int
+    name: str, curves: Sequence[Curve], query_batches: Sequence[int], *, every: int, batches_per_epoch: int, epochs: int
 ) -> Floats:
     """One score of many curves, turned so that more is better: float64 `[Q, A]`, NaN where there is no value."""
     table = np.full((len(query_batches), len(curves)), np.nan)
     for row, budget in enumerate(query_batches):
         for column, curve in enumerate(curves):
-            value = _score(name, curve, budget, every, batches_per_epoch).value
+            value = _score(name, curve, budget, every, batches_per_epoch, epochs).value
             if value is not None:
                 table[row, column] = LEARNING_CURVES[name].towards_accuracy(value)
     return table
 
 
-def _score(name: str, curve: Curve, query_batches: int, every: int, batches_per_epoch: int) -> CurveScore:
+def _score(name: str, curve: Curve, query_batches: int, every: int, batches_per_epoch: int, epochs: int) -> CurveScore:
     try:
-        return CurveScore(LEARNING_CURVES[name].score(observe(curve, query_batches, every, batches_per_epoch)))
+        seen = observe(curve, query_batches, every, batches_per_epoch, epochs)
+        return CurveScore(LEARNING_CURVES[name].score(seen))
     except UndefinedScoreError as error:
         return CurveScore(None, str(error))
 
@@ -93,6 +106,10 @@ def _last_accuracy(seen: ObservedCurve) -> float:
     return float(seen.accuracies[-1])
 
 
+def _parametric(seen: ObservedCurve) -> float:
+    return extrapolate(seen.accuracies, seen.end)
+
+
 SOTL = LearningCurveScore(
     name="sotl",
     definition="sum of the training losses of all mini-batches seen",
@@ -106,6 +123,7 @@ SOTL_E = LearningCurveScore(
     score=_sum_of_last_epoch,
     higher_is_better=False,
     source="Ru et al. 2021, Speedy Performance Estimation, SoTL-E with E = 1",
+    needs_epoch=True,
 )
 LAST_LOSS = LearningCurveScore(
     name="last_losses",
@@ -121,7 +139,16 @@ EARLY_STOPPING = LearningCurveScore(
     higher_is_better=True,
     source="White et al. 2021, How Powerful are Performance Predictors, early stopping (accuracy)",
 )
+LCE = LearningCurveScore(
+    name="lce",
+    definition="accuracy at the end of the training by parametric curves fitted to the validation accuracies so far",
+    score=_parametric,
+    higher_is_better=True,
+    source="Domhan et al. 2015; White et al. 2021, How Powerful are Performance Predictors, LCE",
+    needs_epoch=True,
+    note=f"needs {MIN_POINTS} snapshots",
+)
 
 LEARNING_CURVES: Mapping[str, LearningCurveScore] = MappingProxyType(
-    {score.name: score for score in (SOTL, SOTL_E, LAST_LOSS, EARLY_STOPPING)}
+    {score.name: score for score in (SOTL, SOTL_E, LAST_LOSS, EARLY_STOPPING, LCE)}
 )

@@ -19,11 +19,12 @@ CUT_AFTER_SHUFFLING = (
 def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
     """Our figures beside the published ones of the same method, metric, source, target and snapshots.
 
-    A gap is marked where it is above `LARGE_GAP` and above two standard errors of ours.
+    A gap is marked where it is above `LARGE_GAP` and above two standard errors of ours. A method that could score no
+    candidate has no row.
     """
     rows, shown = [], []
     for found in aggregates:
-        for other in matching(found.row, published):
+        for other in matching(found.row, published) if found.row.num_test else ():
             printed = f"{other.mean:.3f}" + (f" ± {other.std:.3f}" if other.std is not None else "")
             route = f"{found.row.source or 'none'} → {found.row.target}"
             label, batches = METRICS[found.row.metric].label, str(found.row.query_batches)

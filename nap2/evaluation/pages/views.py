@@ -23,6 +23,7 @@ def budget_table(
     """Methods by query budget: mean ± standard deviation over trials, best first at the largest budget.
 
     Where there are more budgets than columns, those of the paper are shown.
+    A method that could score no candidate at any budget has no row; the notes name it, and why.
 
     Args:
         aggregates: of one target and flavour; those of other metrics are passed over.
@@ -31,6 +32,7 @@ def budget_table(
     """
     chosen = [found for found in aggregates if found.row.metric == metric]
     columns = _columns(chosen)
+    chosen, unscored = _apart(chosen)
     by_method: dict[str, dict[int, Aggregate]] = {}
     for found in chosen:
         by_method.setdefault(method_label(found), {})[found.row.query_batches] = found
@@ -41,13 +43,13 @@ def budget_table(
         title=f"{METRICS[metric].label} by mini-batches seen, {setting_of_rows(chosen)}",
         header=("method", *map(str, columns)),
         rows=rows,
-        notes=_notes(chosen, metric, another_seed),
+        notes=(*_notes(chosen, metric, another_seed), *_without_score(unscored)),
         bold=frozenset(best),
     )
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:
-    """Each method against one, with the interval, and the word for it."""
+    """Each method against one, with the interval, and the word for it; none where no candidate has both scores."""
     rows = tuple(
         (
             _with_source(found.method, found.source),
@@ -58,6 +60,7 @@ def difference_table(differences: Sequence[Difference]) -> Table:
             found.verdict,
         )
         for found in differences
+        if found.num_test
     )
     label = METRICS[differences[0].metric].label if differences else "the metric"
     return Table(
@@ -136,6 +139,21 @@ def _mean(found: Aggregate | None) -> float:
     return found.mean if found is not None and found.mean is not None else float("-inf")
 
 
+def _apart(chosen: Sequence[Aggregate]) -> tuple[list[Aggregate], list[Aggregate]]:
+    """What is shown, and what is of methods that could score no candidate at any budget."""
+    scored = {method_label(one) for one in chosen if one.row.num_test}
+    shown = [one for one in chosen if method_label(one) in scored]
+    return shown, [one for one in chosen if method_label(one) not in scored]
+
+
+def _without_score(unscored: Sequence[Aggregate]) -> tuple[str, ...]:
+    """One note for all methods that lack a score for the same reason."""
+    names: dict[str, dict[str, None]] = {}
+    for found in unscored:
+        names.setdefault(found.row.note, {})[found.row.method] = None
+    return tuple(f"Not in the table: {', '.join(methods)} ({reason})." for reason, methods in names.items())
+
+
 def _latest(by_budget: dict[int, Aggregate]) -> float:
     return _mean(by_budget[max(by_budget)])
 
@@ -172,8 +190,8 @@ def _split_name(row: ResultRow) -> str:
 
 
 def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None) -> tuple[str, ...]:
-    tests = sorted({found.row.num_test for found in chosen})
-    trials = sorted({found.num_trials for found in chosen})
+    tests = sorted({found.row.num_test for found in chosen if found.row.num_test})
+    trials = sorted({found.num_trials for found in chosen if found.row.num_test})
     notes = [f"Mean ± standard deviation over trials ({_span(trials)}); {_span(tests)} test candidates."]
     if tests:
         notes.append(
@@ -188,11 +206,10 @@ def marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
     notes = []
     if any(found.row.stand_in for found in chosen):
         notes.append("† trained on a stand-in of the dataset whose accuracies it is judged by.")
-    failed = {found.row.method: found.row.num_failed for found in chosen if found.row.num_failed}
+    latest = {found.row.method: found.row.num_failed for found in sorted(chosen, key=lambda one: one.row.query_batches)}
+    failed = [f"{name} {count}" for name, count in latest.items() if count]
     if failed:
-        notes.append(
-            "Candidates without a score: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + "."
-        )
+        notes.append(f"Candidates without a score: {', '.join(failed)}.")
     partly = {found.row.method: found for found in chosen if found.num_trials and found.num_undefined}
     if partly:
         counts = (f"{name} {one.num_undefined} of {one.num_trials + one.num_undefined}" for name, one in partly.items())

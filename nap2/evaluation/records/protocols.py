@@ -13,6 +13,9 @@ from nap2.evaluation.records.rows import ResultRow
 WITH_INTERVAL = (TAU, RHO)
 """Metrics whose row over all trials has a bootstrap interval; the others are steps of 1/n, shown as means."""
 
+UNSCORED = "undefined: no candidate has a score"
+"""Why a figure is undefined, where a method could score nobody."""
+
 
 def metrics_for(num_candidates: int) -> tuple[Metric, ...]:
     """The metrics that make sense for so many test candidates: a top 20 of 20 says nothing."""
@@ -73,7 +76,7 @@ def _interval(
 def _with_value(base: ResultRow, value: float) -> ResultRow:
     if not np.isnan(value):
         return replace(base, value=value)
-    reason = "undefined: all scores are equal, or too few candidates were scored"
+    reason = "undefined: all scores are equal, or too few candidates were scored" if base.num_test else UNSCORED
     return replace(base, value=None, note="; ".join(filter(None, (base.note, reason))))
 
 

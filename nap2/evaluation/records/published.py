@@ -23,10 +23,16 @@ DEFAULT_CONDITIONS = frozenset(
     {None, "standard", "both", "Both (default)", "Ordered (default)", "All 12 features (default)"}
 )
 
-PUBLISHED_NAMES: Mapping[str, str] = MappingProxyType(
-    {"earlystopping": "earlystopacc", "validationaccuracy": "earlystopacc", "parameters": "params", "l2norm": "pnorm"}
+PUBLISHED_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "earlystopping": frozenset({"earlystopacc"}),
+        "validationaccuracy": frozenset({"earlystopacc"}),
+        "parameters": frozenset({"params"}),
+        "l2norm": frozenset({"pnorm"}),
+        "lce": frozenset({"lce", "lcem"}),
+    }
 )
-"""The paper's name of a method (both in lower case, letters and digits only) where ours is not the same."""
+"""The paper's names of a method (all in lower case, letters and digits only) where they are not just ours."""
 
 PUBLISHED_CONDITIONS: Mapping[str, frozenset[str | None]] = MappingProxyType(
     {
@@ -135,7 +141,7 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
     A method that sees no training (budget 0) is matched wherever the paper repeats its one figure, whatever the recipe.
     Where figures of the row's own train size are among those of several, the others are left out.
     """
-    name, conditions = _published_as(row.method)
+    names, conditions = _published_as(row.method)
     source, target = (_placed(dataset, row.space, row.recipe) for dataset in (row.source, row.target))
     found: dict[tuple[object, ...], PublishedFigure] = {}
     for figure in published:
@@ -143,7 +149,7 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
         budget = None if figure.snapshots is None else figure.snapshots * BATCHES_PER_SNAPSHOT
         on = _placed(figure.target, USUAL_SPACE, USUAL_RECIPE)
         is_same = (
-            _plain(figure.method) == name
+            _plain(figure.method) in names
             and figure.metric == row.metric
             and figure.condition in conditions
             and (on == target or (is_untrained and on[:2] == target[:2]))
@@ -156,12 +162,12 @@ def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[Publi
     return [one for one in found.values() if not has_own_size or one.train_size in (None, row.train_size)]
 
 
-def _published_as(method: str) -> tuple[str, frozenset[str | None]]:
-    """The paper's name of a method of ours, and the conditions of an ablation under which that is meant."""
+def _published_as(method: str) -> tuple[frozenset[str], frozenset[str | None]]:
+    """The paper's names of a method of ours, and the conditions of an ablation under which that is meant."""
     name = _plain(method)
     if name in PUBLISHED_CONDITIONS:
-        return "nap2", PUBLISHED_CONDITIONS[name]
-    return PUBLISHED_NAMES.get(name, name), DEFAULT_CONDITIONS
+        return frozenset({"nap2"}), PUBLISHED_CONDITIONS[name]
+    return PUBLISHED_NAMES.get(name, frozenset({name})), DEFAULT_CONDITIONS
 
 
 def _figure(row: Mapping[str, Any], place: str) -> PublishedFigure:

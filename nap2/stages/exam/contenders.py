@@ -6,7 +6,6 @@ import numpy as np
 
 from nap2.baselines.graph_regression import GraphRegression
 from nap2.baselines.learning_curve import LEARNING_CURVES, rank_curves
-from nap2.baselines.learning_curve.scores import SOTL_E
 from nap2.config import Config
 from nap2.evaluation.judging.exam import Floats, Predictions
 from nap2.seeding import seed_from
@@ -26,24 +25,30 @@ def size_predictions(contest: Contest) -> Predictions:
 def curve_predictions(contest: Contest) -> list[Predictions]:
     """What the same training tells without any predictor; `early_stopping` is validation accuracy at the budget.
 
-    `sotl_e`, the losses of the last epoch's worth of mini-batches, needs the length of an epoch (`dataset.num_train`);
-    without it it is left out.
+    Some scores need the length of an epoch (`dataset.num_train`); without it they are left out.
     """
     curves, every, batches = contest.curves, contest.budgets.every, contest.budgets.batches
     epoch = batches_per_epoch(contest.config)
-    names = [name for name in LEARNING_CURVES if name != SOTL_E.name or epoch is not None]
-    if epoch is None:
-        say(f"{SOTL_E.name} is left out: set dataset.num_train, the number of training images")
+    unknown = [name for name, score in LEARNING_CURVES.items() if score.needs_epoch and epoch is None]
+    if unknown:
+        say(f"left out: {', '.join(unknown)}; set dataset.num_train, the number of training images")
+    run = {
+        "every": every,
+        "batches_per_epoch": epoch or batches[-1],
+        "epochs": int(contest.config.recipe["epochs"]),
+    }
     return [
         Predictions(
             method=name,
-            values=rank_curves(name, curves, batches, every=every, batches_per_epoch=epoch or batches[-1])[None],
+            values=rank_curves(name, curves, batches, **run)[None],
             query_batches=batches,
             snapshots=contest.budgets.snapshots,
             init_time_s=0.0,
             query_time_s=contest.query_seconds,
+            note=score.note,
         )
-        for name in names
+        for name, score in LEARNING_CURVES.items()
+        if name not in unknown
     ]
 
 
