@@ -15,7 +15,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 def described(error: Exception) -> str:
     """An error of somebody else's code in one line, its kind first."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(".")
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(" .")
 
 
 class UnknownNameError(Nap2Error, LookupError):

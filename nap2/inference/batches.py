@@ -149,12 +149,13 @@ def _pair(batch: object) -> tuple[Tensor, Tensor]:
         raise CallerError(f"A batch of the loader has {len(inputs)} inputs, but {len(targets)} targets.")
     if targets.is_floating_point():
         return inputs, _probabilities(targets)
-    if targets.dim() != 1 or (len(targets) and int(targets.min()) < 0):
+    targets = targets.long()  # torch finds no minimum of some whole numbers
+    if targets.dim() != 1 or int(targets.min()) < 0:
         raise CallerError(
             f"Targets must be class indices from 0, one for each input; the loader gave {list(targets.shape)} with "
             f"smallest {int(targets.min()) if targets.numel() else 'none'}; {OTHER_TASKS}."
         )
-    return inputs, targets.long()
+    return inputs, targets
 
 
 def _probabilities(targets: Tensor) -> Tensor:
