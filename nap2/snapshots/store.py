@@ -97,7 +97,7 @@ class SnapshotStore:
             raise StoreError(f"Candidate {candidate.id} does not belong to {self.root}: {'; '.join(differences)}.")
         staged = self.staging / candidate.id
         with explained("Looking for a candidate", self.shelf):
-            is_complete = self._has(candidate.id, num_snapshots, to_the_end)
+            is_complete = self.has(candidate.id, num_snapshots, to_the_end)
             is_left_alone = not staged.exists()
         if is_complete and is_left_alone:
             yield None
@@ -108,7 +108,7 @@ class SnapshotStore:
                 return
             with explained("Looking for a candidate", self.shelf):
                 shelf.settle(self.shelf, candidate.id, self.staging)
-            if is_complete or self._has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
+            if is_complete or self.has(candidate.id, num_snapshots, to_the_end):  # finished while we were claiming
                 yield None
             else:
                 yield CandidateWriter(candidate, staged / STATE, self.root, claim, to_the_end)
@@ -159,6 +159,24 @@ class SnapshotStore:
         """Check every byte of one candidate; raises as `read` does."""
         self.record(candidate_id)
 
+    def has(self, candidate_id: str, num_snapshots: int, to_the_end: bool = False) -> bool:
+        """Whether it holds a candidate with that many snapshots (and its final accuracy).
+
+        Raises:
+            StoreError: if more snapshots than that would be lost by training it to its end.
+        """
+        longest = shelf.longest_of(self.shelf, candidate_id)
+        if longest < num_snapshots or not to_the_end:
+            return longest >= num_snapshots
+        if self.final_accuracy(candidate_id) is not None:
+            return True
+        if longest > num_snapshots:
+            raise StoreError(
+                f"Candidate {candidate_id} has {longest} snapshots and no final accuracy; ask for {longest} snapshots "
+                f"instead of {num_snapshots} to train it to the end without losing any."
+            )
+        return False
+
     def content_sha256(self, candidate_id: str) -> str:
         """The hash that its attributes name, unverified: it names the content."""
         return str(self._while_it_stays(candidate_id, candidate_folder.read_attributes)["content_sha256"])
@@ -185,19 +203,6 @@ class SnapshotStore:
         """Forget that a candidate failed."""
         with explained(f"Clearing the failure of candidate {candidate_id}", self.root / "failed"):
             clear_failure(self.root / "failed", candidate_id)
-
-    def _has(self, candidate_id: str, num_snapshots: int, to_the_end: bool) -> bool:
-        longest = shelf.longest_of(self.shelf, candidate_id)
-        if longest < num_snapshots or not to_the_end:
-            return longest >= num_snapshots
-        if self.final_accuracy(candidate_id) is not None:
-            return True
-        if longest > num_snapshots:
-            raise StoreError(
-                f"Candidate {candidate_id} has {longest} snapshots and no final accuracy; ask for {longest} snapshots "
-                f"instead of {num_snapshots} to train it to the end without losing any."
-            )
-        return False
 
     def _while_it_stays(self, candidate_id: str, read: Callable[[Path], Value]) -> Value:
         """What `read` makes of the longest folder; looks again if another one took its place meanwhile."""

@@ -50,6 +50,7 @@ PropagateResourceLimits=NONE
 GresTypes=gpu
 NodeName={node} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb} Gres=gpu:2 State=UNKNOWN
 PartitionName=test Nodes={node} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=graceful Nodes={node} MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=20
 PartitionName=urgent Nodes={node} MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
 # cred_expire=5: a requeued job waits until the credential of its former run has expired, by default two minutes.

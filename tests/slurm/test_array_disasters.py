@@ -57,6 +57,17 @@ def test_a_preempted_task_returns_by_slurms_own_hand(checkout):
     assert_complete(checkout, 4)
 
 
+def test_a_task_that_is_preempted_with_notice_returns_too(checkout):
+    """Slurm sends SIGTERM, and takes the node only when the partition's grace time is over."""
+    job = submit_array("0", 1, "fake.candidates=4", "fake.step_s=6", options=["--partition=graceful"])
+    wait_for_state(4)
+    urgent = call("sbatch", "--parsable", "--partition=urgent", *WHOLE_NODE, "--output=/dev/null", "--wrap", "sleep 1")
+    wait_for_end(f"{job},{urgent}")
+    assert state(urgent)[0] == "COMPLETED"
+    assert state(f"{job}_0") == ("COMPLETED", 1), logs()
+    assert_complete(checkout, 4)
+
+
 def test_the_tasks_of_a_dead_node_are_run_again(checkout):
     node = socket.gethostname().split(".")[0]
     job = submit_array("0", 1, "fake.candidates=4", "fake.step_s=1")

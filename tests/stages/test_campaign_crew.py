@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 from fakes_campaign import FACTORY, STEPS, candidates, make_store, make_train
 
+from nap2.errors import StoreError
 from nap2.snapshots import claims
+from nap2.stages.campaign import StopFlag, local, run_worker
 from nap2.stages.campaign import crew as crew_module
-from nap2.stages.campaign import run_worker
 from nap2.stages.campaign.crew import DEATHS_PER_CANDIDATE, Crew
 from nap2.stages.campaign.worker_job import WorkerJob
 
@@ -56,6 +57,27 @@ def test_a_candidate_over_which_workers_died_is_recorded_and_its_state_forgotten
     (staged / "owner.json").unlink()
     run_worker(store, [candidate], STEPS, make_train(journal=str(journal)), retry_failed=True, patience_s=0.0)
     assert journal.read_text() == "arch-1 0\n"
+
+
+@pytest.mark.parametrize("error", [StoreError("no such file"), OSError(28, "No space left for the log")])
+def test_workers_save_their_work_when_their_leader_cannot_go_on(monkeypatch, error):
+    """Killed at once, each would lose up to a minute of training."""
+    monkeypatch.setattr(local, "UPDATE_EVERY_S", 0.0)
+    done = []
+    crew = SimpleNamespace(
+        start=lambda: None,
+        is_working=lambda: True,
+        ask_to_stop=lambda: done.append("asked"),
+        wait=lambda seconds: done.append("waited"),
+        kill=lambda: done.append("killed"),
+    )
+
+    def look():
+        raise error
+
+    with pytest.raises(type(error)):
+        local._run_crew(crew, SimpleNamespace(refresh_if_cheap=look), StopFlag(), overview=None)
+    assert done == ["asked", "waited", "killed"]
 
 
 @pytest.mark.parametrize("other", [{"machine": "another kernel"}, {"host": "another container of this kernel"}])

@@ -275,6 +275,22 @@ def test_an_accuracy_is_asked_for_where_the_end_of_the_recipe_is(store):
     assert (summary.found, summary.done) == (0, 1)
 
 
+def test_what_would_lose_snapshots_is_refused_before_anything_is_trained(store, tmp_path):
+    """Not when its turn comes: what was trained until then would be too short for the advice."""
+    asked, journal = candidates(3), tmp_path / "journal"
+
+    def train_longer(candidate, writer, stop_requested):
+        longer = curve(candidate, STEPS + 1)
+        longer.final_accuracy = None
+        writer.finish(trajectory(candidate, STEPS + 1), longer)
+
+    run(store, asked[2:], train_longer)
+    with pytest.raises(StoreError, match=r"has 4 snapshots and no final accuracy; ask for 4 snapshots instead of 3"):
+        run(store, asked, make_train(journal=str(journal)), to_the_end=True)
+    assert journal_of(journal) == []
+    assert run(store, asked).done == 3
+
+
 def test_more_snapshots_are_trained_where_fewer_are_stored(store):
     run(store, candidates(2))
     summary = run_worker(store, candidates(2), 5, make_train(num_snapshots=5), patience_s=0.0)

@@ -10,6 +10,7 @@ from nap2.config import Config
 from nap2.errors import ArchStringError, ConfigError, NetworkError, UnknownNameError
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
+from nap2.stages.pool import candidates
 from nap2.stages.pool.candidates import candidates_of, draw, read_arch_strs
 from nap2.stages.snapshot_stage import worker_logs
 
@@ -26,6 +27,16 @@ def test_a_draw_is_seeded_nested_and_holds_one_of_each_functional_class() -> Non
     assert names[:20] == draw(SPACE, 20, seed=1, one_per_class=True)
     assert names != draw(SPACE, 60, seed=2, one_per_class=True)
     assert len({SPACE.classes["functional"](name) for name in names}) == 60
+
+
+def test_a_draw_of_more_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """15,625 candidates were 5,044 without a word: one of each class is drawn unless something else is asked for."""
+    with pytest.raises(ConfigError, match=r"15626 is more than the 15625 that nasbench201 has; lower it\."):
+        candidates_of(config("snapshot.num_candidates=15626", "snapshot.one_per_class=false"))
+    monkeypatch.setattr(candidates, "draw", lambda *_: list(SPACE.arch_strings()[:19]))
+    message = r"num_candidates=20 is more than the 19 that nasbench201 has \(one of each class\); lower it, or set "
+    with pytest.raises(ConfigError, match=message + r"snapshot.one_per_class=false\."):
+        candidates_of(config())
 
 
 def test_shards_are_disjoint_and_complete() -> None:

@@ -58,7 +58,11 @@ class Ledger:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look now."""
+        """Look now.
+
+        Raises:
+            StoreError: if a candidate is there that cannot be trained as asked, before another one is trained.
+        """
         started = time.monotonic()
         self._done = {id for id, length in self.store.complete().items() if self._is_enough(id, length)}
         before = {} if self.tries_before is None else self.tries_before
@@ -111,7 +115,7 @@ class Ledger:
             return False
         if id in self._done or not self.to_the_end:
             return True
-        return self.store.final_accuracy(id) is not None
+        return self.store.has(id, self.num_snapshots, to_the_end=True)
 
     def _is_alive(self, id: str) -> bool:
         folder = self.store.staging / id

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nap2.errors import CampaignError, counted
+from nap2.errors import Nap2Error, counted
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.crew import Crew
@@ -45,6 +45,7 @@ def run_local_campaign(
 
     Raises:
         CampaignError: if a worker refused its work, or workers keep dying without finishing anything.
+        StoreError: if the store cannot be read, or holds what cannot be trained as asked.
     """
     store, started = SnapshotStore.open(root), time.monotonic()
     tries_before = {id: failure.tries for id, failure in store.failures().items()} if retry_failed else None
@@ -88,7 +89,7 @@ def _run_crew(crew: Crew, ledger: Ledger, stop: StopFlag, overview: Overview) ->
                 overview.note(f"{stop.reason}: workers save their candidates and leave …")
             crew.look_after(settled=counts.done + counts.failed)
             overview.update(counts, None)
-    except CampaignError:
+    except (Nap2Error, OSError):
         crew.ask_to_stop()
         crew.wait(seconds=30)
         raise

@@ -36,7 +36,8 @@ def candidates_of(config: Config) -> list[Candidate]:
     """Every candidate that `stage=snapshot` is to train, this task's shard only, in order.
 
     Raises:
-        ConfigError, ArchStringError: for a missing list, an unreadable one, or an arch string that the space refuses.
+        ConfigError, ArchStringError: for a missing list, an unreadable one, an arch string that the space refuses, or
+            a draw of more than there are.
     """
     space, setting, seed = space_of(config), setting_of(config), int(config.recipe.get("seed", 0))
     options = config.snapshot
@@ -44,6 +45,12 @@ def candidates_of(config: Config) -> list[Candidate]:
         names = read_arch_strs(Path(options.candidates), space)
     else:
         names = draw(space, options.num_candidates, options.sample_seed, options.one_per_class)
+        if len(names) < (options.num_candidates or 0):
+            advice = ", or set snapshot.one_per_class=false" if options.one_per_class else ""
+            raise ConfigError(
+                f"snapshot.num_candidates={options.num_candidates} is more than the {len(names)} that {space.name} has"
+                f"{' (one of each class)' if advice else ''}; lower it{advice}."
+            )
     names = names[: options.num_candidates]
     found = [Candidate(setting, name, seed) for name in names]
     found += [Candidate(setting, name, seed + 1) for name in names[: options.second_seed]]
