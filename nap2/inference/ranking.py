@@ -1,5 +1,6 @@
 """Train copies of some networks on the same mini-batches and order them by what a predictor says of each."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,9 @@ from nap2.training.recipe import Recipe
 
 OnBatch = Callable[[str, int], None]
 """Called after every mini-batch with the network's name and how many it has seen."""
+
+TURN = threading.RLock()
+"""Random states belong to the whole process, so the rankings of several threads wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,12 @@ def rank_models(
         raise NetworkError(
             f"Models are ranked by name: pass a dictionary {{name: model}}, not a {type(models).__name__}."
         )
-    if isinstance(query.loader, Iterator):  # it can be read only once
-        query = replace(query, loader=read_once(query.loader, query.query_batches, query.seed))
     query.recipe.build_optimizer([nn.Parameter(torch.zeros(1))])  # torch loads much with the first: no network's time
     seen = SameBatches()
-    outcomes = [_query(predict, name, model, query, seen) for name, model in models.items()]
+    with TURN:
+        if isinstance(query.loader, Iterator):  # it can be read only once
+            query = replace(query, loader=read_once(query.loader, query.query_batches, query.seed))
+        outcomes = [_query(predict, name, model, query, seen) for name, model in models.items()]
     common_warnings: tuple[str, ...] = ()
     if seen.batch_size is not None:
         training = Training(query.recipe, query.query_batches, seen.batch_size, num_batches_of(query.loader))

@@ -1,6 +1,7 @@
 """What is passed beside the networks is blamed for itself, in one line, and is read no more than needed."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -181,6 +182,18 @@ def test_randomness_of_python_and_numpy_is_the_same_for_every_network_and_given_
     draw()  # the process is elsewhere by now
     again = ranker.rank({"plain": MODELS["one"]}, loader, 4)
     assert again[0].predicted_accuracy == found["plain"]
+
+
+def test_rankings_of_several_threads_do_not_draw_from_each_other(ranker: Predictor) -> None:
+    model = nn.Sequential(nn.Linear(5, 20), nn.Dropout(0.5), nn.Linear(20, 3))
+
+    def score(_: object = None) -> float | None:
+        return ranker.rank({"net": model}, shuffled(), 6)[0].predicted_accuracy
+
+    alone, before = score(), torch.get_rng_state()
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(score, range(8))) == {alone}
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_batches_that_are_not_dense_are_compared_too(ranker: Predictor) -> None:
