@@ -1,8 +1,8 @@
 """Rows for a page of results: `python -m nap2.evaluation.kept_rows [--size N] RESULTS SECTION/NAME.jsonl [METHOD …]`.
 
 `RESULTS` is the folder that `stage=evaluate` wrote. Of its rows those of Kendall's τ and Spearman's ρ are kept, of each
-figure the latest, by default of all methods and train sizes; the paired differences between them go into the section's
-own file, unless the section compares pools of several sizes.
+figure the latest on the candidates of the latest test, by default of all methods and train sizes; the paired
+differences between them go into the section's own file, unless the section compares pools of several sizes.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 from nap2.errors import DataFileError, EvaluationError, Nap2Error, check_name
 from nap2.evaluation.judging.metrics import RHO, TAU
 from nap2.evaluation.records import difference_log
+from nap2.evaluation.records.latest_test import of_latest_test
 from nap2.evaluation.records.rows import ResultRow, read_rows
 from nap2.evaluation.results_page import DIFFERENCES, grows, section_rows
 
@@ -45,7 +46,7 @@ def keep(results: Path, target: Path, methods: Sequence[str] = (), size: int | N
         raise EvaluationError(
             f"{target} is no .jsonl file, and a page of results reads no other; name it {target}.jsonl."
         )
-    found = latest(read_rows(results / "rows.jsonl"))
+    found = latest(of_latest_test(read_rows(results / "rows.jsonl")))
     known = {row.method for row in found}
     for name in methods:
         check_name("method of these rows", name, known)

@@ -79,6 +79,17 @@ def test_a_section_that_compares_pools_of_several_sizes_keeps_no_differences(res
     assert sorted(path.name for path in section.iterdir()) == ["large.jsonl", "small.jsonl"]
 
 
+def test_what_was_tested_before_a_target_grew_is_not_kept(results, tmp_path) -> None:
+    grown = [
+        replace(row, num_test=row.num_test + 5, date="2026-01-03")
+        for row in read_rows(results / "rows.jsonl")
+        if row.method == "nap2"
+    ]
+    append_rows(results / "rows.jsonl", grown)
+    keep(results, tmp_path / "section/nap2.jsonl")
+    assert {row.method for row in read_rows(tmp_path / "section/nap2.jsonl")} == {"nap2"}
+
+
 def test_one_train_size_can_be_kept(results, tmp_path) -> None:
     rows = read_rows(results / "rows.jsonl")
     append_rows(results / "rows.jsonl", [replace(row, train_size=50) for row in rows if row.method == "nap2"])
