@@ -1,6 +1,7 @@
 """The same mini-batches for every network of a ranking, and one clear line about a loader that cannot give them."""
 
 import copy
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -78,6 +79,7 @@ class SameBatches:
 
     def __init__(self) -> None:
         self.marks: list[tuple[str, ...]] = []
+        self.doubts: dict[int, str] = {}  # about a batch, by its place
         self.batch_size: int | None = None  # of the first one; None until it was shown
 
     def checked(self, batches: Iterator[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -87,16 +89,27 @@ class SameBatches:
             CallerError: if one is no such pair, or not the one of the first time.
         """
         for place, (inputs, targets) in enumerate(map(_pair, batches)):
-            mark = (str(inputs.shape), *_sums(inputs), *_sums(targets))
+            sums = _sums(inputs)
+            mark = (str(inputs.shape), *sums, *_sums(targets))
             self.batch_size = self.batch_size or len(inputs)
             if place == len(self.marks):
                 self.marks.append(mark)
+                self.doubts[place] = _doubt(inputs.dtype, sums)
             if mark != self.marks[place]:
                 raise CallerError(
                     f"The loader gave another batch {place + 1} the second time, so networks cannot be compared; pass "
                     "a list of batches, or draw its randomness from the global state of torch, Python or NumPy."
                 )
             yield inputs, targets
+
+
+def _doubt(dtype: torch.dtype, sums: tuple[str, ...]) -> str:
+    """Why a network may fail on such inputs through no fault of its own; empty if nothing speaks against them."""
+    if dtype == torch.uint8:
+        return "; the loader gives bytes (uint8): give floating-point inputs, standardised per channel"
+    if not all(math.isfinite(float(total)) for total in sums):
+        return "; the loader's inputs there are not all finite"
+    return ""
 
 
 def _sums(values: Tensor) -> tuple[str, ...]:

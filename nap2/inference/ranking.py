@@ -144,6 +144,7 @@ def _query(
                 _tell(query.on_batch, name, num_steps)
                 if not torch.isfinite(loss):
                     failure = f"diverged: the loss was {float(loss)} at mini-batch {num_steps}"
+                    failure += seen.doubts.get(num_steps - 1, "")
                     break
         seconds = time.perf_counter() - started
         if failure is None:
@@ -151,7 +152,7 @@ def _query(
     except CallerError:
         raise
     except Exception as error:  # noqa: BLE001  # a foreign network may fail in any way, and keeps its place in the list
-        seconds, failure = time.perf_counter() - started, described(error)
+        seconds, failure = time.perf_counter() - started, described(error) + seen.doubts.get(num_steps, "")
     finally:
         batches.close()
     return Outcome(name, prediction, failure, num_steps, seconds)

@@ -1,6 +1,7 @@
 """What is passed beside the networks is blamed for itself, in one line, and is read no more than needed."""
 
 import random
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -58,6 +59,19 @@ def test_no_network_is_blamed_for_what_stands_beside_it(ranker, loader, options,
     with pytest.raises(NetworkError, match=message) as caught:
         ranker.rank(MODELS, loader, 4, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_failure_says_what_is_odd_about_the_batch_that_it_came_with(ranker: Predictor) -> None:
+    holes = [BATCH, (torch.full((6, 5), torch.nan), BATCH[1])]
+    for data, reason in (
+        (holes, "diverged: the loss was nan at mini-batch 2; the loader's inputs there are not all finite"),
+        (
+            [(BATCH[0].byte(), BATCH[1])],
+            r"RuntimeError: .*; the loader gives bytes \(uint8\): give floating-point inputs",
+        ),
+    ):
+        for place in ranker.rank(MODELS, data, 4):
+            assert re.match(reason, place.failure), place.failure
 
 
 def test_a_loader_that_knows_no_length_is_read_all_the_same(ranker: Predictor) -> None:
