@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nap2.config import Config
@@ -12,8 +15,6 @@ from nap2.errors import EvaluationError, counted
 from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.stages.command.console import say, track
 from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
-
-mpl.use("Agg")
 
 SMOOTHING = 10  # mini-batches
 
@@ -46,15 +47,12 @@ def smoothed(loss: Sequence[float]) -> tuple[NDArray[np.int64], NDArray[np.float
 
 def draw(found: list[StoredCandidate], accuracy: list[float], title: str, path: Path) -> None:
     """Two panels: smoothed training loss, and validation accuracy at each snapshot."""
-    from matplotlib import pyplot as plt
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
     low = float(np.quantile(accuracy, 0.1))  # a network that learned nothing must not use up the colours
     norm = Normalize(100 * low, 100 * max(accuracy), clip=True)
-    figure, (loss_axes, accuracy_axes) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
     for stored, final in zip(found, accuracy, strict=True):
-        colour = mpl.colormaps["viridis"](norm(100 * final))
+        colour = colormaps["viridis"](norm(100 * final))
         loss_axes.plot(*smoothed(stored.curve.train_loss), color=colour, lw=1.2)
         steps = stored.trajectory.every * np.arange(1, len(stored.curve.snapshot_accuracy) + 1)
         accuracy_axes.plot(steps, 100 * np.asarray(stored.curve.snapshot_accuracy), color=colour, lw=1.2, marker=".")
@@ -62,4 +60,3 @@ def draw(found: list[StoredCandidate], accuracy: list[float], title: str, path: 
     accuracy_axes.set(xlabel="mini-batches", ylabel="validation accuracy at each snapshot (%)")
     figure.colorbar(ScalarMappable(norm, "viridis"), ax=accuracy_axes, label="final accuracy (%)", extend="min")
     figure.savefig(path, dpi=150)
-    plt.close(figure)

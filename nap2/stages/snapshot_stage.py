@@ -1,6 +1,5 @@
 """stage=snapshot: train candidates for a while, look at them every so many steps, and store what was seen."""
 
-from functools import partial
 from pathlib import Path
 
 from nap2.config import Config
@@ -23,11 +22,12 @@ def run(config: Config) -> int:
     if not candidates:
         return _nothing_in(config.snapshot.shard)
     device = check_device(config.trainer.device)
-    options, root = config.snapshot, Path(config.paths.store)
+    options, root, retry = config.snapshot, Path(config.paths.store), config.retry_failed
+    length, to_the_end = options.num_snapshots, options.to_the_end
     refuse_set(root, "snapshot")
     if options.skip_released:
         folder = Path(config.paths.checkpoints) / "snapshots"
-        candidates, lines = without_released(folder, candidates, options.num_snapshots, options.to_the_end)
+        candidates, lines = without_released(folder, candidates, length, to_the_end)
         for line in lines:
             say(line)
         if not candidates:
@@ -36,20 +36,12 @@ def run(config: Config) -> int:
             say("nothing is left to train.")
             return 0
     if options.plan:
-        say(
-            plan_campaign(
-                root,
-                candidates,
-                options.num_snapshots,
-                config.workers,
-                steps_to_the_end=steps_to_the_end(config) if options.to_the_end else None,
-                retry_failed=config.retry_failed,
-            )
-        )
+        steps = steps_to_the_end(config) if to_the_end else None
+        say(plan_campaign(root, candidates, length, config.workers, steps_to_the_end=steps, retry_failed=retry))
         return 0
     parts = trainer_parts(config)
     images = built(parts["reader"])  # a missing, damaged or unfit dataset is refused before the store is touched
-    check_fit(candidates[0], images, options.num_snapshots)
+    check_fit(candidates[0], images, length)
     if config.dataset.num_train not in (None, len(images.train_labels)):
         raise ConfigError(
             f"dataset.num_train={config.dataset.num_train}, but {images.name} has {len(images.train_labels)} training "
@@ -58,19 +50,16 @@ def run(config: Config) -> int:
     store = SnapshotStore.create(root, setting_of(config))
     check_images(root, images)
     del images
-    each = counted(options.num_snapshots, "snapshot")
+    each = counted(length, "snapshot")
     say(f"{counted(len(candidates), 'candidate')}, {each} each, into {root} ({device})")
-    run_here = partial(run_worker, store, candidates, options.num_snapshots)
-    run_crew = partial(run_local_campaign, root, candidates, options.num_snapshots)
     if config.workers == 1:
         with StopFlag.on_signals() as stop:
             train = make_train(**parts)
-            summary = run_here(train, stop=stop, retry_failed=config.retry_failed, to_the_end=options.to_the_end)
+            summary = run_worker(store, candidates, length, train, retry_failed=retry, stop=stop, to_the_end=to_the_end)
     else:
         factory, logs = ("nap2.stages.campaign.training:make_train", parts), worker_logs(config)
-        summary = run_crew(
-            factory, config.workers, logs, retry_failed=config.retry_failed, to_the_end=options.to_the_end
-        )
+        crew = (root, candidates, length, factory, config.workers, logs)
+        summary = run_local_campaign(*crew, retry_failed=retry, to_the_end=to_the_end)
     say(summary.sentence())
     return summary.exit_code
 

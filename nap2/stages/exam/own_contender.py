@@ -1,6 +1,5 @@
 """NAP2 in the exam: the predictors of one kind, at every query budget."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +37,15 @@ def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) 
     trajectory = whole[..., modality_columns(whole.shape[2])[variant.modality]]
     values, fit_seconds, seeds = [], 0.0, []
     for split in pool.splits:
-        folders = {
-            budget: variant.folder(pool.folder, size, split.trial, budget) / "checkpoint"
-            for budget in variant.budgets(budgets.snapshots)
-        }
-        heads = {
-            budget: _Head.load(config, pool, variant, path, seen.encoders, trajectory.shape[2])
-            for budget, path in folders.items()
-        }
-        served = [(heads[variant.budget_at(count)], lengths.clamp(max=count)) for count in budgets.snapshots]
+        heads = {}
+        for budget in variant.budgets(budgets.snapshots):
+            folder = variant.folder(pool.folder, size, split.trial, budget) / "checkpoint"
+            heads[budget] = _head(config, pool, variant, folder, seen.encoders, trajectory.shape[2])
+        served = [(*heads[variant.budget_at(count)], lengths.clamp(max=count)) for count in budgets.snapshots]
         # Of the call that fitted it, which may have had another `seed`; heads of earlier versions do not say.
-        seed = int(served[-1][0].spec.get("seed", seed_from("predictor", config.seed, size, split.trial)))
-        values.append([predicted(head.net, variant.reading, trajectory, read, seed) for head, read in served])
-        fit_seconds += sum(head.spec["seconds"] for head in heads.values())
+        seed = int(served[-1][1].get("seed", seed_from("predictor", config.seed, size, split.trial)))
+        values.append([predicted(net, variant.reading, trajectory, read, seed) for net, _, read in served])
+        fit_seconds += sum(spec["seconds"] for _, spec in heads.values())
         seeds.append(seed)
     read = MODALITIES if variant.modality == "both" else (variant.modality,)
     encoder_seconds = sum(encoder_spec(config, pool, one)["seconds"] for one in read)
@@ -69,26 +64,18 @@ def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) 
     )
 
 
-@dataclass(frozen=True)
-class _Head:
-    """One predictor in evaluation mode, and what is noted of its fit."""
-
-    net: AnyPredictor
-    spec: dict[str, Any]
-
-    @classmethod
-    def load(
-        cls, config: Config, pool: Pool, variant: Variant, folder: Path, encoders: str, input_size: int
-    ) -> "_Head":
-        """The predictor in `folder`, if it was fitted on these embeddings, candidates and labels."""
-        if not (folder / "spec.json").is_file():
-            raise EvaluationError(f"No predictor at {folder}; run stage=predictor with these sizes first.")
-        spec, tensors = load_checkpoint(folder, "predictor-head")
-        check_pool(config, pool, spec, folder)
-        refuse_another(folder.parent, seen_terms(config, encoders))
-        net = variant.net(config, input_size)
-        load_into(net, tensors["predictor"], str(folder))
-        return cls(net.eval(), spec)
+def _head(
+    config: Config, pool: Pool, variant: Variant, folder: Path, encoders: str, input_size: int
+) -> tuple[AnyPredictor, dict[str, Any]]:
+    """The predictor in `folder` and its spec, if it was fitted on these embeddings, candidates and labels."""
+    if not (folder / "spec.json").is_file():
+        raise EvaluationError(f"No predictor at {folder}; run stage=predictor with these sizes first.")
+    spec, tensors = load_checkpoint(folder, "predictor-head")
+    check_pool(config, pool, spec, folder)
+    refuse_another(folder.parent, seen_terms(config, encoders))
+    net = variant.net(config, input_size)
+    load_into(net, tensors["predictor"], str(folder))
+    return net.eval(), spec
 
 
 @torch.no_grad()

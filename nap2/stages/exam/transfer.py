@@ -1,18 +1,17 @@
 """Predictors that were fitted elsewhere, on this store's candidates: each on those whose class it was not fitted on."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nap2.config import Config
 from nap2.errors import CheckpointError, ConfigError, EvaluationError
 from nap2.evaluation.splitting.splits import ClassOf, Split
+from nap2.evaluation.splitting.strata import without_classes
 from nap2.inference import Predictor
 from nap2.seeding import seed_from
 from nap2.snapshots.reader import SnapshotReader
-from nap2.spaces.search_space import SearchSpace
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.exam.contest import Candidates, Contest
@@ -25,17 +24,8 @@ from nap2.stages.pool.union import open_with_union
 from nap2.training.recipe import Recipe
 
 
-@dataclass(frozen=True)
-class Target:
-    """The candidates that judge: id and label by arch string, and the class of equal cells."""
-
-    ids: Mapping[str, str]
-    accuracy: Mapping[str, float]
-    class_of: ClassOf
-
-
-def target_of(config: Config, store: SnapshotReader) -> Target:
-    """Every candidate of a store with enough snapshots, and the labels that are known.
+def target_of(config: Config, store: SnapshotReader) -> tuple[Candidates, Mapping[str, float]]:
+    """The candidates that may judge: all of a store with enough snapshots, and the labels that are known.
 
     Raises:
         EvaluationError: if none is.
@@ -44,7 +34,7 @@ def target_of(config: Config, store: SnapshotReader) -> Target:
     labels = labels_of(config, rows)
     if not labels:
         raise EvaluationError(no_label(config, len(rows)))
-    return Target({row.arch_str: row.id for row in rows}, labels, space_of(config).classes["functional"])
+    return Candidates(store, {row.arch_str: row.id for row in rows}), labels
 
 
 def classes_between(fitted: Config, config: Config) -> tuple[ClassOf, ClassOf]:
@@ -52,11 +42,10 @@ def classes_between(fitted: Config, config: Config) -> tuple[ClassOf, ClassOf]:
     target, source = space_of(config), space_of(fitted)
     if source is target:
         return target.classes["functional"], source.classes["functional"]
-    return partial(_class_within, target), partial(_class_within, source)
-
-
-def _class_within(space: SearchSpace, arch_str: str) -> str:
-    return f"{space.name}: {space.classes['functional'](arch_str)}"
+    return (
+        lambda arch: f"{target.name}: {target.classes['functional'](arch)}",
+        lambda arch: f"{source.name}: {source.classes['functional'](arch)}",
+    )
 
 
 def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> Contest:
@@ -67,11 +56,11 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     """
     place = f"{fitted.name}/{RunFolder.of(fitted).root.name}"
     _check_fit(config, place, fitted.snapshot.every, fitted.snapshot.num_snapshots)
-    target, fit_pools = target_of(config, store), load_pools(fitted, open_store(fitted))
+    (target, accuracy), fit_pools = target_of(config, store), load_pools(fitted, open_store(fitted))
     sizes = fitted_sizes(fit_pools, place)
     classes, pools = classes_between(fitted, config), []
     for pool in fit_pools:
-        asked = judges_of_fold(pool.splits[0], fit_pools, target.accuracy, *classes)
+        asked = judges_of_fold(pool.splits[0], fit_pools, accuracy, *classes)
         folder = replace(pool.folder, on=config.name)
         splits = [replace(split, test=tuple(asked)) for split in pool.splits]
         pools.append(replace(pool, ids=dict(target.ids), splits=splits, folder=folder))
@@ -80,7 +69,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
             embed(store, sorted(target.ids.values()), folder.embeddings, encoders, config.snapshot.num_snapshots)
     pools = [pool for pool in pools if pool.test]
     tested = sorted({arch for pool in pools for arch in pool.test})
-    _require_some(tested, target, place, config)
+    _require_some(tested, accuracy, place, config)
     say(f"source: predictors of {place}, {protocol_of(fitted)}, fitted on {', '.join(map(str, sizes))} candidates")
     if fitted.space.name != config.space.name:
         say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
@@ -89,11 +78,11 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         fitted=fitted,
         source=source_name(fitted.space.name, fitted.dataset.name, fitted.recipe, place, config),
         learned=Candidates(open_with_union(fitted), fit_pools[0].ids),
-        target=Candidates(store, target.ids),
+        target=target,
         pools=pools,
         sizes=sizes,
         tested=tested,
-        accuracy=target.accuracy,
+        accuracy=accuracy,
         results=RunFolder.of(config).results_from(place),
         union=tuple(one.dataset for one in fit_pools[0].companions),
     )
@@ -114,10 +103,11 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
         )
     _check_fit(config, str(folder), predictor.every, predictor.num_snapshots)
     setting: dict[str, Any] = spec["setting"]
-    target, space = target_of(config, store), str(setting["space"])
-    seen = {target.class_of(arch) for arch in spec["fitted_on"]} if space == config.space.name else set()
-    tested = [arch for arch in sorted(target.accuracy) if target.class_of(arch) not in seen]
-    _require_some(tested, target, folder.name, config)
+    (target, accuracy), space = target_of(config, store), str(setting["space"])
+    class_of = space_of(config).classes["functional"]
+    seen = {class_of(arch) for arch in spec["fitted_on"]} if space == config.space.name else set()
+    tested = without_classes(sorted(accuracy), seen, class_of)
+    _require_some(tested, accuracy, folder.name, config)
     say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
     say("NAP2+ is left out: it needs the candidates behind the predictor; name its run")
     return Contest(
@@ -125,11 +115,11 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
         fitted=replace(config, split=replace(config.split, flavour="functional", folds=0, redraw=False)),
         source=source_name(space, str(setting["dataset"]), setting["recipe"], folder.name, config),
         learned=Candidates(store, {}),
-        target=Candidates(store, target.ids),
+        target=target,
         pools=[],
         sizes=[int(spec["train_size"])],
         tested=tested,
-        accuracy=target.accuracy,
+        accuracy=accuracy,
         results=RunFolder.of(config).results_from(folder.resolve().name),
         released=predictor,
     )
@@ -172,7 +162,7 @@ def judges_of_fold(
     """
     source_class_of = source_class_of or class_of
     fitted_on = {source_class_of(arch) for arch in (*split.pool, *split.val)}
-    open_to_test = [arch for arch in sorted(arch_strs) if class_of(arch) not in fitted_on]
+    open_to_test = without_classes(sorted(arch_strs), fitted_on, class_of)
     if not split.num_folds:
         return open_to_test
     folds = [p.splits[0] for p in fit_pools if split.trial in {s.trial for s in p.splits}]
@@ -185,10 +175,10 @@ def judges_of_fold(
     ]
 
 
-def _require_some(tested: Collection[str], target: Target, source: str, config: Config) -> None:
+def _require_some(tested: Collection[str], accuracy: Mapping[str, float], source: str, config: Config) -> None:
     if len(tested) < 3:
         raise EvaluationError(
-            f"{len(tested)} of {len(target.accuracy)} labelled candidates of {config.name} are of a class that "
+            f"{len(tested)} of {len(accuracy)} labelled candidates of {config.name} are of a class that "
             f"{source} was not fitted on; give the source a test set (split.folds=5), or the target other candidates."
         )
 

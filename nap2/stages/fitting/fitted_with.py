@@ -37,7 +37,7 @@ def encoder_terms(config: Config, pool: Pool) -> dict[str, Any]:
 def head_terms(config: Config, pool: Pool, split: Split, size: int, encoders: str) -> dict[str, Any]:
     """What decides a predictor: embeddings (by their encoders), labels, options and seed."""
     train = split.train_of(size)
-    learned: dict[str, Any] = {"train": _labels(pool, train), "val": _labels(pool, split.val)}
+    learned: dict[str, Any] = {"train": _known(pool.accuracy, train), "val": _known(pool.accuracy, split.val)}
     learned |= {one.dataset: _known(one.accuracy, train) for one in pool.companions}
     return {
         ENCODERS: HASHED + encoders,
@@ -96,10 +96,6 @@ def _candidates(pool: Pool) -> str:
     own = pool.splits[0].pool
     known = {one.dataset: sorted(arch for arch in own if arch in one.ids) for one in pool.companions}
     return _hashed({"own": sorted(own), **known})
-
-
-def _labels(pool: Pool, arch_strs: Collection[str]) -> dict[str, float]:
-    return {arch: pool.accuracy[arch] for arch in arch_strs}
 
 
 def _known(accuracy: Mapping[str, float], arch_strs: Collection[str]) -> dict[str, float]:

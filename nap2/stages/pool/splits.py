@@ -80,7 +80,8 @@ def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
     for one in companions:  # with too few in common no predictor could be fitted: said before encoders are
         for split in (split for splits in groups for split in splits):
             one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
-    return [Pool(ids, accuracy, splits, _folder_of(config, splits[0]), companions) for splits in groups]
+    folders = [folder for folder, _ in _asked_groups(config)]
+    return [Pool(ids, accuracy, splits, folder, companions) for splits, folder in zip(groups, folders, strict=True)]
 
 
 def train_sizes(config: Config, pools: list[Pool]) -> list[int]:
@@ -96,13 +97,8 @@ def protocol_of(config: Config) -> str:
     return f"{config.split.folds}-fold" + (", redrawn" if config.split.redraw else "")
 
 
-def _folder_of(config: Config, split: Split) -> RunFolder:
-    whole = RunFolder.of(config)
-    return whole.fold(split.fold, split.trial if config.split.redraw else None) if split.num_folds else whole
-
-
 def _asked_groups(config: Config) -> list[tuple[RunFolder, list[int]]]:
-    """Folder and trials of every group of splits that the config asks for."""
+    """Folder and trials of every group of splits that the config asks for, in the order in which they are drawn."""
     whole, options = RunFolder.of(config), config.split
     trials = list(range(options.trials))
     if not options.folds:
@@ -171,8 +167,10 @@ def _drawn(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
             f"split.train_sizes={options.train_sizes}: the largest pool that every split has is {smallest}; ask for "
             "no more than that."
         )
-    for split in (split for group in reversed(groups) for split in reversed(group)):  # the first stands for all
-        split.save(_folder_of(config, split).split(split.trial))
+    folders = [folder for folder, _ in _asked_groups(config)]
+    placed = [(folder, split) for folder, group in zip(folders, groups, strict=True) for split in group]
+    for folder, split in reversed(placed):  # the first stands for all
+        split.save(folder.split(split.trial))
     first = groups[0][0]
     say(
         f"{options.flavour} split of {len(accuracy)} labelled candidates, {protocol_of(config)}: "
