@@ -5,8 +5,7 @@ from nap2.schema import MODALITIES
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.fitting.encoders import fitting_of, title_of
-from nap2.stages.fitting.fitted_encoder import encoder_spec
-from nap2.stages.fitting.fitted_with import claim_folder, encoder_terms
+from nap2.stages.fitting.fitted_with import claim_folder, encoder_spec, encoder_terms
 from nap2.stages.pool.splits import load_pools
 from nap2.stages.pool.stored import open_store
 from nap2.stages.pool.union import open_with_union

@@ -4,7 +4,7 @@ from nap2.config import Config
 from nap2.schema import MODALITIES
 from nap2.stages.command.device import check_device
 from nap2.stages.fitting.embedding import embed, load_encoders
-from nap2.stages.fitting.fitted_encoder import encoder_spec
+from nap2.stages.fitting.fitted_with import encoder_spec
 from nap2.stages.pool.splits import load_pools
 from nap2.stages.pool.stored import open_store
 from nap2.stages.pool.union import open_with_union

@@ -31,7 +31,6 @@ from nap2.stages.command.console import console, say
 from nap2.stages.exam.contenders import curve_predictions, graph_predictions, size_predictions
 from nap2.stages.exam.contest import Contest, contest_within
 from nap2.stages.exam.fusion_contenders import fused_predictions
-from nap2.stages.exam.init_time import with_collection
 from nap2.stages.exam.lcsvr_contender import lcsvr_predictions
 from nap2.stages.exam.own_contender import nap2_predictions
 from nap2.stages.exam.proxy_contenders import proxy_predictions
@@ -121,8 +120,7 @@ def contenders(contest: Contest, size: int, by_curve: Sequence[Predictions]) -> 
     else:
         for variant in fitted_variants(pools, size, contest.budgets.snapshots):
             own = [nap2_predictions(contest, pool, size, variant) for pool in pools]
-            timed = [with_collection(contest, pool, one) for pool, one in zip(pools, own, strict=True)]
-            methods.append(joined(contest, timed, *contest.union))
+            methods.append(joined(contest, own, *contest.union))
     if not config.evaluate.baselines:
         return methods
     if pools:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nap2.errors import EvaluationError
-from nap2.evaluation.judging.metrics import METRICS, kendall_tau, spearman_rho, top_k_recall, top_n_coverage
+from nap2.evaluation.judging.metrics import METRICS, kendall_tau, spearman_rho, top_n_coverage
 
 
 def tau_by_pairs(first, second):
@@ -45,8 +45,8 @@ def test_coverage_counts_shared_best_candidates():
     predicted = np.array([9.0, 1, 8, 2, 7, 6, 5, 4])
     assert top_n_coverage(predicted, truth, 3, 3) == pytest.approx(2 / 3)
     assert top_n_coverage(predicted, truth, 3, 8) == 1.0
-    assert top_k_recall(predicted, truth, 1) == 1.0
-    assert top_k_recall(-truth, truth, 3) == 0.0
+    assert top_n_coverage(predicted, truth, 1, 1) == 1.0
+    assert top_n_coverage(-truth, truth, 1, 3) == 0.0
 
 
 def test_coverage_under_ties_is_the_mean_over_all_ways_to_break_them():
@@ -57,7 +57,7 @@ def test_coverage_under_ties_is_the_mean_over_all_ways_to_break_them():
             predicted[a] >= predicted[b] for a, b in pairwise(predicted_order)
         ):
             outcomes.append(true_order[0] in predicted_order[:1])
-    assert top_k_recall(predicted, truth, 1) == pytest.approx(np.mean(outcomes))
+    assert top_n_coverage(predicted, truth, 1, 1) == pytest.approx(np.mean(outcomes))
 
 
 def test_a_constant_prediction_covers_by_chance_whatever_the_order():

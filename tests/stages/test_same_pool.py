@@ -13,8 +13,7 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.splits import Split
 from nap2.stages.command.compose import compose_config
 from nap2.stages.fitting.assemble import made_by
-from nap2.stages.fitting.fitted_encoder import encoder_spec, pool_name
-from nap2.stages.fitting.fitted_with import NOTE, claim_folder, encoder_terms, head_terms
+from nap2.stages.fitting.fitted_with import NOTE, claim_folder, encoder_spec, encoder_terms, head_terms, pool_name
 from nap2.stages.fitting.heads import train_one
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder

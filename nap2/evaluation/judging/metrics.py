@@ -51,7 +51,7 @@ def spearman_rho(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def top_n_coverage(predicted: ArrayLike, truth: ArrayLike, n: int, k: int) -> float:
-    """The share of the true best `n` that is among the predicted best `k` (App. F.1).
+    """The share of the true best `n` that is among the predicted best `k` (App. F.1; its recall where `n` is 1).
 
     Ties on either side are broken at random; the value is the expectation, so it does not depend on the order of the
     candidates, and constant predictions get `k / A`.
@@ -62,11 +62,6 @@ def top_n_coverage(predicted: ArrayLike, truth: ArrayLike, n: int, k: int) -> fl
             f"The coverage of the top {n} in the top {k} needs {max(n, k)} test candidates; there are {labels.size}."
         )
     return float(_membership(labels, n) @ _membership(scores, k) / n)
-
-
-def top_k_recall(predicted: ArrayLike, truth: ArrayLike, k: int) -> float:
-    """Whether the true best candidate is among the predicted best `k` (App. F.1); an expectation under ties."""
-    return top_n_coverage(predicted, truth, 1, k)
 
 
 def _checked(predicted: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -105,7 +100,7 @@ def _share(k: int, num_candidates: int) -> float:
 
 
 def _recall(k: int) -> Metric:
-    score = partial(top_k_recall, k=k)
+    score = partial(top_n_coverage, n=1, k=k)
     return Metric(f"recall_top1_in_top-{k}", f"best in top {k}", partial(_share, k), score, "NAP2, App. F.1, eq. 33")
 
 

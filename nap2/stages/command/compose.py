@@ -16,22 +16,27 @@ from nap2.errors import ConfigError, check_name
 from nap2.stages import STAGES
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
+GROUPS = {
+    folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+    for folder in sorted(CONF.glob("*"))
+    if folder.is_dir() and folder.name != "stages"
+}
+"""Groups of the config, each with its options."""
 
 OPEN = ("data.", "dataset.reader.", "rank.models.", "recipe.", "space.skeleton.")
 """Nodes to which `+key=value` may add: whoever reads them takes any key, or refuses those it does not know."""
 
 
-def compose_config(overrides: Sequence[str], conf: Path = CONF) -> tuple[DictConfig, Config]:
+def compose_config(overrides: Sequence[str]) -> tuple[DictConfig, Config]:
     """The composed tree, and the same as a checked `Config`.
 
     Raises:
         ConfigError, UnknownNameError: for a bad override, an unknown name, a wrong type, or settings that clash.
     """
-    if not (conf / "config.yaml").is_file():
-        raise ConfigError(f"No configuration at {conf}; run train.py from a checkout, where conf/ lies beside it.")
-    groups = {folder.name for folder in conf.iterdir() if folder.is_dir() and folder.name != "stages"}
-    choices, keys = _parse(overrides, groups, conf)
-    with initialize_config_dir(str(conf), version_base="1.3"):
+    if not (CONF / "config.yaml").is_file():
+        raise ConfigError(f"No configuration at {CONF}; run train.py from a checkout, where conf/ lies beside it.")
+    choices, keys = _parse(overrides)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         known = dict(_settings(_plain(_compose(choices))))
         for key in keys:
             check_name("setting", key, known)
@@ -72,7 +77,7 @@ def refuse_launcher(overrides: Sequence[str]) -> None:
             )
 
 
-def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list[str], list[str]]:
+def _parse(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """Group choices as they are, and the keys that must be there already."""
     choices: list[str] = []
     keys: list[str] = []
@@ -89,11 +94,9 @@ def _parse(overrides: Sequence[str], groups: set[str], conf: Path) -> tuple[list
             raise ConfigError(
                 f"{text} gives several values, one run each: add --multirun (no --cfg); a list is written {key}=[…]."
             )
-        if key in groups:
+        if key in GROUPS:
             choices.append(text)
-            known = sorted(path.stem for path in (conf / key).glob("*.yaml"))
-            value = override.value()
-            check_name(f"{key} (conf/{key}/)", str(value), known)
+            check_name(f"{key} (conf/{key}/)", str(override.value()), GROUPS[key])
         elif key.startswith("hydra"):
             continue
         elif not (override.is_add() and key.startswith(OPEN)):

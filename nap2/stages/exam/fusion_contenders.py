@@ -19,7 +19,7 @@ from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.stages.exam.contenders import graph_features
 from nap2.stages.exam.contest import Candidates, Contest
-from nap2.stages.fitting.fitted_encoder import pool_name
+from nap2.stages.fitting.fitted_with import pool_name
 from nap2.stages.pool.budgets import Budgets
 from nap2.stages.pool.candidates import space_of
 from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets

@@ -19,8 +19,7 @@ from nap2.snapshots.layers import num_layers
 from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 from nap2.stages.command.console import say
-from nap2.stages.fitting.fitted_encoder import pool_name, require_trained
-from nap2.stages.fitting.fitted_with import refuse_another, seen_terms
+from nap2.stages.fitting.fitted_with import pool_name, refuse_another, require_trained, seen_terms
 from nap2.stages.pool.candidates import setting_of, space_of
 from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.run_folder import RunFolder

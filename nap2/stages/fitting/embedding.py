@@ -14,7 +14,7 @@ from nap2.schema import MODALITIES
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say, track
-from nap2.stages.fitting.fitted_encoder import require_trained
+from nap2.stages.fitting.fitted_with import require_trained
 from nap2.stages.pool.run_folder import RunFolder
 
 BATCH = 16  # candidates encoded at once

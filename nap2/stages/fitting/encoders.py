@@ -25,7 +25,7 @@ from nap2.stages.command.console import duration, say
 from nap2.stages.command.parts import built
 from nap2.stages.command.provenance import versions
 from nap2.stages.fitting.fit import fit, forget
-from nap2.stages.fitting.fitted_encoder import pool_name
+from nap2.stages.fitting.fitted_with import pool_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.splits import Pool

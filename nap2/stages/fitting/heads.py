@@ -17,8 +17,7 @@ from nap2.stages.command.parts import built
 from nap2.stages.command.provenance import commit, versions
 from nap2.stages.fitting.embedding import modality_columns
 from nap2.stages.fitting.fit import fit
-from nap2.stages.fitting.fitted_encoder import check_pool, pool_name
-from nap2.stages.fitting.fitted_with import claim_folder, head_terms
+from nap2.stages.fitting.fitted_with import check_pool, claim_folder, head_terms, pool_name
 from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.budgets import budgets_of
 from nap2.stages.pool.candidates import setting_of
