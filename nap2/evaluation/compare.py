@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nap2.errors import EvaluationError, Nap2Error, counted
-from nap2.evaluation.judging.bootstrap import paired_difference
-from nap2.evaluation.judging.differences import Difference
-from nap2.evaluation.judging.exam import scored_by_all
+from nap2.evaluation.judging.bootstrap import ROUNDS
+from nap2.evaluation.judging.differences import Difference, paired
 from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.records.prediction_file import PredictionFile, read_predictions
 
@@ -54,11 +53,10 @@ def compare(first: Side, second: Side, seed: int = 0) -> Difference:
         raise EvaluationError("The two files judge the same candidates by other accuracies; compare runs of one label.")
     seen, own = first.file.of(first.method, first.batches)
     against_seen, other = second.file.of(second.method, second.batches)
-    scores, truth = scored_by_all(np.concatenate([own[:, mine], other[:, theirs]]), truth)
-    if truth.size < FEWEST:
-        raise EvaluationError(f"{truth.size} candidates were scored by both; {FEWEST} are needed to compare rankings.")
-    found = paired_difference(scores[: len(own)], scores[len(own) :], truth, seed=seed)
-    return Difference(first.method, second.method, TAU.name, seen, against_seen, found, truth.size)
+    found, num_test = paired(own[:, mine], other[:, theirs], truth, ROUNDS, seed)
+    if num_test < FEWEST:
+        raise EvaluationError(f"{num_test} candidates were scored by both; {FEWEST} are needed to compare rankings.")
+    return Difference(first.method, second.method, TAU.name, seen, against_seen, found, num_test)
 
 
 def sentence(found: Difference, first: Path, second: Path) -> str:

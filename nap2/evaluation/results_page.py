@@ -38,8 +38,8 @@ to them. τ is Kendall's τ-b between predicted and published final test accurac
 def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
     """The text of the page made from `folder`, with the published figures of the same methods beside ours."""
     parts, in_short = [], {}
-    for section in sorted(path for path in folder.iterdir() if path.is_dir()):
-        intro, read = (section / "intro.md").read_text(encoding="utf-8").strip(), section_rows(section)
+    for section, read in sections(folder):
+        intro = (section / "intro.md").read_text(encoding="utf-8").strip()
         parts.append(intro)
         if grows(read):
             parts.append(to_markdown(growth_table(read)))
@@ -76,14 +76,18 @@ def difference_tables(path: Path, sizes: Sequence[int]) -> list[Table]:
 def draw_pictures(folder: Path) -> list[Path]:
     """The pictures that the page shows: in each section whose methods learned from several numbers of labels one."""
     drawn = []
-    for section in sorted(path for path in folder.iterdir() if path.is_dir()):
-        read = section_rows(section)
+    for section, read in sections(folder):
         found = [] if grows(read) else aggregate(one_of_each(read))
         if has_several_sizes(found):
             row = found[0].row
             title = f"{row.space} on {row.target}: {row.num_test} candidates, {row.flavour} {row.protocol} split"
             drawn.append(labels_plot(found, section / PICTURE, title=title))
     return drawn
+
+
+def sections(folder: Path) -> list[tuple[Path, dict[str, list[ResultRow]]]]:
+    """The sections in their order, each with its rows."""
+    return [(path, section_rows(path)) for path in sorted(folder.iterdir()) if path.is_dir()]
 
 
 def section_rows(section: Path) -> dict[str, list[ResultRow]]:

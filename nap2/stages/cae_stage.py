@@ -7,7 +7,6 @@ from nap2.stages.command.device import check_device
 from nap2.stages.fitting.encoders import fitting_of, title_of
 from nap2.stages.fitting.fitted_with import claim_folder, encoder_spec, encoder_terms
 from nap2.stages.pool.splits import load_pools
-from nap2.stages.pool.stored import open_store
 from nap2.stages.pool.union import open_with_union
 
 
@@ -15,7 +14,7 @@ def run(config: Config) -> int:
     """Train what is missing of the two autoencoders."""
     check_device(config.trainer.device)
     fit_encoder = fitting_of(config)
-    pools = load_pools(config, open_store(config))
+    pools = load_pools(config)
     store = open_with_union(config)
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
     for pool in pools:

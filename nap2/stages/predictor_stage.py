@@ -12,14 +12,13 @@ from nap2.stages.fitting.assemble import assemble, largest_fitted
 from nap2.stages.fitting.heads import train_one
 from nap2.stages.pool.sources import record_config
 from nap2.stages.pool.splits import load_pools, train_sizes
-from nap2.stages.pool.stored import open_store
 from nap2.stages.pool.union import open_with_union
 
 
 def run(config: Config) -> int:
     """Train every predictor that is missing, then assemble the checkpoint that users load."""
     check_device(config.trainer.device)
-    pools = load_pools(config, open_store(config))
+    pools = load_pools(config)
     sizes = train_sizes(config, pools)
     for pool in pools:
         embeddings = EmbeddingStore.open(pool.folder.embeddings)

@@ -139,7 +139,7 @@ def _protocol(config: Config, spec: dict[str, Any]) -> str:
     split = config.split
     if not split.folds:
         return holdout_protocol(split.flavour, split.seed, split.trials)
-    pools = load_pools(config, open_store(config))
+    pools = load_pools(config)
     if {arch for pool in pools for arch in pool.test} != set(spec["fitted_on"]):
         raise CheckpointError(
             f"The folds test other candidates than the {len(spec['fitted_on'])} that this predictor was fitted on: the "

@@ -22,7 +22,6 @@ from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.splits import load_pools
-from nap2.stages.pool.stored import open_store
 from nap2.stages.pool.union import Companion, labelled_as
 
 COMMON = [
@@ -97,7 +96,7 @@ def test_every_architecture_of_training_is_learned_on_both_and_none_of_the_test(
 
 def test_no_twin_of_a_test_candidate_is_in_the_training_pool(inside: Path) -> None:
     config = compose_config(["stage=cae", *UNION])[1]
-    pool = load_pools(config, open_store(config))[0]
+    pool = load_pools(config)[0]
     (companion,) = pool.companions
     assert len(companion.ids) == 14
     assert len(pool.training_ids) == len(set(pool.training_ids)) == 12

@@ -69,14 +69,14 @@ def differences(
         place = predictions.place_at_most(budget)
         if place is not None:
             pair = (predictions.values[:, place], against.values[:, -1])
-            measured, num_test = _paired(*pair, exam.truth, rounds, seed)
+            measured, num_test = paired(*pair, exam.truth, rounds, seed)
             names = (predictions.method, against.method, TAU.name)
             batches, sources = (predictions.query_batches[place], budget), (predictions.source, against.source)
             found.append(Difference(*names, *batches, measured, num_test, *sources))
     return found
 
 
-def _paired(first: Floats, second: Floats, truth: Floats, rounds: int, seed: int) -> tuple[Interval, int]:
+def paired(first: Floats, second: Floats, truth: Floats, rounds: int, seed: int) -> tuple[Interval, int]:
     """The paired difference over the candidates that every trial of both scored, and how many those are."""
     scores, truth = scored_by_all(np.concatenate([first, second]), truth)
     if truth.size < 2:

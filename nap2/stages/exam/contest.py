@@ -108,7 +108,7 @@ def contest_within(config: Config, store: SnapshotReader) -> Contest:
     Raises:
         EvaluationError: if no candidate is held back.
     """
-    pools = load_pools(config, store)
+    pools = load_pools(config)
     tested = sorted({arch for pool in pools for arch in pool.test}) if config.split.folds else pools[0].test
     if not tested:
         raise EvaluationError(

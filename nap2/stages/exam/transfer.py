@@ -19,7 +19,7 @@ from nap2.stages.fitting.embedding import embed, load_encoders
 from nap2.stages.pool.candidates import space_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool, load_pools, protocol_of
-from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
+from nap2.stages.pool.stored import index_rows, labels_of, no_label
 from nap2.stages.pool.union import open_with_union
 from nap2.training.recipe import Recipe
 
@@ -56,7 +56,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     """
     place = f"{fitted.name}/{RunFolder.of(fitted).root.name}"
     _check_fit(config, place, fitted.snapshot.every, fitted.snapshot.num_snapshots)
-    (target, accuracy), fit_pools = target_of(config, store), load_pools(fitted, open_store(fitted))
+    (target, accuracy), fit_pools = target_of(config, store), load_pools(fitted)
     sizes = fitted_sizes(fit_pools, place)
     classes, pools = classes_between(fitted, config), []
     for pool in fit_pools:

@@ -121,7 +121,8 @@ def precision(predictor: Predictor, trajectories: Sequence[Trajectory]) -> dict[
         if sum(t.nbytes for state in tensors.values() for t in state.values()) <= MOST_MB * 10**6:
             break
     stored = Predictor.assemble(tensors, {**predictor.spec, **parts})
-    first, second = (torch.tensor(_quietly(p, trajectories), dtype=torch.float64) for p in (predictor, stored))
+    said = [[one.predict_with_spread(t).accuracy for t in trajectories] for one in (predictor, stored)]
+    first, second = torch.tensor(said, dtype=torch.float64)
     return {
         "bits": bits,
         "num_candidates": len(trajectories),
@@ -161,7 +162,3 @@ def _trajectories(config: Config, store: SnapshotReader, ids: Iterable[str]) -> 
                 network = space.build(stored.candidate.arch_str, **config.space.skeleton)
                 found = replace(found, num_layers=num_layers(network))
         yield found
-
-
-def _quietly(predictor: Predictor, trajectories: Sequence[Trajectory]) -> list[float]:
-    return [predictor.predict_with_spread(trajectory).accuracy for trajectory in trajectories]

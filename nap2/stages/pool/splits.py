@@ -7,11 +7,10 @@ from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import ClassOf, Draw, Split, check_split, make_splits
-from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import space_of
 from nap2.stages.pool.run_folder import RunFolder
-from nap2.stages.pool.stored import index_rows, labels_of, no_label
+from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
 from nap2.stages.pool.union import Companion, companions_of
 
 
@@ -64,14 +63,15 @@ class Pool:
         return f"fold {first.fold + 1} of {first.num_folds}" if first.num_folds else ""
 
 
-def load_pools(config: Config, store: SnapshotReader) -> list[Pool]:
+def load_pools(config: Config) -> list[Pool]:
     """Candidates, labels, and the saved splits, or new ones, saved: one pool, or one per fold of a cross-validation.
 
     Raises:
+        StoreError: if the store is missing, of another setting, or holds nothing.
         EvaluationError: if there are fewer labelled candidates than the split needs, or the saved split is another.
     """
     companions = companions_of(config)
-    rows = index_rows(config, store)
+    rows = index_rows(config, open_store(config))
     accuracy = labels_of(config, rows)
     if not accuracy:
         raise EvaluationError(no_label(config, len(rows)))
