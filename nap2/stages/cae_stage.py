@@ -1,10 +1,11 @@
 """stage=cae: fit the encoder of each modality (`model.encoder`) on the maps of the training pool, fold by fold."""
 
 from nap2.config import Config
+from nap2.errors import check_name
 from nap2.schema import MODALITIES
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
-from nap2.stages.fitting.encoders import fitting_of, title_of
+from nap2.stages.fitting.encoders import FITTINGS, title_of
 from nap2.stages.fitting.fitted_with import claim_folder, encoder_spec, encoder_terms
 from nap2.stages.pool.splits import load_pools
 from nap2.stages.pool.union import open_with_union
@@ -13,7 +14,8 @@ from nap2.stages.pool.union import open_with_union
 def run(config: Config) -> int:
     """Train what is missing of the two autoencoders."""
     check_device(config.trainer.device)
-    fit_encoder = fitting_of(config)
+    kind = config.model["encoder"]
+    check_name("encoder (model.encoder)", str(kind), FITTINGS)
     pools = load_pools(config)
     store = open_with_union(config)
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
@@ -27,5 +29,5 @@ def run(config: Config) -> int:
             if is_there:
                 say(f"{what}: already at {folder / 'checkpoint'}")
             else:
-                fit_encoder(config, store, pool, modality)
+                FITTINGS[kind](config, store, pool, modality)
     return 0

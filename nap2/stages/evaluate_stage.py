@@ -48,7 +48,8 @@ from nap2.stages.pool.stored import open_store
 def run(config: Config) -> int:
     """Write rows, differences, predictions, tables and plots into the folder of results."""
     contest = contest_of(config)
-    exam, folder = exam_of(config, contest), contest.results
+    truth, folder = np.array([contest.accuracy[arch] for arch in contest.tested]), contest.results
+    exam = exam_on(config, truth, contest.fitted.split.flavour, protocol_of(contest.fitted))
     another_seed = another_seed_of(config, contest.target.store)
     by_curve = curve_predictions(contest) if config.evaluate.baselines else []
     tables: list[Table] = []
@@ -61,7 +62,6 @@ def run(config: Config) -> int:
         rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
         append_rows(folder / "rows.jsonl", rows)
         found = aggregate(rows)
-        last = methods[0].query_batches[-1:]
         compared = compare(config, methods, exam)
         append_differences(folder / "differences.jsonl", compared, size, exam.commit)
         tables += [
@@ -70,12 +70,12 @@ def run(config: Config) -> int:
             budget_table(found, "kendall_tau", another_seed=another_seed),
         ]
         said.append(folder / _file_name(config, f"predictions-n{size}", ".csv"))
-        write_predictions(said[-1], contest.tested, exam.truth, methods)
+        write_predictions(said[-1], contest.tested, truth, methods)
         picture, title = _file_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
         plots.append(budget_plot(found, folder / picture, another_seed=another_seed, title=title))
         picture, title = _file_name(config, f"ranks-n{size}"), _title(config, f"{methods[0].method} on {size}")
-        plots.append(rank_plot(methods[0].values[:, -1], exam.truth, folder / picture, title=title))
-        summary.append(_sentence(found, methods[0].method, last[0], another_seed))
+        plots.append(rank_plot(methods[0].values[:, -1], truth, folder / picture, title=title))
+        summary.append(_sentence(found, methods[0].method, methods[0].query_batches[-1], another_seed))
         over_sizes += found
     if has_several_sizes(over_sizes):
         picture, title = _file_name(config, "tau-by-labels"), _title(config, "by labelled architectures")
@@ -118,7 +118,7 @@ def contenders(contest: Contest, size: int, by_curve: Sequence[Predictions]) -> 
     if released is not None:
         methods.append(released_predictions(contest, released))
     else:
-        for variant in fitted_variants(pools, size, contest.budgets.snapshots):
+        for variant in fitted_variants(pools, size, contest.snapshots):
             own = [nap2_predictions(contest, pool, size, variant) for pool in pools]
             methods.append(joined(contest, own, *contest.union))
     if not config.evaluate.baselines:
@@ -145,12 +145,6 @@ def compare(config: Config, methods: list[Predictions], exam: Exam) -> list[Diff
     found = held(methods[1:], methods[0])
     own = next(place for place, one in enumerate(methods) if one.method.split(" ")[0] == "nap2")
     return found + (held(methods[1:], methods[own]) if own else [])
-
-
-def exam_of(config: Config, contest: Contest) -> Exam:
-    """The test candidates and what all rows have in common."""
-    truth = np.array([contest.accuracy[arch] for arch in contest.tested])
-    return exam_on(config, truth, contest.fitted.split.flavour, protocol_of(contest.fitted))
 
 
 def another_seed_of(config: Config, store: SnapshotReader) -> float | None:
@@ -186,18 +180,14 @@ def _sentence(found: list[Aggregate], method: str, budget: int, another_seed: fl
     own = next((one.mean for one in reached if one.row.method == method), None)
     taus = {one.row.method: one.mean for one in reached if one.mean is not None and not is_ours(one)}
     name = method.replace("nap2_plus", "NAP2+").replace("nap2", "NAP2")
-    text = f"after {counted(budget, 'mini-batch', 'mini-batches')}: {name} τ {figure_of(own)}; chance 0"
+    reaches = "undefined" if own is None else f"{own:.3f}"
+    text = f"after {counted(budget, 'mini-batch', 'mini-batches')}: {name} τ {reaches}; chance 0"
     if another_seed is not None:
         text += f"; another seed of the same networks {another_seed:.3f}"
     if taus:
         best = max(taus, key=lambda name: taus[name])
         text += f"; best reference: {best} {taus[best]:.3f}"
     return text
-
-
-def figure_of(value: float | None) -> str:
-    """Three digits, or the word for none."""
-    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _file_name(config: Config, stem: str, suffix: str = ".png") -> str:

@@ -27,7 +27,7 @@ def curve_predictions(contest: Contest) -> list[Predictions]:
 
     Some scores need the length of an epoch (`dataset.num_train`); without it they are left out.
     """
-    curves, every, batches = contest.curves, contest.budgets.every, contest.budgets.batches
+    curves, every, batches = contest.curves, contest.config.snapshot.every, contest.query_batches
     epoch = batches_per_epoch(contest.config)
     unknown = [name for name, score in LEARNING_CURVES.items() if score.needs_epoch and epoch is None]
     if unknown:
@@ -42,7 +42,7 @@ def curve_predictions(contest: Contest) -> list[Predictions]:
             method=name,
             values=rank_curves(name, curves, batches, **run)[None],
             query_batches=batches,
-            snapshots=contest.budgets.snapshots,
+            snapshots=contest.snapshots,
             init_time_s=0.0,
             query_time_s=contest.query_seconds,
             note=score.note,

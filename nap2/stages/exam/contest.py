@@ -12,7 +12,7 @@ from nap2.errors import EvaluationError
 from nap2.inference import Predictor
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.pool.budgets import Budgets, budgets_of
+from nap2.stages.pool.budgets import budgets_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool, load_pools, train_sizes
 from nap2.stages.pool.union import open_with_union
@@ -86,9 +86,14 @@ class Contest:
     released: Predictor | None = None
 
     @property
-    def budgets(self) -> Budgets:
-        """At which methods are compared."""
+    def snapshots(self) -> tuple[int, ...]:
+        """How many are seen of each tested candidate: the budgets at which methods are compared."""
         return budgets_of(self.config)
+
+    @property
+    def query_batches(self) -> tuple[int, ...]:
+        """The same budgets in mini-batches."""
+        return tuple(count * self.config.snapshot.every for count in self.snapshots)
 
     @property
     def curves(self) -> list[Curve]:
@@ -99,7 +104,7 @@ class Contest:
     def query_seconds(self) -> tuple[float, ...]:
         """Mean seconds of training that a query of each budget took, per tested candidate."""
         curves = self.curves
-        return tuple(float(np.mean([c.snapshot_seconds[n - 1] for c in curves])) for n in self.budgets.snapshots)
+        return tuple(float(np.mean([c.snapshot_seconds[n - 1] for c in curves])) for n in self.snapshots)
 
 
 def contest_within(config: Config, store: SnapshotReader) -> Contest:

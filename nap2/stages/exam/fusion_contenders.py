@@ -20,7 +20,6 @@ from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.stages.exam.contenders import graph_features
 from nap2.stages.exam.contest import Candidates, Contest
 from nap2.stages.fitting.fitted_with import pool_name
-from nap2.stages.pool.budgets import Budgets
 from nap2.stages.pool.candidates import space_of
 from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets
 from nap2.stages.pool.splits import Pool
@@ -39,17 +38,17 @@ PARTS = {
 
 def fused_predictions(contest: Contest, pool: Pool, size: int) -> list[Predictions]:
     """Every variant of `PARTS` on the test candidates of one pool, in that order."""
-    config, own, budgets = contest.fitted, replace(pool.folder, on=""), contest.budgets
+    config, own = contest.fitted, replace(pool.folder, on="")
     train = _Known(config, contest.learned, EmbeddingStore.open(own.embeddings))
     test = _Known(contest.config, contest.target, EmbeddingStore.open(pool.folder.embeddings))
-    by_trial = [_trial(train, test, pool, split, size, budgets) for split in pool.splits]  # [trials][variant][Q, A]
+    by_trial = [_trial(train, test, pool, split, size, contest.snapshots) for split in pool.splits]
     found = []
     for name, parts in PARTS.items():
         whole = Predictions(
             method=variant_name(config, name),
             values=np.stack([values[name] for values in by_trial]),
-            query_batches=budgets.batches,
-            snapshots=budgets.snapshots,
+            query_batches=contest.query_batches,
+            snapshots=contest.snapshots,
             trials=pool.trials,
             seeds=tuple(_seed(config, size, split.trial) for split in pool.splits),
             train_size=size,
@@ -108,9 +107,9 @@ class _Known:
 
 
 def _trial(
-    of_source: _Known, of_target: _Known, pool: Pool, split: Split, size: int, budgets: Budgets
+    of_source: _Known, of_target: _Known, pool: Pool, split: Split, size: int, snapshots: Sequence[int]
 ) -> dict[str, Floats]:
-    """Of each variant `[Q, A]`, the mean over the members."""
+    """By the name of each variant `[Q, A]`, the mean over the members."""
     config, train, test = of_source.config, list(split.train_of(size)), pool.test
     node: dict[str, Any] = config.model["fusion"]
     options = FusionOptions.from_dict(node)
@@ -124,10 +123,10 @@ def _trial(
         base_test = GraphRegression(seed).fit(of_train, accuracy).predict(of_test)
         for name, parts in PARTS.items():
             if parts == ("graph",):
-                members[name].append(np.tile(base_test, (len(budgets.snapshots), 1)))
+                members[name].append(np.tile(base_test, (len(snapshots), 1)))
                 continue
             rows = []
-            for count in budgets.snapshots:
+            for count in snapshots:
                 fitted = Nap2Plus.fit(of_source.parts(parts, train, count, base), accuracy, folds, options)
                 rows.append(fitted.predict(of_target.parts(parts, test, count, base_test)))
             members[name].append(np.stack(rows))

@@ -17,23 +17,23 @@ NOTE = "init time: training candidates up to the largest budget, and fits; publi
 
 def lcsvr_predictions(contest: Contest, pool: Pool, size: int) -> Predictions:
     """The regressions of one train size, each trial on the same test candidates."""
-    budgets, last = contest.budgets, contest.budgets.snapshots[-1]
+    last = contest.snapshots[-1]
     asked = _accuracies([contest.target.early(arch).curve for arch in pool.test], last)
     seeds = tuple(seed_from("lcsvr", contest.fitted.seed, size, split.trial) for split in pool.splits)
-    values = np.empty((len(seeds), len(budgets.snapshots), len(pool.test)))
+    values = np.empty((len(seeds), len(contest.snapshots), len(pool.test)))
     started, collected = time.monotonic(), 0.0
     for trial, (split, seed) in enumerate(zip(pool.splits, seeds, strict=True)):
         train = list(split.train_of(size))
         learned = [contest.learned.early(arch).curve for arch in train]
         collected += sum(curve.snapshot_seconds[last - 1] for curve in learned)
         seen, final = _accuracies(learned, last), np.array([pool.accuracy[arch] for arch in train])
-        for place, count in enumerate(budgets.snapshots):
+        for place, count in enumerate(contest.snapshots):
             values[trial, place] = LcSVR(seed).fit(seen[:, :count], final).predict(asked[:, :count])
     return Predictions(
         method="lcsvr",
         values=values,
-        query_batches=budgets.batches,
-        snapshots=budgets.snapshots,
+        query_batches=contest.query_batches,
+        snapshots=contest.snapshots,
         trials=pool.trials,
         seeds=seeds,
         train_size=size,

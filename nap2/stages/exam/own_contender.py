@@ -36,17 +36,17 @@ def method_name(config: Config, variant: Variant | None = None) -> str:
 
 def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) -> Predictions:
     """The predictors of one train size and kind, each trial on the same test candidates."""
-    config, budgets = contest.fitted, contest.budgets
+    config = contest.fitted
     seen = EmbeddingStore.open(pool.folder.embeddings)
     whole, lengths = seen.read([pool.ids[arch] for arch in pool.test])
     trajectory = whole[..., modality_columns(whole.shape[2])[variant.modality]]
     values, fit_seconds, seeds = [], 0.0, []
     for split in pool.splits:
         heads = {}
-        for budget in variant.budgets(budgets.snapshots):
+        for budget in variant.budgets(contest.snapshots):
             folder = variant.folder(pool.folder, size, split.trial, budget) / "checkpoint"
             heads[budget] = _head(config, pool, variant, folder, seen.encoders, trajectory.shape[2])
-        served = [(*heads[variant.budget_at(count)], lengths.clamp(max=count)) for count in budgets.snapshots]
+        served = [(*heads[variant.budget_at(count)], lengths.clamp(max=count)) for count in contest.snapshots]
         # Of the call that fitted it, which may have had another `seed`; heads of earlier versions do not say.
         seed = int(served[-1][1].get("seed", seed_from("predictor", config.seed, size, split.trial)))
         values.append([predicted(net, variant.reading, trajectory, read, seed) for net, _, read in served])
@@ -57,8 +57,8 @@ def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) 
     return Predictions(
         method=method_name(config, variant),
         values=np.asarray(values, dtype=np.float64),
-        query_batches=budgets.batches,
-        snapshots=budgets.snapshots,
+        query_batches=contest.query_batches,
+        snapshots=contest.snapshots,
         trials=pool.trials,
         seeds=tuple(seeds),
         train_size=size,

@@ -13,19 +13,19 @@ from nap2.stages.pool.encoder_name import in_brackets
 
 def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
     """Its predictions of the test candidates at every budget, read off the stored trajectories one by one."""
-    budgets, target = contest.budgets, contest.target
-    values = np.empty((1, len(budgets.snapshots), len(contest.tested)))
+    target = contest.target
+    values = np.empty((1, len(contest.snapshots), len(contest.tested)))
     for place, arch in enumerate(track(contest.tested, "predicting", len(contest.tested))):
         trajectory = target.store.read(target.ids[arch]).trajectory
-        for row, count in enumerate(budgets.snapshots):
+        for row, count in enumerate(contest.snapshots):
             values[0, row, place] = predictor.predict_with_spread(trajectory.first(count)).accuracy
     kinds = sorted(set(encoder_kinds(predictor.spec).values()))
     num_heads = len(predictor.heads[predictor.modalities[0]])
     return Predictions(
         method="nap2" + in_brackets("+".join(kinds), str(predictor.spec.get("features", ALL))),
         values=values,
-        query_batches=budgets.batches,
-        snapshots=budgets.snapshots,
+        query_batches=contest.query_batches,
+        snapshots=contest.snapshots,
         source=contest.source,
         train_size=contest.sizes[0],
         cae_pool=str(predictor.spec.get("cae_pool", "")),

@@ -55,7 +55,8 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
         statistics=kept_statistics(features_of(config)),
     )
     torch.manual_seed(seed_from("cae", modality, config.seed))
-    net = CAE(dtype_of(config))
+    check_name("dtype (model.dtype)", str(config.model["dtype"]), DTYPES)
+    net = CAE(DTYPES[config.model["dtype"]])
     net.encoder.read_only(kept_statistics(features_of(config)))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     say(
@@ -103,16 +104,6 @@ FITTINGS: Mapping[str, Fitting] = MappingProxyType({"cae": fit_cae, "pca": fit_p
 """How each kind of encoder (model.encoder) comes about."""
 
 
-def fitting_of(config: Config) -> Fitting:
-    """How the config's kind of encoder is fitted.
-
-    Raises:
-        UnknownNameError: if there is no such kind.
-    """
-    check_name("encoder (model.encoder)", str(config.model["encoder"]), FITTINGS)
-    return FITTINGS[config.model["encoder"]]
-
-
 def pool_maps(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> Tensor:
     """Log-normalised maps `[B, 12, 65, 100]` of the training pool, at most `MOST_MAPS`, spread over the pool.
 
@@ -156,13 +147,3 @@ def title_of(config: Config, pool: Pool, modality: str) -> str:
     kind = "CAE" if config.model["encoder"] == "cae" else f"{config.model['encoder']} encoder"
     kind += "" if features_of(config) == ALL else f" ({features_of(config)} alone)"
     return ", ".join(filter(None, (f"{kind} of {modality}", pool.fold_name)))
-
-
-def dtype_of(config: Config) -> torch.dtype:
-    """The dtype of the autoencoders.
-
-    Raises:
-        UnknownNameError: if `model.dtype` is neither of the two.
-    """
-    check_name("dtype (model.dtype)", str(config.model["dtype"]), DTYPES)
-    return DTYPES[config.model["dtype"]]

@@ -62,7 +62,7 @@ def learning_data(
 
 def train_one(config: Config, pool: Pool, split: Split, size: int, embeddings: EmbeddingStore) -> None:
     """Fit the predictor of one trial, or those of `evaluate.budgets` where `predictor.reading` asks for as many."""
-    for budget in Variant.of(config).budgets(budgets_of(config).snapshots):
+    for budget in Variant.of(config).budgets(budgets_of(config)):
         train_head(config, pool, split, size, embeddings, budget)
 
 
