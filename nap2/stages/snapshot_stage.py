@@ -45,7 +45,7 @@ def run(config: Config) -> int:
     if config.dataset.num_train not in (None, len(images.train_labels)):
         raise ConfigError(
             f"dataset.num_train={config.dataset.num_train}, but {images.name} has {len(images.train_labels)} training "
-            "images: sotl_e, lce and plans count by it; correct it, or set it to null."
+            "images: sotl_e, lce, lc_pfn and plans count by it; correct it, or set it to null."
         )
     store = SnapshotStore.create(root, setting_of(config))
     check_images(root, images)

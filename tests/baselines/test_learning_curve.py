@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nap2.baselines.learning_curve import LEARNING_CURVES, observe, rank_curves, score_curve
+from nap2.baselines.learning_curve.lc_pfn import expect
 from nap2.baselines.learning_curve.lce import extrapolate
 from nap2.baselines.undefined import UndefinedScoreError
 from nap2.snapshots.curve import Curve
@@ -21,6 +22,7 @@ def test_each_score_is_what_its_definition_says():
         "sotl_e": pytest.approx(sum(LOSSES[70:100])),
         "last_losses": pytest.approx(sum(LOSSES[90:100]) / 10),
         "early_stopping": 0.5,
+        "lc_pfn": expect(np.array([0.1, 0.2, 0.35, 0.4, 0.5]), 15.0),
         "lce": extrapolate(np.array([0.1, 0.2, 0.35, 0.4, 0.5]), 15.0),  # 300 mini-batches in steps of 20
     }
 
@@ -61,6 +63,7 @@ def test_a_score_without_a_value_says_why_and_is_no_number():
     assert early["early_stopping"].failure == "no validation accuracy was measured within the budget"
     assert early["last_losses"].failure == "8 mini-batches are fewer than the 10 to average"
     assert early["lce"].failure == "0 validation accuracies are fewer than the 5 to fit"
+    assert early["lc_pfn"].failure == "0 validation accuracies are fewer than the 5 to read"
     unmeasured = Curve(train_loss=LOSSES, snapshot_accuracy=[float("nan")] * 6)
     assert score_curve(unmeasured, 100, **RUN)["early_stopping"].failure == "the last validation accuracy is not finite"
 
@@ -73,4 +76,8 @@ def test_a_budget_of_nothing_has_no_score():
 def test_every_score_declares_its_direction_and_source():
     for name, score in LEARNING_CURVES.items():
         assert (score.name, bool(score.definition), bool(score.source)) == (name, True, True)
-    assert [name for name, score in LEARNING_CURVES.items() if score.higher_is_better] == ["early_stopping", "lce"]
+    assert [name for name, score in LEARNING_CURVES.items() if score.higher_is_better] == [
+        "early_stopping",
+        "lce",
+        "lc_pfn",
+    ]

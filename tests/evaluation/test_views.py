@@ -13,7 +13,7 @@ from nap2.errors import DataFileError
 from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.judging.exam import Exam
 from nap2.evaluation.judging.metrics import TAU
-from nap2.evaluation.pages.beside_published import CUT_AFTER_SHUFFLING, published_table
+from nap2.evaluation.pages.beside_published import CUT_AFTER_SHUFFLING, OWN_LC_PFN, published_table
 from nap2.evaluation.pages.views import aggregates_csv, budget_table, cost_table, difference_table
 from nap2.evaluation.records.protocols import result_rows
 from nap2.evaluation.records.published import PublishedFigure, load_published, matching
@@ -160,6 +160,13 @@ def test_our_parametric_extrapolation_stands_beside_both_names_of_the_paper_once
         assert [one.mean for one in matching(replace(row, target=target), shipped)] == [printed]
     assert published_table(aggregates(predictions("lce", [0.1], trials=1)), shipped).rows
     assert not published_table(aggregates(unscored("lce", "needs 5 snapshots")), shipped).rows
+
+
+def test_a_network_of_our_own_beside_the_figures_of_published_weights_is_called_so():
+    own = published_table(aggregates(predictions("lc_pfn", [0.1], trials=1)), load_published(SHIPPED))
+    assert [row[8] for row in own.rows] == ["Table 4"]
+    assert OWN_LC_PFN in own.notes
+    assert OWN_LC_PFN not in published_table(aggregates(NAP2), load_published(SHIPPED)).notes
 
 
 def test_a_gap_is_marked_where_it_is_large_and_above_two_standard_errors():

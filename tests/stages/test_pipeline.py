@@ -63,7 +63,10 @@ def test_it_ends_with_rows_tables_a_plot_and_a_checkpoint(here: Path) -> None:
     assert {row.query_batches for row in taus} == {5, 10}
     assert {row.trial for row in taus} == {None, 0, 1}
     assert all(row.label == "measured" and row.cae_pool and row.versions for row in taus)
-    assert "nap2" in (results / "table.md").read_text()
+    table = (results / "table.md").read_text()
+    assert "nap2" in table
+    assert table.count("- Not in the table: lce, lc_pfn (needs 5 snapshots; undefined: no candidate has a score).") == 2
+    assert "| lce" not in table
     assert all((results / f"{name}-n4.png").stat().st_size > 10_000 for name in ("tau-by-budget", "ranks"))
     predictor = Predictor.from_pretrained(here / "runs/digits/functional/checkpoint")
     assert (predictor.every, predictor.num_snapshots) == (5, 2)

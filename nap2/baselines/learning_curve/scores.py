@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from nap2.baselines.learning_curve.lce import MIN_POINTS, extrapolate
+from nap2.baselines.learning_curve import lc_pfn, lce
 from nap2.baselines.learning_curve.observed import Floats, ObservedCurve, observe
 from nap2.baselines.undefined import UndefinedScoreError
 from nap2.snapshots.curve import Curve
@@ -107,7 +107,11 @@ def _last_accuracy(seen: ObservedCurve) -> float:
 
 
 def _parametric(seen: ObservedCurve) -> float:
-    return extrapolate(seen.accuracies, seen.end)
+    return lce.extrapolate(seen.accuracies, seen.end)
+
+
+def _by_network(seen: ObservedCurve) -> float:
+    return lc_pfn.expect(seen.accuracies, seen.end)
 
 
 SOTL = LearningCurveScore(
@@ -146,9 +150,19 @@ LCE = LearningCurveScore(
     higher_is_better=True,
     source="Domhan et al. 2015; White et al. 2021, How Powerful are Performance Predictors, LCE",
     needs_epoch=True,
-    note=f"needs {MIN_POINTS} snapshots",
+    note=f"needs {lce.MIN_POINTS} snapshots",
+)
+LC_PFN = LearningCurveScore(
+    name="lc_pfn",
+    definition="accuracy expected at the end of the training by a transformer of our own, not the published weights: "
+    f"fitted to {lc_pfn.NUM_CURVES:,} curves of the published prior",
+    score=_by_network,
+    higher_is_better=True,
+    source="Adriaensen et al. 2023, LC-PFN: its prior and its kind of network",
+    needs_epoch=True,
+    note=f"needs {lc_pfn.MIN_POINTS} snapshots",
 )
 
 LEARNING_CURVES: Mapping[str, LearningCurveScore] = MappingProxyType(
-    {score.name: score for score in (SOTL, SOTL_E, LAST_LOSS, EARLY_STOPPING, LCE)}
+    {score.name: score for score in (SOTL, SOTL_E, LAST_LOSS, EARLY_STOPPING, LCE, LC_PFN)}
 )

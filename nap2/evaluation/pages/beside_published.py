@@ -15,6 +15,10 @@ CUT_AFTER_SHUFFLING = (
     "The paper's shuffled readings of small budgets were exposed to later snapshots (App. H.2), ours not."
 )
 
+OWN_LC_PFN = (
+    "lc_pfn is a small network fitted here to the published prior; the figures beside it are of published weights."
+)
+
 
 def published_table(aggregates: Iterable[Aggregate], published: Sequence[PublishedFigure]) -> Table:
     """Our figures beside the published ones of the same method, metric, source, target and snapshots.
@@ -39,6 +43,7 @@ def published_table(aggregates: Iterable[Aggregate], published: Sequence[Publish
             "The NAP2 paper's figures are means over its own trials, on splits of the flavour `paper`.",
             f"* a gap above {LARGE_GAP} and above two standard errors of ours.",
             *([CUT_AFTER_SHUFFLING] if any("shuffled" in found.row.method for found in shown) else []),
+            *([OWN_LC_PFN] if any(found.row.method == "lc_pfn" for found in shown) else []),
             *marks(shown),
         ),
     )
