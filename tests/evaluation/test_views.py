@@ -246,6 +246,16 @@ def test_a_recipe_that_the_paper_does_not_have_matches_no_figure_of_a_trained_ne
     assert matching(replace(untrained, recipe="mine"), published)
 
 
+def test_networks_of_another_size_are_told_and_match_no_figure(published):
+    row = select(result_rows(WEAK, EXAM, [TAU], rounds=0), trial=0)[0]
+    assert matching(row, published)
+    assert not matching(replace(row, skeleton="stem_channels 8"), published)
+    smaller = replace(EXAM, skeleton="stem_channels 8")
+    notes = budget_table(aggregates(WEAK, exam=smaller)).notes
+    assert "The networks are not of the published size: stem_channels 8." in notes
+    assert not any("published size" in note for note in budget_table(aggregates(WEAK)).notes)
+
+
 def test_of_figures_for_several_train_sizes_those_of_our_own_stand_beside_ours():
     shipped = load_published(SHIPPED)
     row = after(select(result_rows(NAP2, EXAM, [TAU], rounds=0), trial=0)[0], 10)

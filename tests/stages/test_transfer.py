@@ -73,6 +73,13 @@ def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
     assert source_name("nasbench201", "cifar10", slower, "run/split", target) == "cifar10/nasbench201_adamw, lr 0.0001"
 
 
+def test_rows_say_in_what_networks_differ_from_the_published_ones() -> None:
+    full = compose_config(["stage=evaluate", "experiment=nb201_imagenet16"])[1]
+    assert exam_on(full, np.ones(3)).skeleton == ""
+    reduced = compose_config(["stage=evaluate", "experiment=digits"])[1]
+    assert exam_on(reduced, np.ones(3)).skeleton == "cells_per_stage 1, stem_channels 8"
+
+
 def test_rows_say_what_was_changed_of_the_recipe_that_they_name() -> None:
     """An experiment's own epochs stay where another recipe is asked for."""
     asked = ["stage=evaluate", "experiment=digits", "recipe=nasbench201"]

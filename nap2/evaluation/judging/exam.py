@@ -21,6 +21,7 @@ class ExamFacts:
         flavour: of the split that the test candidates belong to; `sample` where there is none.
         protocol: `holdout`: a fixed test set; e.g. `5-fold`: out-of-fold predictions, pooled over the folds first.
         recipe: how the candidates were trained.
+        skeleton: sizes of their networks that are not the published ones (`stem_channels 8`); empty: all are.
         label: accuracies `imported` from a table (published ones, or a user's own), or `measured` in the store.
         stand_in: whether the candidates were trained on a stand-in of the dataset whose accuracies judge them.
         versions: of the libraries that matter.
@@ -33,6 +34,7 @@ class ExamFacts:
     flavour: str = "sample"
     protocol: str = "holdout"
     recipe: str = ""
+    skeleton: str = ""
     label: str = "imported"
     stand_in: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -218,6 +218,8 @@ def marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
         notes.append(
             "Each candidate is predicted by fits that saw neither it nor its class; one τ per repeat, over all."
         )
+    if sizes := {found.row.skeleton for found in chosen if found.row.skeleton}:
+        notes.append(f"The networks are not of the published size: {'; '.join(sorted(sizes))}.")
     if any(found.row.label == "measured" for found in chosen):
         notes.append("Judged by accuracies measured here, one training run each.")
     return tuple(notes)

@@ -138,13 +138,15 @@ def _csv_rows(text: str) -> list[dict[str, Any]]:
 def matching(row: ResultRow, published: Sequence[PublishedFigure]) -> list[PublishedFigure]:
     """The figures for the same method, metric, datasets, recipes and mini-batches, each distinct value once.
 
+    None stands beside a row of networks of another size than the published ones.
+
     A method that sees no training (budget 0) is matched wherever the paper repeats its one figure, whatever the recipe.
     Where figures of the row's own train size are among those of several, the others are left out.
     """
     names, conditions = _published_as(row.method)
     source, target = (_placed(dataset, row.space, row.recipe) for dataset in (row.source, row.target))
     found: dict[tuple[object, ...], PublishedFigure] = {}
-    for figure in published:
+    for figure in published if not row.skeleton else ():
         is_untrained = row.query_batches == 0 and figure.source is None
         budget = None if figure.snapshots is None else figure.snapshots * BATCHES_PER_SNAPSHOT
         on = _placed(figure.target, USUAL_SPACE, USUAL_RECIPE)

@@ -74,6 +74,7 @@ KEY_FIELDS = (
     "source",
     "target",
     "recipe",
+    "skeleton",
     "flavour",
     "protocol",
     "encoder",
