@@ -1,6 +1,7 @@
 """Transfer: no predictor is tested on a class that it was fitted on, and no candidate is tested twice."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import Draw, make_splits
 from nap2.stages.command.compose import compose_config
 from nap2.stages.exam.transfer import judges_of_fold, source_name
+from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.exam_on import exam_on
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
@@ -64,13 +66,16 @@ def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
 
 def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
     target = compose_config(["stage=evaluate", "experiment=nb201_adamw"])[1]
-    adamw, sgd = RECIPES["nasbench201_adamw"].as_dict(), RECIPES["nasbench201"].as_dict()
-    assert source_name("nasbench201", "cifar100", adamw, "run/split", target) == "run/split"
-    assert source_name("nasbench201", "cifar10", adamw, "run/split", target) == "cifar10"
-    assert source_name("nasbench201", "cifar100", sgd, "run/split", target) == "cifar100/nasbench201"
-    assert source_name("nasbench101", "cifar100", adamw, "run/split", target) == "nasbench101/cifar100"
-    slower = {**adamw, "lr": 1e-4}
-    assert source_name("nasbench201", "cifar10", slower, "run/split", target) == "cifar10/nasbench201_adamw, lr 0.0001"
+    own, sgd = setting_of(target), RECIPES["nasbench201"].as_dict()
+    assert source_name(own, "run/split", target) == "run/split"
+    assert source_name(replace(own, dataset="cifar10"), "run/split", target) == "cifar10"
+    assert source_name(replace(own, recipe=sgd), "run/split", target) == "cifar100/nasbench201"
+    assert source_name(replace(own, space="nasbench101", skeleton={}), "run/split", target) == "nasbench101/cifar100"
+    slower, narrow = {**own.recipe, "lr": 1e-4}, {**own.skeleton, "stem_channels": 8}
+    assert source_name(replace(own, recipe=slower), "run/split", target) == "cifar100/nasbench201_adamw, lr 0.0001"
+    assert source_name(replace(own, skeleton=narrow), "run/split", target) == "cifar100/stem_channels 8"
+    reduced = compose_config(["stage=evaluate", "experiment=nb201_adamw", "space.skeleton.stem_channels=8"])[1]
+    assert source_name(own, "run/split", reduced) == "cifar100/published sizes"
 
 
 def test_rows_say_in_what_networks_differ_from_the_published_ones() -> None:

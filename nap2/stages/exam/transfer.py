@@ -11,12 +11,14 @@ from nap2.evaluation.splitting.splits import ClassOf, Split
 from nap2.evaluation.splitting.strata import without_classes
 from nap2.inference import Predictor
 from nap2.seeding import seed_from
+from nap2.snapshots.manifest import Setting
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.exam.contest import Candidates, Contest
 from nap2.stages.fitting.embedding import embed, load_encoders
-from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.candidates import setting_of, space_of
+from nap2.stages.pool.exam_on import other_sizes
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool, load_pools, protocol_of
 from nap2.stages.pool.stored import index_rows, labels_of, no_label
@@ -76,7 +78,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     return Contest(
         config=config,
         fitted=fitted,
-        source=source_name(fitted.space.name, fitted.dataset.name, fitted.recipe, place, config),
+        source=source_name(setting_of(fitted), place, config),
         learned=Candidates(open_with_union(fitted), fit_pools[0].ids),
         target=target,
         pools=pools,
@@ -113,7 +115,7 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
     return Contest(
         config=config,
         fitted=replace(config, split=replace(config.split, flavour="functional", folds=0, redraw=False)),
-        source=source_name(space, str(setting["dataset"]), setting["recipe"], folder.name, config),
+        source=source_name(Setting(**setting), folder.name, config),
         learned=Candidates(store, {}),
         target=target,
         pools=[],
@@ -183,14 +185,20 @@ def _require_some(tested: Collection[str], accuracy: Mapping[str, float], source
         )
 
 
-def source_name(space: str, dataset: str, recipe: Mapping[str, Any], place: str, config: Config) -> str:
-    """How rows name a source: by its dataset, with space and recipe where these differ from the target's.
+def source_name(source: Setting, place: str, config: Config) -> str:
+    """How rows name a source: by its dataset, with space, recipe and sizes where these differ from the target's.
 
     Where nothing differs it is `place`.
     """
-    trained, own = (Recipe.from_dict(values).label for values in (recipe, config.recipe))
-    parts = [*([space] if space != config.space.name else []), dataset, *([trained] if trained != own else [])]
-    return "/".join(parts) if parts != [config.dataset.name] else place
+    target = setting_of(config)
+    recipes = [Recipe.from_dict(one.recipe).label for one in (source, target)]
+    sizes = [other_sizes(one) or "published sizes" for one in (source, target)]
+    parts = [
+        *([source.space] if source.space != target.space else []),
+        source.dataset,
+        *(theirs for theirs, own in (recipes, sizes) if theirs != own),
+    ]
+    return "/".join(parts) if parts != [target.dataset] else place
 
 
 def _check_fit(config: Config, source: str, every: int, num_snapshots: int) -> None:

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 
 from nap2.config import Config
 from nap2.evaluation.judging.exam import Exam, Floats
+from nap2.snapshots.manifest import Setting
+from nap2.spaces import SPACES
 from nap2.stages.command.provenance import commit, versions
-from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.candidates import setting_of
 from nap2.training.recipe import Recipe
 
 CLASSES = "num_classes"
@@ -20,7 +22,7 @@ def exam_on(config: Config, truth: Floats, flavour: str = "sample", protocol: st
         flavour=flavour,
         protocol=protocol,
         recipe=Recipe.from_dict(config.recipe).label,
-        skeleton=other_sizes(config),
+        skeleton=other_sizes(setting_of(config)),
         label="imported" if config.labels == "truth" else "measured",
         stand_in=config.dataset.stand_in_for is not None,
         versions=versions(),
@@ -29,7 +31,7 @@ def exam_on(config: Config, truth: Floats, flavour: str = "sample", protocol: st
     )
 
 
-def other_sizes(config: Config) -> str:
-    """In what the networks differ from the published ones; the number of classes is the dataset's."""
-    published, own = space_of(config).default_skeleton, config.space.skeleton
+def other_sizes(setting: Setting) -> str:
+    """In what a setting's networks differ from the published ones; the number of classes is the dataset's."""
+    published, own = SPACES[setting.space].default_skeleton, setting.skeleton
     return ", ".join(f"{name} {own[name]}" for name in sorted(own) if name != CLASSES and own[name] != published[name])
