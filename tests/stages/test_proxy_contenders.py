@@ -1,6 +1,7 @@
 """Scores that stage=proxies wrote take part in the exam; what it did not score is said and left out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,12 @@ def test_each_scored_proxy_is_a_method_turned_so_that_more_is_better(
 def test_without_scores_the_table_goes_without_proxies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert proxy_predictions(config_with(tmp_path, [line("another", synflow=1.0)]), ARCHS) == []
     assert "run stage=proxies" in capsys.readouterr().out
+
+
+def test_trials_are_in_the_order_of_their_seeds_whatever_the_order_in_which_they_are_asked_for(tmp_path: Path) -> None:
+    lines = [{**line(arch, synflow=float(seed + len(arch))), "seed": seed} for arch in ARCHS for seed in (1, 0)]
+    config = config_with(tmp_path, lines)
+    turned = replace(config, proxies=replace(config.proxies, seeds=[1, 0]))
+    (found,) = proxy_predictions(turned, ARCHS)
+    assert found.seeds == (0, 1)
+    np.testing.assert_array_equal(found.values[:, 0], [[3.0, 3.0, 5.0], [4.0, 4.0, 6.0]])
