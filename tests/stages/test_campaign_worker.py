@@ -39,6 +39,20 @@ def test_every_candidate_is_trained_once_and_a_second_call_does_nothing(store, t
     assert len(journal_of(journal)) == 4
 
 
+def test_memory_is_given_back_after_each_candidate_that_was_tried(store, monkeypatch):
+    events = []
+    monkeypatch.setattr(worker_module, "return_freed_memory", lambda: events.append("given back"))
+    train = make_train(disaster={"arch-1": "raise"})
+
+    def watched(candidate, writer, stop_requested):
+        events.append(candidate.arch_str)
+        train(candidate, writer, stop_requested)
+
+    run(store, candidates(3), watched)
+    run(store, candidates(3), watched)
+    assert events == ["arch-0", "given back", "arch-1", "given back", "arch-2", "given back"]
+
+
 def test_what_is_stored_does_not_depend_on_where_a_worker_begins(tmp_path):
     stores = [make_store(tmp_path / str(first)) for first in (0, 3)]
     for store, first in zip(stores, (0, 3), strict=True):

@@ -19,6 +19,7 @@ from nap2.stages.campaign.overview import Overview, shown_overview
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
 from nap2.stages.command.console import LINE_EVERY_S
+from nap2.stages.command.heap import return_freed_memory
 
 Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
 """Trains one candidate and calls `writer.finish`; once the last argument says True, it saves its state and returns."""
@@ -144,9 +145,10 @@ class _Worker:
             except Exception as error:  # noqa: BLE001 - one candidate must not stop the rest
                 outcome = self._after_exception(candidate, writer, error)
         if outcome is None:
-            return self._after_return(candidate)
-        if not self.stop.lost_device:
+            outcome = self._after_return(candidate)
+        elif not self.stop.lost_device:
             free_memory()
+        return_freed_memory()
         return outcome
 
     def stop_requested(self) -> bool:

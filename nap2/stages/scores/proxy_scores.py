@@ -19,7 +19,7 @@ from nap2.evaluation.records.rows import append_lines
 from nap2.seeding import forked_random_state
 from nap2.spaces import SPACES
 from nap2.stages.command.console import track
-from nap2.stages.command.heap import keep_freed_memory
+from nap2.stages.command.heap import keep_freed_memory, return_freed_memory
 from nap2.stages.command.parts import built
 from nap2.stages.scores.score_file import Task
 
@@ -96,6 +96,7 @@ def _end_with_the_parent() -> None:
 
 def _score(task: Task, names: tuple[str, ...]) -> dict[str, Any]:
     job: ScoringJob = _worker["job"]
+    return_freed_memory()  # of the network before
     batches = _worker["images"].for_run(0, task.batch, 1, torch.device(job.device)).train_dataloader()
     inputs, targets = next(iter(batches))
     with forked_random_state(task.seed):
