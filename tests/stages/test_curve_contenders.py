@@ -11,7 +11,6 @@ from nap2.baselines.learning_curve.lce import extrapolate
 from nap2.snapshots.curve import Curve
 from nap2.stages.command.compose import compose_config
 from nap2.stages.exam.contenders import curve_predictions
-from nap2.stages.pool.budgets import Budgets
 
 ACCURACIES = [0.1, 0.2, 0.35, 0.4, 0.5, 0.55]
 
@@ -20,7 +19,9 @@ def contest(*overrides: str) -> SimpleNamespace:
     """As much of a contest as curves are asked for: two candidates, budgets of 1 and of 6 snapshots."""
     config = compose_config(["stage=evaluate", "experiment=nb201_cifar10", *overrides])[1]
     curves = [Curve(train_loss=[2.0] * 600, snapshot_accuracy=ACCURACIES) for _ in range(2)]
-    return SimpleNamespace(config=config, curves=curves, budgets=Budgets((1, 6), 100), query_seconds=(9.0, 54.0))
+    return SimpleNamespace(
+        config=config, curves=curves, snapshots=(1, 6), query_batches=(100, 600), query_seconds=(9.0, 54.0)
+    )
 
 
 def test_a_curve_is_read_at_the_end_of_the_recipe() -> None:
