@@ -33,7 +33,9 @@ from nap2.snapshots.disk import remove_folder, token, write_atomically
 HEARTBEAT_S = 20.0
 STALE_AFTER_S = 180.0
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+"""What a file system says that has no locks: Lustre without `-o flock`, NFS without its lock service."""
+
 _held: set[tuple[int, str]] = set()  # record locks do not exclude threads of one process: (pid, path) does
 _held_guard = threading.Lock()
 
@@ -153,7 +155,7 @@ def _lock(folder: Path) -> tuple[int | None, bool]:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 os.close(descriptor)
                 if error.errno in (errno.EACCES, errno.EAGAIN):
                     return None, False

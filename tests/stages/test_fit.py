@@ -1,5 +1,7 @@
 """What a fit says of itself after an interruption."""
 
+import errno
+import fcntl
 import signal
 from pathlib import Path
 
@@ -103,6 +105,16 @@ class Doubled(Line):
 def test_a_second_call_at_the_same_time_is_refused(tmp_path: Path) -> None:
     assert fit(Doubled(tmp_path), Points(), tmp_path, **{**ONE_EPOCH, "epochs": 2}).epochs == 2
     assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path / "other", **ONE_EPOCH).epochs == 1
+
+
+def test_a_file_system_without_locks_does_not_stop_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lustre, as many clusters mount it."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, **ONE_EPOCH).epochs == 1
 
 
 def test_the_best_weights_are_kept_without_the_state_of_the_optimizer(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def add_part(
     staging = root / ".writing"
     with explained("Adding to a snapshot set", root), claimed(staging) as claim:
         if claim is None:
-            raise StoreError(f"Another process is adding to {root} just now; call again when it is done.")
+            raise StoreError(f"Another process is adding to {root} just now; call again when {staging} is free.")
         return _add(claim, SnapshotSet.open(root), store, limits, progress)
 
 

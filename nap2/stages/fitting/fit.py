@@ -22,6 +22,7 @@ from rich.progress import TaskID
 
 from nap2.errors import EvaluationError
 from nap2.seeding import make_deterministic, seed_from
+from nap2.snapshots.claims import NO_LOCKS
 from nap2.stages.command.console import LINE_EVERY_S, console, duration, progress_bar, say
 from nap2.training.stopwatch import Stopwatch
 
@@ -109,6 +110,9 @@ def _alone_in(folder: Path) -> Iterator[None]:
             raise EvaluationError(
                 f"Another process is fitting what belongs into {folder}; let it end, then run this again."
             ) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:  # where there are none, nobody can be kept out
+                raise
         yield
 
 
