@@ -70,7 +70,8 @@ def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
     assert source_name(own, "run/split", target) == "run/split"
     assert source_name(replace(own, dataset="cifar10"), "run/split", target) == "cifar10"
     assert source_name(replace(own, recipe=sgd), "run/split", target) == "cifar100/nasbench201"
-    assert source_name(replace(own, space="nasbench101", skeleton={}), "run/split", target) == "nasbench101/cifar100"
+    elsewhere = replace(own, space="nasbench101", skeleton={"stem_channels": 64})
+    assert source_name(elsewhere, "run/split", target) == "nasbench101/cifar100"
     slower, narrow = {**own.recipe, "lr": 1e-4}, {**own.skeleton, "stem_channels": 8}
     assert source_name(replace(own, recipe=slower), "run/split", target) == "cifar100/nasbench201_adamw, lr 0.0001"
     assert source_name(replace(own, skeleton=narrow), "run/split", target) == "cifar100/stem_channels 8"

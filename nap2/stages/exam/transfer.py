@@ -193,10 +193,11 @@ def source_name(source: Setting, place: str, config: Config) -> str:
     target = setting_of(config)
     recipes = [Recipe.from_dict(one.recipe).label for one in (source, target)]
     sizes = [other_sizes(one) or "published sizes" for one in (source, target)]
+    is_elsewhere = source.space != target.space  # whose networks have sizes of their own
     parts = [
-        *([source.space] if source.space != target.space else []),
+        *([source.space] if is_elsewhere else []),
         source.dataset,
-        *(theirs for theirs, own in (recipes, sizes) if theirs != own),
+        *(theirs for theirs, own in ([recipes] if is_elsewhere else [recipes, sizes]) if theirs != own),
     ]
     return "/".join(parts) if parts != [target.dataset] else place
 
