@@ -1,9 +1,10 @@
 """Candidates that are released: left out of training, and never out of the stages behind it without a word."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import fakes_store as fakes
 import pytest
+from fakes_campaign import curve, trajectory
 
 import train
 from nap2.snapshots.released import Limits, add_part
@@ -24,8 +25,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NAP2_CHECKPOINTS", raising=False)
     _, config = compose_config(["stage=snapshot", *CALL])
     source = SnapshotStore.create("elsewhere", setting_of(config))
-    with source.claim(candidates_of(config)[0], 8, to_the_end=True) as writer:
-        writer.finish(fakes.trajectory(0, 8, every=5), fakes.curve(8, final_accuracy=0.5))
+    released = candidates_of(config)[0]
+    with source.claim(released, 8, to_the_end=True) as writer:
+        writer.finish(replace(trajectory(released, 8), every=5), curve(released, 8))
     add_part(SET, source, 7, Limits())
 
 
