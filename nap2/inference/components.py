@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nap2.checkpoint import load_into, narrowed, widened
+from nap2.checkpoint import load_into
 from nap2.errors import CheckpointError
+from nap2.inference.narrow import narrowed, widened
 from nap2.models.bigru import BiGRUPredictor
 from nap2.models.encoders import AnyEncoder, empty_encoder
 from nap2.schema import MODALITIES

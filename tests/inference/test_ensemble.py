@@ -8,10 +8,11 @@ import pytest
 import torch
 from fakes_predictor import random_predictor, random_trajectory
 
-from nap2.checkpoint import FORMAT_VERSION, load_checkpoint, narrowed, save_checkpoint, widened
+from nap2.checkpoint import FORMAT_VERSION, load_checkpoint, save_checkpoint
 from nap2.errors import CheckpointError, UnknownNameError
 from nap2.inference import Predictor
 from nap2.inference.components import as_components
+from nap2.inference.narrow import narrowed, widened
 from nap2.models.bigru import BiGRUPredictor
 from nap2.models.linear_encoder import LinearEncoder
 
