@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+from torch.optim import Optimizer
 
 from nap2.training.candidate_module import CandidateModule
 from nap2.training.curve_callback import CurveCallback
@@ -40,6 +43,7 @@ class StateCallback(Callback):
         """Go on where the state was saved."""
         if self.state.optimizer:
             trainer.optimizers[0].load_state_dict(self.state.optimizer)
+            _lie_as_weights(trainer.optimizers[0])
         set_random_state(self.state.random, pl_module.device)
 
     def on_train_batch_end(
@@ -83,3 +87,15 @@ class StateCallback(Callback):
                 seconds=self.curve.watch.seconds,
                 random=random_state(pl_module.device),
             ).save(self.path)
+
+
+def _lie_as_weights(optimizer: Optimizer) -> None:
+    """Give momentum and the like the layout in memory of the weights they belong to.
+
+    A state keeps the layout of the device that saved it. Torch's fused optimizers walk through weights and momentum in
+    the order in memory: where the two differ, a CPU adds each momentum to another weight, without a word.
+    """
+    for weight, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                state[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from fakes_training import ARCH, DEAD_ARCH, NONE_ARCH, RECIPE, FakeWriter, tiny_candidate, tiny_data
 from torch.nn.functional import cross_entropy
+from torch.utils._pytree import tree_map_only
 
 from nap2.errors import ArchStringError, ConfigError, DivergedError, UnknownNameError
 from nap2.snapshots.manifest import Candidate
@@ -119,6 +120,22 @@ def test_a_killed_run_goes_on_from_its_last_snapshot_with_identical_results(tmp_
     state = RunState.load(writer.state_path, tiny_candidate().id)
     assert state.step == crash_step // 5 * 5
     assert_same_run(trained(tmp_path, data=CrashingData(tiny_data(), crash_step=state.step - 1), writer=writer), whole)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_state_that_lies_otherwise_in_memory_is_gone_on_from_with_identical_results(tmp_path, optimizer):
+    """As on a GPU in float32, and not channels-last as on a CPU: fused optimizers would mix up weights and momentum."""
+    candidate = tiny_candidate(recipe=replace(RECIPE, optimizer=optimizer))
+    whole, writer = trained(tmp_path / "whole", candidate=candidate), FakeWriter(tmp_path)
+    with pytest.raises(Crash):
+        trained(tmp_path, candidate=candidate, data=CrashingData(tiny_data(), 8), writer=writer)
+    state = RunState.load(writer.state_path, candidate.id)
+    assert state.step == 5
+    state.network, state.optimizer = tree_map_only(
+        torch.Tensor, torch.Tensor.contiguous, (state.network, state.optimizer)
+    )
+    state.save(writer.state_path)
+    assert_same_run(trained(tmp_path, candidate=candidate, writer=writer), whole)
 
 
 @pytest.mark.parametrize(("every_s", "kept_step"), [(0.0, 3), (60.0, 0)])
