@@ -66,8 +66,8 @@ class Writer(Protocol):
 
     state_path: Path
 
-    def finish(self, trajectory: Trajectory, curve: Curve) -> None:
-        """Make the candidate complete."""
+    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool) -> None:
+        """Make the candidate complete, and forget the state unless it is to be kept."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,10 @@ def train_candidate(
     """Train a candidate as far as asked and hand snapshots and curve to `writer`.
 
     A run that was interrupted goes on from `writer.state_path`, with results identical to the last bit, or starts again
-    where that state cannot be used: it is damaged, or it lacks snapshots that are asked for now. Training is
-    deterministic, in the recipe's precision (float32: without TF32) and the memory layout that suits it (`layout.py`);
-    torch's random state afterwards is as before.
+    where that state cannot be used: it is damaged, or it lacks snapshots that are asked for now. A state that came as
+    far as asked is that of an interrupted longer request, to which it is left. Training is deterministic, in the
+    recipe's precision (float32: without TF32) and the memory layout that suits it (`layout.py`); torch's random state
+    afterwards is as before.
 
     Args:
         candidate: what to train.
@@ -122,13 +123,14 @@ def train_candidate(
     plan = _plan(candidate, image_data, num_snapshots, to_the_end, torch.device(device))
     make_deterministic()
     network, recorder, state = _begun(plan, prune, writer.state_path, note)
-    if state.step < plan.num_steps and not _train(plan, image_data, network, recorder, state, writer, stop_requested):
+    is_of_longer_run = state.step >= plan.num_steps
+    if not is_of_longer_run and not _train(plan, image_data, network, recorder, state, writer, stop_requested):
         return False
     curve = _cut(state.curve, plan, image_data.batches_per_epoch)
     if to_the_end:
         test_batches = image_data.for_run(candidate.seed, 0, 0, plan.device).test_dataloader()
         curve.final_accuracy = accuracy(network.to(plan.device), test_batches)
-    writer.finish(recorder.trajectory().first(num_snapshots), curve)
+    writer.finish(recorder.trajectory().first(num_snapshots), curve, keep_state=is_of_longer_run)
     return True
 
 

@@ -61,5 +61,7 @@ class FakeWriter:
         self.trajectory: Trajectory | None = None
         self.curve: Curve | None = None
 
-    def finish(self, trajectory: Trajectory, curve: Curve) -> None:
+    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool) -> None:
         self.trajectory, self.curve = trajectory, curve
+        if not keep_state:
+            self.state_path.unlink(missing_ok=True)

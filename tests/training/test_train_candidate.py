@@ -198,13 +198,13 @@ def test_to_the_end_resumes_between_snapshots(tmp_path, monkeypatch):
     assert_same_run(trained(tmp_path, writer=writer, num_snapshots=1, to_the_end=True), whole)
 
 
-def test_a_longer_request_goes_on_from_a_kept_state_and_a_shorter_one_cuts_it(tmp_path):
+def test_a_shorter_request_cuts_what_an_interrupted_one_left_and_a_longer_one_goes_on_from_it_all_the_same(tmp_path):
     writer = FakeWriter(tmp_path)
     with pytest.raises(Crash):
         trained(tmp_path, data=CrashingData(tiny_data(), 12), writer=writer, num_snapshots=3)
-    short = trained(tmp_path, writer=writer, num_snapshots=1)
+    short = trained(tmp_path, data=CrashingData(tiny_data(), crash_step=0), writer=writer, num_snapshots=1)
     assert_same_run(short, trained(tmp_path / "short", num_snapshots=1))
-    longer = trained(tmp_path, writer=writer, num_snapshots=4)
+    longer = trained(tmp_path, data=CrashingData(tiny_data(), crash_step=9), writer=writer, num_snapshots=4)
     assert_same_run(longer, trained(tmp_path / "longer", num_snapshots=4))
 
 
