@@ -8,6 +8,7 @@ from typing import Any
 from nap2.config import Config, SplitConfig
 from nap2.errors import ConfigError, check_name
 from nap2.evaluation.splitting.splits import FLAVOURS
+from nap2.feature_maps.families import ALL, named
 from nap2.models.losses import loss_named
 from nap2.models.readings import ORDERED, READINGS
 from nap2.schema import MAX_SNAPSHOTS, MODALITIES
@@ -36,6 +37,8 @@ LEAST = {
 }
 """The least of each number; a null stands for all, or for what somebody else chooses."""
 
+ENCODERS = ("cae", "pca", "random")
+DTYPES = ("float32", "float64")
 CAE_WHOLE, CAE_POSITIVE = ("step_size", "batch_size", "epochs"), ("lr", "gamma")
 HEAD_WHOLE, HEAD_POSITIVE = ("hidden", "layers", "batch_size", "epochs"), ("lr", "max_lr")
 
@@ -86,11 +89,28 @@ def _check_model(model: Mapping[str, Any]) -> None:
             if isinstance(value, bool) or not isinstance(value, int if is_whole else (int, float)) or not value > 0:
                 what = "a whole number of at least 1" if is_whole else "a number above 0"
                 raise ConfigError(f"model.{part}.{name}={value} must be {what}.")
+    check_name("encoder (model.encoder)", str(model.get("encoder", "cae")), ENCODERS)
+    check_name("dtype (model.dtype)", str(model["dtype"]), DTYPES)
+    named(str(model.get("features", ALL)))
+    _check_stopping(model["cae"])
+    dropout = model["predictor"]["dropout"]
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise ConfigError(f"model.predictor.dropout={dropout} must be a number from 0 on, below 1.")
     if not isinstance(model["predictor"]["prefix_sharing"], bool):
         raise ConfigError(
             f"model.predictor.prefix_sharing={model['predictor']['prefix_sharing']} is not true or false."
         )
     loss_named(model["predictor"]["loss"])
+
+
+def _check_stopping(cae: Mapping[str, Any]) -> None:
+    """The warm-up may have no epochs, and where `patience` is null nothing stops a fit early."""
+    for name, least, is_optional in (("warmup_epochs", 0, False), ("patience", 1, True)):
+        value = cae[name]
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (value is None and is_optional) and not (is_whole and value >= least):
+            what = f"a whole number of at least {least}" + (", or null" if is_optional else "")
+            raise ConfigError(f"model.cae.{name}={value} must be {what}.")
 
 
 def _check_split(split: SplitConfig) -> None:

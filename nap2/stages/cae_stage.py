@@ -1,7 +1,6 @@
 """stage=cae: fit the encoder of each modality (`model.encoder`) on the maps of the training pool, fold by fold."""
 
 from nap2.config import Config
-from nap2.errors import check_name
 from nap2.schema import MODALITIES
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
@@ -14,8 +13,6 @@ from nap2.stages.pool.union import open_with_union
 def run(config: Config) -> int:
     """Train what is missing of the two autoencoders."""
     check_device(config.trainer.device)
-    kind = config.model["encoder"]
-    check_name("encoder (model.encoder)", str(kind), FITTINGS)
     pools = load_pools(config)
     store = open_with_union(config)
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
@@ -29,5 +26,5 @@ def run(config: Config) -> int:
             if is_there:
                 say(f"{what}: already at {folder / 'checkpoint'}")
             else:
-                FITTINGS[kind](config, store, pool, modality)
+                FITTINGS[config.model["encoder"]](config, store, pool, modality)
     return 0

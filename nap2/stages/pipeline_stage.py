@@ -8,6 +8,8 @@ from nap2.stages import STAGES
 from nap2.stages.campaign import refuse_unread
 from nap2.stages.command.compose import CONF
 from nap2.stages.command.console import duration, say
+from nap2.stages.pool.budgets import budgets_of
+from nap2.stages.pool.stored import published_labels
 
 ORDER = ("snapshot", "index", "cae", "embed", "predictor", "evaluate")
 
@@ -16,6 +18,7 @@ def run(config: Config) -> int:
     """Run the stages one after another; each goes on where it was interrupted. Stops at the first that cannot go on."""
     started = time.monotonic()
     refuse_unread(config)
+    check_what_comes_later(config)
     for number, name in enumerate(ORDER, 1):
         say(f"[{number}/{len(ORDER)}] {name}: {STAGES[name].help}")
         code = STAGES[name].run(replace(config, stage=name))
@@ -26,6 +29,18 @@ def run(config: Config) -> int:
     say(f"done in {duration(time.monotonic() - started)}")
     _say_next(config)
     return 0
+
+
+def check_what_comes_later(config: Config) -> None:
+    """Refuse what a later stage would, before the candidates are trained.
+
+    Raises:
+        EvaluationError: for budgets beyond what is recorded.
+        DataFileError, UnknownNameError: where labels are wanted of a table, and it is missing or lacks the dataset.
+    """
+    budgets_of(config)
+    if config.labels == "truth":
+        published_labels(config, [])
 
 
 def _say_next(config: Config) -> None:

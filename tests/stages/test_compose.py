@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import train
+from nap2 import config_checks
 from nap2.config import Config
 from nap2.errors import ConfigError, Nap2Error, UnknownNameError
 from nap2.stages import STAGES
 from nap2.stages.command.compose import CONF, compose_config
+from nap2.stages.fitting import encoders
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
@@ -35,6 +37,11 @@ def test_every_dataset_composes(dataset: str) -> None:
 def test_an_own_dataset_says_what_must_be_set() -> None:
     with pytest.raises(ConfigError, match=r"dataset\.name, dataset\.num_classes, .* must be set; add dataset\.name=…"):
         compose_config(["stage=snapshot", "dataset=own_folder"])
+
+
+def test_the_encoders_and_dtypes_that_a_config_may_name_are_those_that_can_be_fitted() -> None:
+    assert set(config_checks.ENCODERS) == set(encoders.FITTINGS)
+    assert set(config_checks.DTYPES) == set(encoders.DTYPES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -77,6 +84,12 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=evaluate", "evaluate.bootstrap=0"], r"evaluate.bootstrap=0 is too small; use at least 1"),
         (["stage=cae", "split.folds=1"], r"split.folds=1 is no cross-validation"),
         (["stage=cae", "model.cae.epochs=0"], r"model\.cae\.epochs=0 must be a whole number of at least 1"),
+        (["stage=pipeline", "model.encoder=pcaa"], r"No encoder \(model\.encoder\) is called 'pcaa'"),
+        (["stage=pipeline", "model.dtype=float16"], r"No dtype \(model\.dtype\) is called 'float16'"),
+        (["stage=pipeline", "model.features=norms"], r"No family of statistics .* Did you mean 'norm'\?"),
+        (["stage=pipeline", "model.cae.patience=0"], r"model\.cae\.patience=0 must be .* at least 1, or null"),
+        (["stage=pipeline", "model.cae.warmup_epochs=-1"], r"warmup_epochs=-1 must be a whole number of at least 0"),
+        (["stage=pipeline", "model.predictor.dropout=1"], r"dropout=1 must be a number from 0 on, below 1"),
         (["stage=cae", "model.cae.epochs=ten"], r"model\.cae\.epochs=ten must be a whole number"),
         (["stage=cae", "model.predictor.batch_size=2.5"], r"batch_size=2\.5 must be a whole number"),
         (["stage=cae", "model.predictor.lr=fast"], r"model\.predictor\.lr=fast must be a number above 0"),

@@ -309,6 +309,19 @@ def test_what_was_fitted_on_other_labels_is_neither_tested_nor_fitted_again(
         (head / "fitted_with.json").write_text(before)
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [("labels=truth", "There is no truth table at"), ("evaluate.budgets=[3]", "must lie in 1..2")],
+)
+def test_a_pipeline_of_which_a_later_stage_cannot_run_trains_nothing(
+    asked: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["stage=pipeline", *TINY, "paths.truth=truth", asked]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("stores").exists()
+
+
 @pytest.mark.slow
 def test_an_empty_store_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     SnapshotStore.create(here / "stores/empty", SnapshotStore.open(here / "stores/digits").setting)

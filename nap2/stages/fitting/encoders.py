@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
-from nap2.errors import check_name, counted
+from nap2.errors import counted
 from nap2.feature_maps import encoder_input
 from nap2.feature_maps.families import ALL, kept_statistics
 from nap2.models.cae import CAE
@@ -55,7 +55,6 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
         statistics=kept_statistics(features_of(config)),
     )
     torch.manual_seed(seed_from("cae", modality, config.seed))
-    check_name("dtype (model.dtype)", str(config.model["dtype"]), DTYPES)
     net = CAE(DTYPES[config.model["dtype"]])
     net.encoder.read_only(kept_statistics(features_of(config)))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
