@@ -141,7 +141,7 @@ def write_candidate(
         "versions": software_versions(),
     }
     attributes[_HASH] = content_hash(attributes, arrays)
-    group = zarr.create_group(str(folder), attributes=attributes)
+    group = zarr.create_group(folder, attributes=attributes)
     for name, array in arrays.items():
         _write_array(group, name, array)
 
@@ -219,7 +219,7 @@ def _write_array(group: zarr.Group, name: str, array: np.ndarray[Any, Any]) -> N
 
 
 def _read_array(path: Path) -> np.ndarray[Any, Any]:
-    return np.asarray(zarr.open_array(str(path), mode="r")[...])
+    return np.asarray(zarr.open_array(path, mode="r")[...])
 
 
 def _explained(folder: Path, error: BaseException) -> StoreError:

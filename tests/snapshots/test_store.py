@@ -62,6 +62,16 @@ def test_making_a_store_twice_opens_it(store):
     assert SnapshotStore.open(store.root).setting == fakes.setting()
 
 
+@pytest.mark.parametrize("name", ["mine::yours", "日本 ü", "a#b?c=1", "file:", "x.zip"])
+def test_a_store_lies_where_its_path_says(tmp_path, name):
+    """And no part of it where zarr, given a text, would look for an address (`mine::yours`: in `mine`)."""
+    (tmp_path / "mine").mkdir()
+    store = SnapshotStore.create(tmp_path / name / "store", fakes.setting())
+    candidate = fakes.finish(store, seed=0, num_snapshots=1)
+    assert len(SnapshotStore.open(store.root).read(candidate.id).trajectory) == 1
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
 def test_another_setting_is_refused_and_each_difference_named(store):
     other = fakes.setting(every=20, recipe={"name": "digits", "lr": 0.2})
     with pytest.raises(StoreError, match=r"every: 20 ≠ 10; recipe\.lr: 0\.2 ≠ 0\.1"):
