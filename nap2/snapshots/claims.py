@@ -211,7 +211,8 @@ def _is_alive(folder: Path, owner: Owner, locked: bool) -> bool:
         age_s = os.stat(folder / "claim.lock").st_mtime - os.stat(folder / "owner.json").st_mtime
     except FileNotFoundError:
         return False
-    return age_s < STALE_AFTER_S
+    # A heart that beats in the future has stopped too, unless a clock was put back just now.
+    return abs(age_s) < STALE_AFTER_S
 
 
 def _remove(path: Path) -> None:
