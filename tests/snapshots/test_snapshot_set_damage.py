@@ -1,5 +1,6 @@
 """Damage to a released set is named in one line; writers that die or meet leave it whole."""
 
+import errno
 import json
 import os
 import random
@@ -131,6 +132,33 @@ def test_a_killed_writer_leaves_a_set_that_the_next_call_completes(root, tmp_pat
     after = fakes.hashes(root)
     assert before.items() <= after.items()
     assert after.keys() - before.keys() == {"part-0002.bin", "part-0002.json"}
+
+
+def test_a_full_disk_leaves_no_half_of_a_part(root, tmp_path, monkeypatch):
+    def refuse(folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store, before = fakes.filled(tmp_path / "store", [9]), fakes.hashes(root)
+    monkeypatch.setattr(writer, "make_durable", refuse)
+    with pytest.raises(StoreError, match="the disk or quota is full"):
+        add_part(root, store, 7, Limits())
+    assert fakes.hashes(root) == before
+
+
+def test_a_writer_that_was_taken_over_touches_nothing(root, tmp_path, monkeypatch):
+    """It was suspended, and the next one has released the same candidates under the same number."""
+    store = fakes.filled(tmp_path / "store", [9])
+
+    def suspend(folder):
+        owner = json.loads((root / ".writing" / "owner.json").read_bytes())
+        (root / ".writing" / "owner.json").write_text(json.dumps({**owner, "token": "theirs"}))
+        for name in ("part-0002.bin", "part-0002.json"):
+            (root / name).write_bytes(b"theirs")
+
+    monkeypatch.setattr(writer, "make_durable", suspend)
+    with pytest.raises(StoreError, match=r"Another process took over adding to .*; call again"):
+        add_part(root, store, 7, Limits())
+    assert (root / "part-0002.bin").read_bytes() == b"theirs"
 
 
 def test_a_second_writer_is_refused_while_the_first_is_at_work(root, tmp_path):

@@ -84,6 +84,7 @@ def add_part(
     with explained("Adding to a snapshot set", root), claimed(staging) as claim:
         if claim is None:
             raise StoreError(f"Another process is adding to {root} just now; call again when {staging} is free.")
+        claim.keep_folder = False  # half a part is of no use to anybody, least of all on a full disk
         return _add(claim, SnapshotSet.open(root), store, limits, progress)
 
 
@@ -143,6 +144,8 @@ def _place(claim: Claim, root: Path, data: bytes, entries: Sequence[Entry]) -> P
     staged.mkdir()
     (staged / "data").write_bytes(data)
     make_durable(staged)
+    if not claim.is_mine():  # this process was suspended for minutes, and what is there by now is not to be touched
+        raise StoreError(f"Another process took over adding to {root}; call again.")
     os.replace(staged / "data", data_path(root, number))
     staged.rmdir()
     path = sidecar_path(root, number)
