@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
 
 from nap2.errors import NetworkError, described
 from nap2.snapshots.layers import recorded_layers, unwrapped
@@ -68,6 +69,7 @@ def train(
             if parameter.grad is not None and parameter.grad.is_sparse:  # which weight decay cannot be added to
                 parameter.grad = parameter.grad.to_dense()
         recorder.step()
+        _begin_momentum(optimizer)
         optimizer.step()
         yield loss.detach()
 
@@ -75,6 +77,17 @@ def train(
 def epoch_of(step: int, batches_per_epoch: int, recipe: Recipe) -> int:
     """The epoch of a mini-batch, both counted from 0; a small loader is over many times, and stays in the last."""
     return min(step // batches_per_epoch, recipe.epochs - 1) if batches_per_epoch else 0
+
+
+def _begin_momentum(optimizer: Optimizer) -> None:
+    """Let the momentum of each parameter that has its first gradient begin at zero.
+
+    Torch's fused SGD begins that of all at once, and fails where one comes later: an expert's of a mixture, say.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group.get("momentum") else ():
+            if parameter.grad is not None and not optimizer.state[parameter]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _bare(model: object) -> nn.Module:

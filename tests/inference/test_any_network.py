@@ -286,6 +286,34 @@ def test_parameters_and_gradients_that_torch_does_not_fuse_are_trained_all_the_s
     assert one(ranker, Complex(torch.complex64), batches(5), recipe=recipe).failure is None
 
 
+class Experts(nn.Module):
+    """The second expert, and with it its gradients, is first asked at the third batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts, self.head, self.asked = nn.ModuleList(nn.Linear(5, 5) for _ in range(2)), nn.Linear(5, 3), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.asked += 1
+        return self.head(self.experts[self.asked > 2](x).relu())
+
+
+def test_gradients_that_come_later_than_others_are_trained_on_as_any(ranker: Predictor) -> None:
+    torch.manual_seed(0)
+    model, copied = Experts(), Experts()
+    copied.load_state_dict(model.state_dict())
+    place = one(ranker, model, batches(5))
+    assert place.failure is None
+    recorder = nap2.SnapshotRecorder(copied, every=2)
+    optimizer = torch.optim.SGD(copied.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    for inputs, targets in batches(5):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(copied(inputs), targets).backward()
+        recorder.step()
+        optimizer.step()
+    assert place.predicted_accuracy == pytest.approx(ranker.predict(recorder.trajectory()), abs=1e-6)
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_a_ranking_trains_also_where_gradients_are_off(ranker: Predictor, mode) -> None:
     model = nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
