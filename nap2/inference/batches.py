@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from nap2.errors import NetworkError, described
+from nap2.errors import NetworkError, counted, described
 from nap2.seeding import RandomStream, seed_from
 
 Batch = Sequence[Tensor]
@@ -50,7 +50,7 @@ def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[
                 except Exception as error:  # a foreign loader may fail in any way
                     raise _failed(given + 1, error) from error
             if batch is None:
-                raise CallerError("The loader gives no batch; pass one that yields (inputs, targets).")
+                raise CallerError(_none(given))
             given += 1
             yield batch
     finally:
@@ -199,6 +199,11 @@ def _with_new_workers(loader: Iterable[Batch]) -> Iterable[Batch]:
 
 def _stream(seed: int) -> RandomStream:
     return RandomStream(seed_from("rank", seed))
+
+
+def _none(given: int) -> str:
+    again = f", though it gave {counted(given, 'batch', 'batches')} before" if given else ""
+    return f"The loader gives no batch{again}; pass one that yields (inputs, targets) each time that it is read."
 
 
 def _failed(place: int, error: Exception) -> CallerError:

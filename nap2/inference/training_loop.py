@@ -132,7 +132,7 @@ def _logits(output: object, targets: Tensor) -> Tensor:
     """The network's output, if a cross-entropy can be computed from it.
 
     Raises:
-        NetworkError: if it is no `[B, classes]` tensor of two classes or more, or has too few for the targets.
+        NetworkError: if it is no `[B, classes]` tensor of two classes or more, or has other outputs than the targets.
     """
     if not isinstance(output, Tensor):
         raise NetworkError(
@@ -143,6 +143,11 @@ def _logits(output: object, targets: Tensor) -> Tensor:
         raise NetworkError(
             f"forward returned {list(output.shape)} for {len(targets)} inputs; it must return logits [batch, classes], "
             "of two classes or more."
+        )
+    if targets.is_floating_point() and targets.shape[1] != output.shape[1]:
+        raise NetworkError(
+            f"the targets are probabilities of {targets.shape[1]} classes, but the network has {output.shape[1]} "
+            "outputs."
         )
     if not targets.is_floating_point() and len(targets) and int(targets.max()) >= output.shape[1]:
         raise NetworkError(

@@ -342,6 +342,12 @@ def test_labels_of_few_bits_and_class_probabilities_are_fine(ranker: Predictor) 
     assert one(ranker, model, soft).predicted_accuracy == pytest.approx(expected, abs=1e-5)
 
 
+def test_probabilities_of_another_number_of_classes_are_refused(ranker: Predictor) -> None:
+    soft = [(torch.randn(6, 5), torch.full((6, 4), 0.25))]
+    place = one(ranker, deep(2), soft)
+    assert "the targets are probabilities of 4 classes, but the network has 3 outputs" in place.failure
+
+
 def test_what_is_unlike_the_training_runs_stands_beside_the_score_and_is_not_warned_of(ranker: Predictor) -> None:
     recorder = nap2.SnapshotRecorder(deep(3), every=2)
     for _ in range(2):

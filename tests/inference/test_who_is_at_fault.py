@@ -41,6 +41,15 @@ class Loader:
             raise OSError("the disk\nis gone")
 
 
+class Once(Loader):
+    """Gives what it has once, as a stream does that nobody rewinds."""
+
+    def __iter__(self):
+        while self.length:
+            self.length -= 1
+            yield BATCH
+
+
 def fail(name: str, done: int) -> None:
     raise KeyError("my own mistake")
 
@@ -51,6 +60,8 @@ def fail(name: str, done: int) -> None:
         (Loader(fails=True), {}, "The loader failed at batch 2: OSError: the disk is gone"),
         (iter(Loader(fails=True)), {}, "The loader failed at batch 2: OSError: the disk is gone"),
         (Loader(ZeroDivisionError("no shards")), {}, "The loader's __len__ failed: ZeroDivisionError: no shards"),
+        (Once(3), {}, r"gives no batch, though it gave 3 batches before; .* each time that it is read"),
+        (Once(4), {}, r"gives no batch; pass one that yields .* each time that it is read"),
         (None, {}, "The loader failed at batch 1: TypeError"),
         ([BATCH], {"on_batch": fail}, "on_batch failed after mini-batch 1 of one: KeyError: 'my own mistake'"),
     ],
