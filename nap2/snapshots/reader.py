@@ -8,7 +8,7 @@ from nap2.errors import StoreError
 from nap2.snapshots.candidate_folder import CandidateRecord
 from nap2.snapshots.failures import Failure
 from nap2.snapshots.manifest import Setting
-from nap2.snapshots.released.snapshot_set import SET_FILE, SnapshotSet
+from nap2.snapshots.released.snapshot_set import SnapshotSet, is_set
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.stored_candidate import StoredCandidate
 
@@ -63,15 +63,10 @@ def open_snapshots(root: Path | str) -> SnapshotReader:
     """Open a store or a released set.
 
     Raises:
-        StoreError: if there is neither.
+        StoreError: if there is neither, or it cannot be read.
         StoreVersionError: if another schema wrote it.
     """
     return SnapshotSet.open(root) if is_set(root) else SnapshotStore.open(root)
-
-
-def is_set(root: Path | str) -> bool:
-    """Whether a folder is a released set, to which training cannot write."""
-    return (Path(root) / SET_FILE).exists()
 
 
 def refuse_set(root: Path | str, stage: str) -> None:

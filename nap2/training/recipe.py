@@ -51,11 +51,16 @@ class Recipe:
         check_name("schedule (recipe.schedule)", self.schedule, SCHEDULES)
         check_name("precision (recipe.precision)", self.precision, PRECISIONS)
         for name in ("lr", "batch_size", "epochs"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"recipe.{name}={getattr(self, name)} must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"recipe.{name}={getattr(self, name)} must be above 0 and finite.")
         for name in ("momentum", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"recipe.{name}={getattr(self, name)} must not be negative.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"recipe.{name}={getattr(self, name)} must not be negative or infinite.")
+        if self.optimizer == "sgd" and self.nesterov and not self.momentum:
+            raise ConfigError(
+                "recipe.nesterov=true looks ahead along the momentum, but recipe.momentum is 0; set "
+                "recipe.nesterov=false, or a momentum."
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":

@@ -108,6 +108,19 @@ def test_where_there_is_no_set_that_is_said(tmp_path):
         SnapshotSet.open(tmp_path)
 
 
+def test_what_the_system_refuses_to_read_is_not_called_damaged(root):
+    with pytest.raises(StoreError, match=r"Looking for snapshots failed at x+: File name too long"):
+        open_snapshots("x" * 300)
+    released = SnapshotSet.open(root)
+    for name, doing in (("part-0000.json", "Listing"), ("set.json", "Reading")):
+        (root / name).unlink()
+        (root / name).mkdir()
+        with pytest.raises(StoreError, match=rf"{doing} a snapshot set failed at .*: Is a directory; check"):
+            SnapshotSet.open(root).complete()
+    with pytest.raises(StoreError, match="Listing a snapshot set failed"):
+        released.complete()
+
+
 def test_blobs_without_a_list_are_ignored_and_replaced(root, tmp_path):
     (root / "part-0002.bin").write_bytes(b"half a pa")
     assert len(read_all(root)) == 4

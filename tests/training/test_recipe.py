@@ -76,6 +76,8 @@ def test_adamw_decay_is_decoupled():
         ({"schedule": "cosin"}, UnknownNameError, "Did you mean 'cosine'"),
         ({"lr": 0.0}, ConfigError, r"recipe\.lr=0\.0 must be above 0"),
         ({"lr": float("nan")}, ConfigError, "must be above 0"),
+        ({"lr": float("inf")}, ConfigError, r"recipe\.lr=inf must be above 0 and finite"),
+        ({"momentum": 0}, ConfigError, r"recipe\.momentum is 0; set recipe\.nesterov=false"),
         ({"epochs": -1}, ConfigError, r"recipe\.epochs=-1"),
         ({"epochs": 1.5}, ConfigError, r"recipe\.epochs=1\.5 is a float; expected int"),
         ({"batch_size": True}, ConfigError, "expected int"),

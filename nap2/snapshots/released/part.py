@@ -135,12 +135,13 @@ def unsealed(path: Path, form: str) -> dict[str, Any]:
     Raises:
         CorruptSnapshotError: if it is missing, damaged, or of another form.
         StoreVersionError: if a newer form wrote it.
+        OSError: if the system refuses to read it.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
         seal = content.pop(_SEAL)
         found, version = content["format"], int(content["format_version"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
     if found == form and version > FORMAT_VERSION:
         raise StoreVersionError(

@@ -23,6 +23,12 @@ SET_FILE = "set.json"
 SET_FORMAT = "nap2-snapshot-set"
 
 
+def is_set(root: Path | str) -> bool:
+    """Whether a folder is a released set, to which training cannot write."""
+    with explained("Looking for snapshots", Path(root)):
+        return (Path(root) / SET_FILE).exists()
+
+
 @dataclass(frozen=True)
 class SnapshotSet:
     """Candidates of one setting as they were released. Nothing is ever written here; parts are listed once."""
@@ -36,14 +42,15 @@ class SnapshotSet:
         """Open an existing set.
 
         Raises:
-            StoreError: if there is none.
+            StoreError: if there is none, or it cannot be read.
             CorruptSnapshotError: if `set.json` is damaged.
             StoreVersionError: if a newer form wrote it.
         """
         path = Path(root) / SET_FILE
-        if not path.exists():
+        if not is_set(root):
             raise StoreError(f"No snapshot set at {root}; write one with stage=release, or correct the path.")
-        content = unsealed(path, SET_FORMAT)
+        with explained("Reading a snapshot set", path):
+            content = unsealed(path, SET_FORMAT)
         try:
             check_schema_version(int(content["schema_version"]), f"The set {root}")
             return cls(Path(root), Setting(**content["setting"]), int(content["mantissa_bits"]))

@@ -6,7 +6,8 @@ from pathlib import Path
 from nap2.config import Config
 from nap2.errors import ConfigError
 from nap2.snapshots.manifest import Candidate, Setting
-from nap2.snapshots.released.snapshot_set import SET_FILE, SnapshotSet
+from nap2.snapshots.released import SnapshotSet
+from nap2.snapshots.released.listing import sets_in
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.pool.candidates import candidates_of, setting_of
 from nap2.stages.pool.stored import store_roots
@@ -18,8 +19,7 @@ def released_sets(folder: Path, setting: Setting) -> list[SnapshotSet]:
     Raises:
         CorruptSnapshotError, StoreVersionError: if one there cannot be read.
     """
-    found = [SnapshotSet.open(path.parent) for path in sorted(folder.glob(f"*/{SET_FILE}"))]
-    return [one for one in found if not setting.differences(one.setting)]
+    return [one for one in sets_in(folder) if not setting.differences(one.setting)]
 
 
 def without_released(
