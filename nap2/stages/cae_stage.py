@@ -5,7 +5,7 @@ from nap2.schema import MODALITIES
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.fitting.encoders import FITTINGS, title_of
-from nap2.stages.fitting.fitted_with import claim_folder, encoder_spec, encoder_terms
+from nap2.stages.fitting.fitted_with import claimed, encoder_spec, encoder_terms, refuse_another
 from nap2.stages.pool.splits import load_pools
 from nap2.stages.pool.union import open_with_union
 
@@ -18,13 +18,12 @@ def run(config: Config) -> int:
     wanted = MODALITIES if config.cae.modality == "both" else (config.cae.modality,)
     for pool in pools:
         for modality in wanted:
-            folder, what = pool.folder.encoder_of(modality), title_of(config, pool, modality)
-            is_there = (folder / "checkpoint" / "spec.json").is_file()
-            if is_there:
+            folder, asked = pool.folder.encoder_of(modality), encoder_terms(config, pool)
+            if (folder / "checkpoint" / "spec.json").is_file():
                 encoder_spec(config, pool, modality)
-            claim_folder(folder, encoder_terms(config, pool))
-            if is_there:
-                say(f"{what}: already at {folder / 'checkpoint'}")
-            else:
+                refuse_another(folder, asked)
+                say(f"{title_of(config, pool, modality)}: already at {folder / 'checkpoint'}")
+                continue
+            with claimed(folder, asked):
                 FITTINGS[config.model["encoder"]](config, store, pool, modality)
     return 0

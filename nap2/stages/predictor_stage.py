@@ -5,10 +5,10 @@ NAP2's is a BiGRU that serves every query budget; `predictor.reading` asks for t
 
 from nap2.config import Config
 from nap2.models.readings import ORDERED
-from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.fitting.assemble import assemble, largest_fitted
+from nap2.stages.fitting.embedding import embeddings_of
 from nap2.stages.fitting.heads import train_one
 from nap2.stages.pool.sources import record_config
 from nap2.stages.pool.splits import load_pools, train_sizes
@@ -21,7 +21,7 @@ def run(config: Config) -> int:
     pools = load_pools(config)
     sizes = train_sizes(config, pools)
     for pool in pools:
-        embeddings = EmbeddingStore.open(pool.folder.embeddings)
+        embeddings = embeddings_of(config, pool)
         for size in sizes:
             for split in pool.splits:
                 train_one(config, pool, split, size, embeddings)

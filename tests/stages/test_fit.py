@@ -1,7 +1,5 @@
 """What a fit says of itself after an interruption."""
 
-import errno
-import fcntl
 import signal
 from pathlib import Path
 
@@ -11,11 +9,9 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from nap2.errors import EvaluationError
 from nap2.stages.fitting.fit import fit
 
 HOUR_S = 3600.0
-ONE_EPOCH = {"what": "a line", "epochs": 1, "patience": None, "device": "cpu"}
 
 
 class Line(LightningModule):
@@ -88,33 +84,6 @@ def test_ctrl_c_reaches_whoever_called(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(Interrupted(0.0, {"now": 0.0}), Points(), tmp_path, what="a line", epochs=2, patience=None, device="cpu")
     assert signal.getsignal(signal.SIGINT) is before
-
-
-class Doubled(Line):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(0.0, {"now": 0.0})
-        self.folder = folder
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        if self.current_epoch == 1:
-            with pytest.raises(EvaluationError, match=r"Another process is fitting what belongs into .*; let it end"):
-                fit(Line(0.0, {"now": 0.0}), Points(), self.folder, **ONE_EPOCH)
-        return super().training_step(batch, batch_idx)
-
-
-def test_a_second_call_at_the_same_time_is_refused(tmp_path: Path) -> None:
-    assert fit(Doubled(tmp_path), Points(), tmp_path, **{**ONE_EPOCH, "epochs": 2}).epochs == 2
-    assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path / "other", **ONE_EPOCH).epochs == 1
-
-
-def test_a_file_system_without_locks_does_not_stop_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lustre, as many clusters mount it."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, **ONE_EPOCH).epochs == 1
 
 
 def test_the_best_weights_are_kept_without_the_state_of_the_optimizer(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Encoders and heads of an earlier call are used again only for what they were fitted on, and how."""
 
+import errno
+import fcntl
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.splits import Split
 from nap2.stages.command.compose import compose_config
 from nap2.stages.fitting.assemble import made_by
-from nap2.stages.fitting.fitted_with import NOTE, claim_folder, encoder_spec, encoder_terms, head_terms, pool_name
+from nap2.stages.fitting.fitted_with import NOTE, claimed, encoder_spec, encoder_terms, head_terms, pool_name
 from nap2.stages.fitting.heads import train_one
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder
@@ -54,32 +57,28 @@ def test_an_encoder_of_other_snapshots_or_candidates_is_refused(pool: Pool) -> N
         encoder_spec(config_of(2), grown, "weights")
 
 
-def test_a_head_of_other_snapshots_is_not_taken_for_trained(pool: Pool, capsys: pytest.CaptureFixture[str]) -> None:
-    fitted(config_of(2), pool, pool.folder.predictor(2, 0), "cae_pool")
-    train_one(config_of(2), pool, pool.splits[0], 2, Embeddings())
-    assert "already at" in capsys.readouterr().out
-    with pytest.raises(EvaluationError, match=r"was fitted on 2×2 maps .* asks for 2×3"):
-        train_one(config_of(3), pool, pool.splits[0], 2, Embeddings())
-
-
 def test_what_was_fitted_on_candidates_of_another_setting_is_refused_finished_or_not(pool: Pool) -> None:
     """One name, another store: the same architectures with the same published labels, but of another recipe."""
     own, other = config_of(), config_of(2, "recipe.lr=0.3")
-    folder, head = pool.folder.encoder_of("weights"), pool.folder.predictor(2, 0)
-    fitted(own, pool, folder, "pool", setting=setting_of(own).as_dict())
-    fitted(own, pool, head, "cae_pool", setting=setting_of(own).as_dict())
+    fitted(own, pool, pool.folder.encoder_of("weights"), "pool", setting=setting_of(own).as_dict())
     encoder_spec(own, pool, "weights")
-    train_one(own, pool, pool.splits[0], 2, Embeddings())
     told = r"fitted on candidates of another setting \(recipe\.lr: 0\.1 ≠ 0\.3\); set name= for a new run or delete"
     with pytest.raises(EvaluationError, match=told):
         encoder_spec(other, pool, "weights")
-    with pytest.raises(EvaluationError, match=told):
-        train_one(other, pool, pool.splits[0], 2, Embeddings())
     unfinished = pool.folder.encoder_of("gradients")
-    claim_folder(unfinished, encoder_terms(own, pool))
+    claim(unfinished, encoder_terms(own, pool))
     begun(unfinished)
     with pytest.raises(EvaluationError, match="was fitted with other setting; "):
-        claim_folder(unfinished, encoder_terms(other, pool))
+        claim(unfinished, encoder_terms(other, pool))
+    told = r"was fitted with snapshot\.num_snapshots=2 \(this call: 1\); "
+    with pytest.raises(EvaluationError, match=told):
+        claim(unfinished, encoder_terms(config_of(1), pool))
+
+
+def claim(folder: Path, asked: Mapping[str, object]) -> None:
+    """As a fit does that is interrupted before it has kept anything."""
+    with claimed(folder, asked):
+        pass
 
 
 def begun(folder: Path) -> Path:
@@ -100,13 +99,13 @@ def begun(folder: Path) -> Path:
 def test_a_head_that_was_fitted_in_another_way_is_refused_finished_or_not(asked: str, told: str, pool: Pool) -> None:
     folder, split = pool.folder.predictor(2, 0), pool.splits[0]
     first = head_terms(config_of(), pool, split, 2, "abc")
-    claim_folder(folder, first)
-    claim_folder(folder, head_terms(config_of(2, asked), pool, split, 2, "abc"))  # nothing was fitted yet
-    claim_folder(folder, first)
+    claim(folder, first)
+    claim(folder, head_terms(config_of(2, asked), pool, split, 2, "abc"))  # nothing was fitted yet
+    claim(folder, first)
     begun(folder)
-    claim_folder(folder, first)
+    claim(folder, first)
     with pytest.raises(EvaluationError, match=f"was fitted with {told}; ask for the same, set name= for a new run"):
-        claim_folder(folder, head_terms(config_of(2, asked), pool, split, 2, "abc"))
+        claim(folder, head_terms(config_of(2, asked), pool, split, 2, "abc"))
     fitted(config_of(), pool, folder, "cae_pool")
     with pytest.raises(EvaluationError, match=told):
         train_one(config_of(2, asked), pool, split, 2, Embeddings())
@@ -122,13 +121,13 @@ def test_a_head_of_other_labels_candidates_or_encoders_is_refused(pool: Pool) ->
     )
     for changed in changes:
         with pytest.raises(EvaluationError, match=r"was fitted with other candidates or labels; "):
-            claim_folder(folder, head_terms(config_of(), changed, split, 2, "abc"))
+            claim(folder, head_terms(config_of(), changed, split, 2, "abc"))
     with pytest.raises(EvaluationError, match=r"was fitted with other encoders; "):
-        claim_folder(folder, head_terms(config_of(), pool, split, 2, "abd"))
+        claim(folder, head_terms(config_of(), pool, split, 2, "abd"))
     tested_only = replace(pool, accuracy={**pool.accuracy, "d": 0.9})
-    claim_folder(folder, head_terms(config_of(), tested_only, split, 2, "abc"))
+    claim(folder, head_terms(config_of(), tested_only, split, 2, "abc"))
     turned = replace(split, train=("b", "a"))
-    claim_folder(folder, head_terms(config_of(), pool, turned, 2, "abc"))
+    claim(folder, head_terms(config_of(), pool, turned, 2, "abc"))
 
 
 def test_an_encoder_depends_on_what_its_kind_uses(pool: Pool) -> None:
@@ -137,14 +136,14 @@ def test_an_encoder_depends_on_what_its_kind_uses(pool: Pool) -> None:
         same, other = config_of(2, f"model.encoder={kind}"), config_of(2, f"model.encoder={kind}", "model.cae.lr=1")
         folder = begun(replace(pool.folder, encoder=kind).encoder_of("weights"))
         (folder / NOTE).write_text(json.dumps(encoder_terms(same, pool)))
-        claim_folder(folder, encoder_terms(same, pool))
+        claim(folder, encoder_terms(same, pool))
         with pytest.raises(EvaluationError, match="other training candidates"):
-            claim_folder(folder, encoder_terms(same, grown))
+            claim(folder, encoder_terms(same, grown))
         if matters:
             with pytest.raises(EvaluationError, match=r"model\.cae\.lr=0\.001 \(this call: 1\.0\)|this call: 1\)"):
-                claim_folder(folder, encoder_terms(other, pool))
+                claim(folder, encoder_terms(other, pool))
         else:
-            claim_folder(folder, encoder_terms(other, pool))
+            claim(folder, encoder_terms(other, pool))
 
 
 def test_a_redrawn_pool_of_the_same_size_is_refused_by_every_stage(pool: Pool) -> None:
@@ -159,11 +158,36 @@ def test_a_redrawn_pool_of_the_same_size_is_refused_by_every_stage(pool: Pool) -
 def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(pool: Pool) -> None:
     folder = begun(pool.folder.predictor(2, 0))
     terms = head_terms(config_of(), pool, pool.splits[0], 2, "abc")
-    claim_folder(folder, terms)
+    claim(folder, terms)
     assert not (folder / NOTE).exists()
     (folder / NOTE).write_text("{")
     with pytest.raises(EvaluationError, match=r"fitted_with\.json is damaged .* delete .* and fit again"):
-        claim_folder(folder, terms)
+        claim(folder, terms)
+
+
+def test_a_second_call_at_the_same_time_is_refused_and_leaves_the_note_of_the_first(pool: Pool) -> None:
+    """It is told to run again, and would then be given what the first one fitted."""
+    folder, split = pool.folder.predictor(2, 0), pool.splits[0]
+    first, second = (head_terms(config_of(2, f"seed={seed}"), pool, split, 2, "abc") for seed in (0, 9))
+    with claimed(folder, first):
+        with pytest.raises(EvaluationError, match=r"Another process is fitting what belongs into .*; let it end"):
+            claim(folder, second)
+        claim(pool.folder.predictor(2, 1), second)
+        begun(folder)
+    claim(folder, first)
+    with pytest.raises(EvaluationError, match=r"seed=0 \(this call: 9\)"):
+        claim(folder, second)
+
+
+def test_a_file_system_without_locks_does_not_stop_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lustre, as many clusters mount it."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    claim(tmp_path, {"seed": 0})
+    assert json.loads((tmp_path / NOTE).read_text()) == {"seed": 0}
 
 
 def test_a_released_predictor_names_the_code_that_fitted_its_heads() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zarr
 
 import train
 from nap2.evaluation.records.rows import read_rows
@@ -196,6 +197,23 @@ def test_heads_of_other_encoders_are_not_assembled(inside: Path, capsys: pytest.
     assert "n6-trial1-gradients was fitted with other encoders" in capsys.readouterr().err
     note.write_text(json.dumps(content))
     assert train.main(["stage=predictor", *UNION]) == 0
+
+
+def test_embeddings_of_other_snapshots_or_encoders_are_neither_learned_nor_tested(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embeddings = zarr.open_group(inside / "embeddings-pca.zarr", mode="r+")
+    made_by = embeddings.attrs["encoders"]
+    for stage, size in (("predictor", 5), ("evaluate", 6)):
+        asked = [f"stage={stage}", *UNION, f"split.train_sizes=[{size}]"]
+        assert train.main([*asked, "snapshot.num_snapshots=1"]) == 2
+        assert "was fitted on 6×2 maps (candidates × snapshots), this call asks for 6×1" in capsys.readouterr().err
+        embeddings.attrs["encoders"] = "those before"  # which were deleted since and fitted again
+        assert train.main(asked) == 2
+        assert "is of other encoders than runs/digits/functional+inverted holds; run stage=" in capsys.readouterr().err
+        embeddings.attrs["encoders"] = made_by
+    assert not list(inside.glob("predictors-pca/n5-*"))
+    assert json.loads((inside / "checkpoint-pca/spec.json").read_text())["num_snapshots"] == 2
 
 
 def test_a_stand_in_is_labelled_as_what_it_stands_for() -> None:

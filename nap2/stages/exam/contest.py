@@ -12,6 +12,7 @@ from nap2.errors import EvaluationError
 from nap2.inference import Predictor
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.reader import SnapshotReader
+from nap2.stages.fitting.embedding import embeddings_of
 from nap2.stages.pool.budgets import budgets_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool, load_pools, train_sizes
@@ -111,7 +112,7 @@ def contest_within(config: Config, store: SnapshotReader) -> Contest:
     """Methods fitted on some candidates of a store and tested on others.
 
     Raises:
-        EvaluationError: if no candidate is held back.
+        EvaluationError: if no candidate is held back, or the embeddings do not fit.
     """
     pools = load_pools(config)
     tested = sorted({arch for pool in pools for arch in pool.test}) if config.split.folds else pools[0].test
@@ -120,6 +121,8 @@ def contest_within(config: Config, store: SnapshotReader) -> Contest:
             f"split.test_size={config.split.test_size} holds no candidate back, so nothing can judge what was fitted; "
             "evaluate by cross-validation (split.folds=5) or with a test set."
         )
+    for pool in pools:
+        embeddings_of(config, pool)  # which are read later, by every method that needs them
     target, union = Candidates(store, pools[0].ids), pools[0].companions
     return Contest(
         config=config,

@@ -18,7 +18,7 @@ from nap2.seeding import generator, seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.stages.exam.contest import Contest
 from nap2.stages.fitting.embedding import modality_columns
-from nap2.stages.fitting.fitted_with import check_pool, encoder_spec, pool_name, refuse_another, seen_terms
+from nap2.stages.fitting.fitted_with import encoder_spec, pool_name, refuse_another, seen_terms
 from nap2.stages.fitting.variants import AnyPredictor, Variant
 from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets
 from nap2.stages.pool.splits import Pool
@@ -45,7 +45,7 @@ def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) 
         heads = {}
         for budget in variant.budgets(contest.snapshots):
             folder = variant.folder(pool.folder, size, split.trial, budget) / "checkpoint"
-            heads[budget] = _head(config, pool, variant, folder, seen.encoders, trajectory.shape[2])
+            heads[budget] = _head(config, variant, folder, seen.encoders, trajectory.shape[2])
         served = [(*heads[variant.budget_at(count)], lengths.clamp(max=count)) for count in contest.snapshots]
         # Of the call that fitted it, which may have had another `seed`; heads of earlier versions do not say.
         seed = int(served[-1][1].get("seed", seed_from("predictor", config.seed, size, split.trial)))
@@ -78,13 +78,12 @@ def _collection_seconds(contest: Contest, pool: Pool) -> float:
 
 
 def _head(
-    config: Config, pool: Pool, variant: Variant, folder: Path, encoders: str, input_size: int
+    config: Config, variant: Variant, folder: Path, encoders: str, input_size: int
 ) -> tuple[AnyPredictor, dict[str, Any]]:
-    """The predictor in `folder` and its spec, if it was fitted on these embeddings, candidates and labels."""
+    """The predictor in `folder` and its spec, if it was fitted on these embeddings and labels."""
     if not (folder / "spec.json").is_file():
         raise EvaluationError(f"No predictor at {folder}; run stage=predictor with these sizes first.")
     spec, tensors = load_checkpoint(folder, "predictor-head")
-    check_pool(config, pool, spec, folder)
     refuse_another(folder.parent, seen_terms(config, encoders))
     net = variant.net(config, input_size)
     load_into(net, tensors["predictor"], str(folder))

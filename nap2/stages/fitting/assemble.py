@@ -14,12 +14,12 @@ from nap2.inference import Predictor
 from nap2.inference.components import HEAD_MODALITIES, as_components, encoder_kinds
 from nap2.inference.scope import scope_of
 from nap2.schema import MAX_LAYERS, MODALITIES
-from nap2.snapshots.embedding_store import fingerprint
 from nap2.snapshots.layers import num_layers
 from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 from nap2.stages.command.console import say
-from nap2.stages.fitting.fitted_with import pool_name, refuse_another, require_trained, seen_terms
+from nap2.stages.fitting.embedding import load_encoders
+from nap2.stages.fitting.fitted_with import pool_name, refuse_another, seen_terms
 from nap2.stages.pool.candidates import setting_of, space_of
 from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.run_folder import RunFolder
@@ -53,9 +53,10 @@ def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> No
         store: snapshots of candidates and companions, for the scope and for the check of the stored precision.
     """
     folder, split = RunFolder.of(config), pool.splits[0]
-    encoders = {m: load_checkpoint(require_trained(pool.folder, m))[1]["encoder"] for m in MODALITIES}
-    tensors = {f"{modality}_encoder": encoder for modality, encoder in encoders.items()}
-    read = seen_terms(config, "+".join(map(fingerprint, encoders.values())))
+    encoders = load_encoders(pool.folder, torch.device("cpu"))
+    weights, gradients = (dict(net.state_dict()) for net in (encoders.weights, encoders.gradients))
+    tensors = {"weights_encoder": weights, "gradients_encoder": gradients}
+    read = seen_terms(config, encoders.fingerprint)
     heads, fitted = [], []
     for modality in HEAD_MODALITIES:
         for trial in pool.trials:

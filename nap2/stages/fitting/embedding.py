@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from nap2.checkpoint import load_checkpoint, load_into
+from nap2.config import Config
+from nap2.errors import EvaluationError
 from nap2.inference.components import columns
 from nap2.models.encode import encode_trajectories
 from nap2.models.encoders import AnyEncoder, empty_encoder
@@ -14,8 +16,9 @@ from nap2.schema import MODALITIES
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say, track
-from nap2.stages.fitting.fitted_with import require_trained
+from nap2.stages.fitting.fitted_with import encoder_spec, require_trained
 from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.splits import Pool
 
 BATCH = 16  # candidates encoded at once
 
@@ -50,6 +53,23 @@ def load_encoders(folder: RunFolder, device: torch.device) -> Encoders:
         nets.append(net.to(device).eval())
         hashes.append(fingerprint(tensors["encoder"]))
     return Encoders(nets[0], nets[1], "+".join(hashes), device)
+
+
+def embeddings_of(config: Config, pool: Pool) -> EmbeddingStore:
+    """The embeddings of a pool's candidates, made by encoders that were fitted on what the config asks for.
+
+    Raises:
+        StoreError: if there are none.
+        EvaluationError: if an encoder is missing, was fitted on something else, or was fitted again since.
+    """
+    found = EmbeddingStore.open(pool.folder.embeddings)
+    for modality in MODALITIES:
+        encoder_spec(config, pool, modality)
+    if found.encoders != load_encoders(pool.folder, torch.device("cpu")).fingerprint:
+        raise EvaluationError(
+            f"{found.path} is of other encoders than {pool.folder.root} holds; run stage=embed again."
+        )
+    return found
 
 
 def embed(

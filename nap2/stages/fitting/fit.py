@@ -1,6 +1,5 @@
 """Fit one LightningModule: resumable, the best weights kept, with progress that suits a terminal and a batch log."""
 
-import fcntl
 import logging
 import signal
 import threading
@@ -20,9 +19,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.trainer.states import TrainerStatus
 from rich.progress import TaskID
 
-from nap2.errors import EvaluationError
 from nap2.seeding import make_deterministic, seed_from
-from nap2.snapshots.claims import NO_LOCKS
 from nap2.stages.command.console import LINE_EVERY_S, console, duration, progress_bar, say
 from nap2.training.stopwatch import Stopwatch
 
@@ -60,9 +57,6 @@ def fit(
     It goes on from `folder/last.ckpt`. `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are
     loaded into `module` at the end. An interruption costs the last `SAVE_EVERY_S` at most, and changes no weight: what
     a step draws depends on torch's seed at the call and on the number of the step alone.
-
-    Raises:
-        EvaluationError: if another process is fitting in this folder.
     """
     quiet_lightning()
     make_deterministic()
@@ -86,34 +80,13 @@ def fit(
         log_every_n_steps=10**9,
     )
     last = folder / "last.ckpt"
-    with _alone_in(folder), _ctrl_c_as_ever(trainer):
+    with _ctrl_c_as_ever(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
     best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     module.load_state_dict(best["state_dict"])
     score = best_weights.best_model_score
     loss = float(score) if score is not None else float("nan")
     return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Two calls at once would overwrite each other's states, and the first to end takes them from under the second.
-
-    Raises:
-        EvaluationError: if another process is at work there; its lock ends with it, however that ends.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EvaluationError(
-                f"Another process is fitting what belongs into {folder}; let it end, then run this again."
-            ) from error
-        except OSError as error:
-            if error.errno not in NO_LOCKS:  # where there are none, nobody can be kept out
-                raise
-        yield
 
 
 @contextmanager

@@ -5,9 +5,11 @@ encoders. They are noted in `fitted_with.json` when a fit begins, so that an int
 data either. A folder from before notes were kept makes no claim, and is taken as it is.
 """
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from nap2.checkpoint import load_spec
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.splits import Split
+from nap2.snapshots.claims import NO_LOCKS
 from nap2.snapshots.disk import write_atomically
 from nap2.snapshots.manifest import Setting
 from nap2.stages.pool.candidates import setting_of
@@ -27,8 +30,9 @@ CANDIDATES, SETTING, LABELLED, ENCODERS = "training candidates", "setting", "can
 
 
 def encoder_terms(config: Config, pool: Pool) -> dict[str, Any]:
-    """What decides an encoder: its candidates, the seed where it draws anything, and the options of an autoencoder."""
+    """What decides an encoder: its maps, the seed where it draws anything, and the options of an autoencoder."""
     terms: dict[str, Any] = {CANDIDATES: _candidates(pool), SETTING: _hashed(setting_of(config).as_dict())}
+    terms["snapshot.num_snapshots"] = config.snapshot.num_snapshots
     if config.model["encoder"] == "cae":
         terms |= {f"model.cae.{name}": value for name, value in config.model["cae"].items()}
         terms["model.dtype"] = config.model["dtype"]
@@ -56,17 +60,32 @@ def seen_terms(config: Config, encoders: str) -> dict[str, Any]:
     return {ENCODERS: HASHED + encoders, "labels": config.labels}
 
 
-def claim_folder(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Note what is fitted in a training folder, or check that a fit which ended or began there was asked for the same.
+@contextmanager
+def claimed(folder: Path, asked: Mapping[str, Any]) -> Iterator[None]:
+    """A training folder of this process alone, with a note of what is fitted there.
+
+    Two calls at once would overwrite each other's states, and the first to end takes them from under the second. The
+    lock ends with its process, however that ends.
 
     Raises:
-        EvaluationError: if something else was fitted there.
+        EvaluationError: if another process is at work there, or the fit that began there was asked for something else.
     """
-    if (folder / "checkpoint").exists() or any(folder.glob("*.ckpt")):
-        refuse_another(folder, asked)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / NOTE, (json.dumps(dict(asked), indent=1) + "\n").encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EvaluationError(
+                f"Another process is fitting what belongs into {folder}; let it end, then run this again."
+            ) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:  # where there are none, nobody can be kept out
+                raise
+        if any(folder.glob("*.ckpt")):
+            refuse_another(folder, asked)
+        else:
+            write_atomically(folder / NOTE, (json.dumps(dict(asked), indent=1) + "\n").encode())
+        yield
 
 
 def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
@@ -99,28 +118,12 @@ def encoder_spec(config: Config, pool: Pool, modality: str) -> dict[str, Any]:
     """What the checkpoint of a pool's encoder says of itself.
 
     Raises:
-        EvaluationError: if it has not been trained, or was on other candidates or snapshots than the config's.
+        EvaluationError: if it has not been trained, or was on other candidates, snapshots or another setting than the
+            config's: the same folder serves whatever is asked under its name.
     """
     checkpoint = require_trained(pool.folder, modality)
     spec = load_spec(checkpoint)
-    check_pool(config, pool, spec, checkpoint)
-    refuse_another(checkpoint.parent, {CANDIDATES: encoder_terms(config, pool)[CANDIDATES]})
-    return spec
-
-
-def check_pool(config: Config, pool: Pool, spec: Mapping[str, Any], checkpoint: Path) -> None:
-    """Refuse what an earlier call fitted on other maps: the same folder serves whatever is asked under its name.
-
-    Args:
-        config, pool: of this call.
-        spec: what the checkpoint of an encoder or a head says of itself.
-        checkpoint: where it lies.
-
-    Raises:
-        EvaluationError: if the number of candidates or of snapshots differs, or their setting (a recipe, a width).
-    """
-    fitted_on = str(spec.get("cae_pool", spec.get("pool")))
-    found, asked = (name.rpartition("/")[2] for name in (fitted_on, pool_name(config, pool)))
+    found, asked = (name.rpartition("/")[2] for name in (str(spec["pool"]), pool_name(config, pool)))
     if found != asked:
         raise EvaluationError(
             f"{checkpoint} was fitted on {found} maps (candidates × snapshots), this call asks for {asked}; fewer "
@@ -132,6 +135,8 @@ def check_pool(config: Config, pool: Pool, spec: Mapping[str, Any], checkpoint: 
             f"{checkpoint} was fitted on candidates of another setting ({'; '.join(differences[:3])}); set name= for a "
             f"new run or delete {pool.folder.root}."
         )
+    refuse_another(checkpoint.parent, {CANDIDATES: encoder_terms(config, pool)[CANDIDATES]})
+    return spec
 
 
 def require_trained(folder: RunFolder, modality: str) -> Path:

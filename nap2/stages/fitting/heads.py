@@ -1,11 +1,12 @@
 """How the heads of a pool's predictors are fitted, one for each trial and train size."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from nap2.checkpoint import load_spec, save_checkpoint
+from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
 from nap2.evaluation.splitting.splits import Split
 from nap2.models.predictor_module import PredictorModule
@@ -16,9 +17,9 @@ from nap2.stages.command.console import duration, say
 from nap2.stages.command.parts import built
 from nap2.stages.command.provenance import commit, versions
 from nap2.stages.fitting.embedding import modality_columns
-from nap2.stages.fitting.fit import fit
-from nap2.stages.fitting.fitted_with import check_pool, claim_folder, head_terms, pool_name
-from nap2.stages.fitting.variants import Variant
+from nap2.stages.fitting.fit import FitResult, fit
+from nap2.stages.fitting.fitted_with import claimed, head_terms, pool_name, refuse_another
+from nap2.stages.fitting.variants import AnyPredictor, Variant
 from nap2.stages.pool.budgets import budgets_of
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.splits import Pool
@@ -74,28 +75,38 @@ def train_head(
     own = "" if budget is None else f"at {budget} of {config.snapshot.num_snapshots} snapshots"
     what = ", ".join(filter(None, (f"predictor on {size}, trial {split.trial}", *variant.words, own, pool.fold_name)))
     folder = variant.folder(pool.folder, size, split.trial, budget)
-    is_there = (folder / "checkpoint" / "spec.json").is_file()
-    if is_there:
-        check_pool(config, pool, load_spec(folder / "checkpoint"), folder / "checkpoint")
-    claim_folder(folder, head_terms(config, pool, split, size, embeddings.encoders))
-    if is_there:
+    asked = head_terms(config, pool, split, size, embeddings.encoders)
+    if (folder / "checkpoint" / "spec.json").is_file():
+        refuse_another(folder, asked)
         say(f"{what}: already at {folder / 'checkpoint'}")
         return
+    with claimed(folder, asked):
+        data = learning_data(config, pool, split, size, embeddings, budget)
+        seed = seed_from("predictor", config.seed, size, split.trial)
+        net, result = fit_head(config, data, seed, folder, what)
+        spec = head_spec(config, pool, split, size, budget, seed, result)
+        card = f"# NAP2 predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
+        save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
+    loss = config.model["predictor"]["loss"]
+    say(f"{what}: validation loss ({loss}) {result.best_val_loss:.4g} after {duration(result.seconds)}")
+
+
+def fit_head(config: Config, data: Any, seed: int, folder: Path, what: str) -> tuple[AnyPredictor, FitResult]:
+    """A predictor whose weights, dropout and order of learning follow from `seed`."""
     options: dict[str, Any] = config.model["predictor"]
-    data = learning_data(config, pool, split, size, embeddings, budget)
-    seed = seed_from("predictor", config.seed, size, split.trial)
     torch.manual_seed(seed)
-    net = variant.net(config, data.trajectory.shape[2])
-    result = fit(
-        PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")}),
-        data,
-        folder,
-        what=what,
-        epochs=options["epochs"],
-        patience=None,
-        device=config.trainer.device,
-    )
-    spec = {
+    net = Variant.of(config).net(config, data.trajectory.shape[2])
+    module = PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")})
+    epochs, device = options["epochs"], config.trainer.device
+    return net, fit(module, data, folder, what=what, epochs=epochs, patience=None, device=device)
+
+
+def head_spec(
+    config: Config, pool: Pool, split: Split, size: int, budget: int | None, seed: int, result: FitResult
+) -> dict[str, Any]:
+    """What the checkpoint of a predictor says of itself."""
+    variant = Variant.of(config)
+    return {
         "kind": "predictor-head",
         "modality": variant.modality,
         **({} if variant.reading == ORDERED else {"reading": variant.reading, "budget": budget}),
@@ -113,6 +124,3 @@ def train_head(
         "commit": commit(),
         "versions": versions(),
     }
-    card = f"# NAP2 predictor\n\nFitted on {size} candidates of {pool_name(config, pool)}, trial {split.trial}.\n"
-    save_checkpoint(folder / "checkpoint", {"predictor": net.state_dict()}, spec, card)
-    say(f"{what}: validation loss ({options['loss']}) {result.best_val_loss:.4g} after {duration(result.seconds)}")
