@@ -14,20 +14,21 @@ import argparse
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from nap2.checkpoint import load_spec
-from nap2.errors import CheckpointError, ConfigError, Nap2Error, counted, described
+from nap2.errors import CheckpointError, ConfigError, Nap2Error, check_name, counted, described
 from nap2.inference.batches_from import batches_from
 from nap2.inference.importing import models_from, placed
 from nap2.inference.lookup import known_checkpoints, places
 from nap2.inference.predictor import KIND, Predictor
+from nap2.inference.progress import ProgressLines
 from nap2.inference.ranking import Ranking
 from nap2.inference.refusals import check_spec
 from nap2.inference.table import ranking_table
@@ -40,10 +41,14 @@ the predictor expects of each after full training. Your models are left as they 
 examples:
   python -m nap2 rank runs/digits/functional/checkpoint --models my_models:small my_models:wide --data my_data:loader
   python -m nap2 rank runs/digits/functional/checkpoint --models my_models:ALL --data photos.npz --batch-size 128
+  python -m nap2 rank nb201-cifar10 --data cifar.npz --archs \\
+         '|skip_connect~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|skip_connect~2|'
   python -m nap2 rank checkpoints/mine --models a=nets:Net b=nets:DeepNet --data nets:train_set --json > ranking.json
 
 models  [name=]module:attribute, found in the working directory or installed: a torch module, a class or function that
         makes one when called without arguments, or a dictionary of these. forward must return logits [batch, classes].
+archs   instead of models: arch strings of the search space that the predictor was fitted on, in quotes; the networks
+        have the sizes and the number of classes of those it was fitted on (needs numpy)
 data    module:attribute: a DataLoader, a list of (inputs, class indices), a torch Dataset, or a function that returns
         one of these; or a file, .safetensors or .npz (needs numpy), with `images` and `labels`: images uint8 [N, H, W]
         or [N, H, W, 1 or 3], standardised for you, or floating-point inputs just as the models take them.
@@ -79,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "rank", help="rank models by predicted accuracy", description=RANK_HELP, formatter_class=raw
     )
     rank.add_argument("checkpoint", help="name of a released predictor (see `list`), or a checkpoint folder")
-    rank.add_argument("--models", nargs="+", required=True, metavar="MODEL", help="see above")
+    what = rank.add_mutually_exclusive_group(required=True)
+    what.add_argument("--models", nargs="+", metavar="MODEL", help="see above")
+    what.add_argument("--archs", nargs="+", metavar="ARCH", help="see above")
     rank.add_argument("--data", required=True, help="see above")
     rank.add_argument(
         "--query-batches", type=positive_int, metavar="N", help="mini-batches per model (100, or near it)"
@@ -137,7 +144,7 @@ def _ranked(options: argparse.Namespace) -> tuple[Recipe, int, list[Ranking]]:
     recipe = recipe_named(options.recipe, predictor.own_recipe)
     query_batches = options.query_batches or predictor.query_near(100)
     device = _device(options.device)
-    models = placed(models_from(options.models, options.seed), device)
+    models = placed(_models(options, predictor), device)
     loader = batches_from(options.data, options.batch_size or recipe.batch_size)
     ranking = predictor.rank(
         models,
@@ -149,6 +156,26 @@ def _ranked(options: argparse.Namespace) -> tuple[Recipe, int, list[Ranking]]:
         on_batch=Progress(list(models), query_batches),
     )
     return recipe, query_batches, ranking
+
+
+def _models(options: argparse.Namespace, predictor: Predictor) -> dict[str, nn.Module]:
+    """What `--models` or `--archs` names.
+
+    Raises:
+        ConfigError, UnknownNameError, ArchStringError: if it cannot be had.
+    """
+    if options.models:
+        return models_from(options.models, options.seed)
+    setting = predictor.spec.get("setting", {})
+    if not {"space", "skeleton"} <= setting.keys():
+        raise ConfigError(f"{options.checkpoint} does not say on which networks it was fitted; name yours by --models.")
+    try:
+        from nap2.inference.architectures import networks_from
+        from nap2.spaces import SPACES
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--archs needs {error.name}, which is not installed; pip install {error.name}.") from error
+    check_name("search space", setting["space"], SPACES)
+    return networks_from(options.archs, SPACES[setting["space"]], setting["skeleton"], options.seed)
 
 
 def _device(name: str) -> torch.device:
@@ -172,20 +199,20 @@ def positive_int(text: str) -> int:
 
 
 class Progress:
-    """What is going on, on standard error: one line that changes on a terminal, a line per model elsewhere."""
+    """What is going on, on standard error: one line that changes on a terminal, lines with the time left elsewhere."""
 
     def __init__(self, names: Sequence[str], query_batches: int) -> None:
-        self.names, self.query_batches, self.started = list(names), query_batches, time.monotonic()
+        self.names, self.query_batches = list(names), query_batches
+        self.lines = ProgressLines(names, query_batches, lambda line: print(line, file=sys.stderr, flush=True))
 
     def __call__(self, name: str, done: int) -> None:
+        if not sys.stderr.isatty():
+            self.lines(name, done)
+            return
         place = f"model {self.names.index(name) + 1} of {len(self.names)}, {name}"
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{place}: {done} of {self.query_batches} mini-batches", end="", file=sys.stderr, flush=True)
-            if done == self.query_batches:
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        elif done == self.query_batches:
-            seconds = time.monotonic() - self.started
-            print(f"{place}: {done} mini-batches, {seconds:.1f} s since the start", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{place}: {done} of {self.query_batches} mini-batches", end="", file=sys.stderr, flush=True)
+        if done == self.query_batches:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _as_json(

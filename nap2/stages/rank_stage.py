@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nap2.config import Config
-from nap2.errors import CheckpointError, ConfigError
+from nap2.errors import CheckpointError, ConfigError, check_name
 from nap2.evaluation.records.csv_text import to_csv
 from nap2.inference import Predictor, Ranking
 from nap2.inference.refusals import check_budget
@@ -30,6 +30,8 @@ def run(config: Config) -> int:
     predictor = Predictor.from_pretrained(options.checkpoint or _own_checkpoint(config))
     query_batches = predictor.query_near(100) if options.query_batches is None else options.query_batches
     check_budget(query_batches, predictor.every, predictor.num_snapshots)
+    if options.modality is not None:
+        check_name("modality of this predictor", options.modality, predictor.modalities)
     if not options.models and (remark := remark_on_space(config, predictor.spec)):
         say(remark)
     if options.candidates == STORE:

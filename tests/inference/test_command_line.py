@@ -9,11 +9,13 @@ from fakes_predictor import random_predictor
 from safetensors.torch import save_file
 
 from nap2.errors import CheckpointError, ConfigError, DataFileError, UnknownNameError
+from nap2.inference import Predictor, progress
 from nap2.inference.batches_from import batches_from
 from nap2.inference.command_line import main
 from nap2.inference.importing import import_object, models_from
 from nap2.inference.ranking import Ranking
 from nap2.inference.table import ranking_table
+from nap2.spaces import SPACES
 from nap2.training.recipe import DIGITS
 
 MODELS = """
@@ -37,6 +39,7 @@ def empty(): return nn.Sequential(nn.Flatten(), nn.Linear(16, 3, device="meta"))
 def chatty():
     print("Files already downloaded and verified")
     return data()
+pictures = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 0]))] * 3
 batches = [(torch.randn(4, 1, 4, 4), torch.tensor([0, 1, 2, 0]))] * 3
 def loader(): return batches
 def data(): return torch.utils.data.TensorDataset(torch.randn(12, 1, 4, 4), torch.arange(12) % 3)
@@ -65,9 +68,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("released")
-    setting = {"space": "nasbench201", "dataset": "digits", "recipe": DIGITS.as_dict()}
+    skeleton = {"stem_channels": 2, "cells_per_stage": 1, "num_classes": 3}
+    setting = {"space": "nasbench201", "dataset": "digits", "recipe": DIGITS.as_dict(), "skeleton": skeleton}
     several = {"setting": setting, "union": {"svhn": 3}}
     random_predictor(every=2, num_snapshots=3, num_heads=2, **several).save(folder / "tiny", "")
+    random_predictor(every=2, num_snapshots=3).save(folder / "bare", "")
     return folder
 
 
@@ -132,8 +137,37 @@ def test_models_are_ranked_in_a_table(here: Path, released: str, capsys: pytest.
     assert lines[0].split() == ["rank", "model", "accuracy", "spread", "mini-batches", "seconds"]
     assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "3"]
     assert {line.split()[1] for line in lines[1:4]} == {"small", "net", "built"}
-    assert "model 3 of 3, built: 6 mini-batches" in printed.err
+    assert "model 3 of 3, built: 6 of 6 mini-batches, 0:00:00 left" in printed.err
     assert "\r" not in printed.err
+
+
+def test_architectures_are_ranked_as_the_networks_they_name(
+    here: Path, released: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = [f"|skip_connect~0|+|none~0|{name}~1|+|none~0|none~1|skip_connect~2|" for name in ("none", "nor_conv_1x1")]
+    call = ["rank", released, "--data", "own_models:pictures", "--device", "cpu", "--seed", "3", "--json"]
+    assert main([*call, "--archs", *cells]) == 0
+    found = {place["name"]: place["predicted_accuracy"] for place in json.loads(capsys.readouterr().out)["ranking"]}
+    for cell in cells:
+        torch.manual_seed(3)
+        network = SPACES["nasbench201"].build(cell, num_classes=3, stem_channels=2, cells_per_stage=1)
+        (place,) = Predictor.from_pretrained(released).rank(
+            {cell: network}, import_object("own_models:pictures"), seed=3
+        )
+        assert place.predicted_accuracy == found[cell]
+
+
+def test_progress_tells_each_network_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, lines = iter([0.0, 10.0, 31.0, 40.0, 80.0]), []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    told = progress.ProgressLines(["a", "b"], 4, lines.append)
+    for name, done in (("a", 1), ("a", 3), ("a", 4), ("b", 4)):
+        told(name, done)
+    assert lines == [
+        "model 1 of 2, a: 3 of 4 mini-batches, 0:00:52 left",
+        "model 1 of 2, a: 4 of 4 mini-batches, 0:00:40 left",
+        "model 2 of 2, b: 4 of 4 mini-batches, 0:00:00 left",
+    ]
 
 
 def test_json_holds_the_same_ranking_as_python(here: Path, released: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,6 +221,8 @@ def test_a_module_that_runs_as_a_program_is_refused(here: Path) -> None:
     ("arguments", "message"),
     [
         (["tinny", "--models", "own_models:small", "--data", "own_models:loader"], "Did you mean 'tiny'?"),
+        (["tiny", "--archs", "|none~0|", "--data", "own_models:loader"], "a NAS-Bench-201 cell has 3; write"),
+        (["bare", "--archs", "|none~0|", "--data", "own_models:loader"], "name yours by --models"),
         (["tiny", "--models", "own_models:smal", "--data", "own_models:loader"], "Did you mean 'small'?"),
         (["tiny", "--models", "small", "--data", "own_models:loader"], "write module:attribute"),
         (["tiny", "--models", "own_models:small", "--data", "nothing.npz"], "No data at"),

@@ -50,7 +50,7 @@ def check_scored_images(scores: Path, images: Images) -> None:
 
 
 def _check(note: Path, images: Images, what_was_done: str, advice: str) -> None:
-    asked = _described(images)
+    asked = described_images(images)
     with explained("Noting the images", note):
         if create_once(note, (json.dumps(asked, indent=1) + "\n").encode()):
             return
@@ -66,7 +66,7 @@ def _check(note: Path, images: Images, what_was_done: str, advice: str) -> None:
         )
 
 
-def _described(images: Images) -> dict[str, object]:
+def described_images(images: Images) -> dict[str, object]:
     """Bytes of images and labels; mean and deviation follow from them, and their last bit from the machine."""
     return {
         "training images": _hashed(images.train_images, images.train_labels),
