@@ -24,7 +24,7 @@ SPEC = {
         "space": "nasbench201",
         "dataset": "cifar10",
         "skeleton": {"num_classes": 10},
-        "recipe": {"name": "nasbench201", "optimizer": "sgd", "batch_size": 256, "lr": 0.1},
+        "recipe": {"name": "nasbench201", "optimizer": "sgd", "batch_size": 256, "lr": 0.1, "seed": 4},
     },
 }
 FACTS = CardFacts("some-name", 80, ("nap2",), "Ten trials.")
@@ -59,8 +59,9 @@ def test_without_ours_the_verdict_says_so():
 
 def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candidate():
     compared = differences([NAP2, WEAK], NAP2, EXAM, rounds=50)
-    text = card({**SPEC, "num_val": 8}, FACTS, aggregates(NAP2, WEAK), compared)
+    text = card({**SPEC, "num_val": 8, "seeds": [7]}, FACTS, aggregates(NAP2, WEAK), compared)
     for needed in (
+        "- seeds: 4 of the candidates' training; those of the heads are `seeds` in `spec.json`",
         "some-name",
         "took part: 64 (with snapshots, when this was written: 80)",
         "pool/functional",

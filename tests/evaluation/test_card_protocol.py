@@ -28,6 +28,7 @@ def test_it_says_who_was_held_out_of_what():
         "all 51 labelled candidates",
         "heads on 32 candidates, encoders on 32 to 33, with 8 others",
         "3 repeats, the same folds",
+        "(`functional`, seed 42:",
         "saw fewer candidates",
     ):
         assert needed in text

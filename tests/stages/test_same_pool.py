@@ -191,5 +191,9 @@ def test_a_file_system_without_locks_does_not_stop_a_fit(tmp_path: Path, monkeyp
 
 
 def test_a_released_predictor_names_the_code_that_fitted_its_heads() -> None:
-    heads = [{"commit": "1a", "versions": {"torch": "2.4"}}, {"commit": "2b", "versions": {"torch": "2.4"}}, {}]
-    assert made_by(heads) == {"commit": "1a, 2b", "versions": {"torch": "2.4"}}
+    heads = [
+        {"seed": 7, "commit": "1a", "versions": {"torch": "2.4"}},
+        {"commit": "2b", "versions": {"torch": "2.4"}},
+        {},
+    ]
+    assert made_by(heads) == {"seeds": [7, None, None], "commit": "1a, 2b", "versions": {"torch": "2.4"}}

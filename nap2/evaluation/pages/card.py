@@ -119,6 +119,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
         f"- encoders fitted on: {spec['cae_pool']}",
+        f"- seeds: {setting['recipe']['seed']} of the candidates' training{_of_heads(spec)}",
         f"- labels: {'imported' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
         f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
     ]
@@ -151,6 +152,11 @@ def _union(spec: Mapping[str, Any], stand_ins: Mapping[str, str]) -> list[str]:
 
 def _stopping(spec: Mapping[str, Any]) -> str:
     return f", {spec['num_val']} more chose when its training stopped" if "num_val" in spec else ""
+
+
+def _of_heads(spec: Mapping[str, Any]) -> str:
+    """Where the seeds of the heads stand; a predictor of an earlier version does not name them."""
+    return "; those of the heads are `seeds` in `spec.json`" if "seeds" in spec else ""
 
 
 def _limits(spec: Mapping[str, Any]) -> str:

@@ -37,8 +37,8 @@ def fold_protocol(groups: Sequence[Sequence[Split]], size: int, spec: Mapping[st
             "chose when to stop), which leaves none to judge it.",
             "",
             f"- Tested: all {num_tested} labelled candidates, each once per repeat, dealt to {first.num_folds} "
-            f"folds (`{first.flavour}`: cells that its rule calls equal lie in one fold); {repeats} repeats, "
-            f"{folds}.",
+            f"folds (`{first.flavour}`, seed {first.seed}: cells that its rule calls equal lie in one fold); {repeats} "
+            f"repeats, {folds}.",
             "- Held out: of each fold, encoders and heads alike were fitted without its candidates and their equals: "
             f"heads on {size} candidates, encoders on {_span([len(g[0].pool) for g in groups])}, with {len(first.val)} "
             f"others for stopping.{fewer}",

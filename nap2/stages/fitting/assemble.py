@@ -100,9 +100,10 @@ def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:
 
 
 def made_by(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Commit and versions of the code that fitted these heads, which is not always the code that assembles them."""
+    """Seeds of these heads; commit and versions of the code that fitted them, not always that which assembles them."""
     libraries = dict.fromkeys(name for head in heads for name in head.get("versions", {}))
     return {
+        "seeds": [head.get("seed") for head in heads],
         "commit": _joined(head.get("commit", "") for head in heads),
         "versions": {name: _joined(head.get("versions", {}).get(name, "") for head in heads) for name in libraries},
     }
