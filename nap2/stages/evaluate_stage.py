@@ -1,6 +1,6 @@
 """stage=evaluate: rank the test candidates at every query budget, beside the references; rows, table and plot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from nap2.evaluation.records.protocols import result_rows
 from nap2.evaluation.records.rows import append_rows, read_rows
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.reader import SnapshotReader
-from nap2.stages.command.console import console, say
+from nap2.stages.command.console import console, say, track
 from nap2.stages.exam.contenders import curve_predictions, graph_predictions, size_predictions
 from nap2.stages.exam.contest import Contest, contest_within
 from nap2.stages.exam.fusion_contenders import fused_predictions
@@ -57,7 +57,7 @@ def run(config: Config) -> int:
     said: list[Path] = []
     summary: list[str] = []
     over_sizes: list[Aggregate] = []
-    for size in contest.sizes:
+    for size in _watched(contest.sizes):
         methods = contenders(contest, size, by_curve)
         rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
         append_rows(folder / "rows.jsonl", rows)
@@ -84,6 +84,11 @@ def run(config: Config) -> int:
     for line in (*summary, *(f"predictions: {path}" for path in said), *(f"plot: {plot}" for plot in plots)):
         say(line)
     return 0
+
+
+def _watched(sizes: Sequence[int]) -> Iterable[int]:
+    """Several train sizes show how far they are; a single one leaves the console to what it is judged by."""
+    return track(sizes, "train sizes", len(sizes)) if len(sizes) > 1 else sizes
 
 
 def contest_of(config: Config) -> Contest:

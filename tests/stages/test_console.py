@@ -1,5 +1,7 @@
 import os
 
+from nap2.stages import evaluate_stage
+from nap2.stages.command import console
 from nap2.stages.command.console import RunLog
 
 
@@ -14,3 +16,11 @@ def test_tasks_that_begin_at_the_same_moment_make_one_log_folder(tmp_path, monke
     monkeypatch.setattr(os, "mkdir", somebody_was_faster)
     RunLog(tmp_path / "logs", "snapshot", "a: 1\n").write("begun")
     assert (tmp_path / "logs/snapshot.log").read_text().endswith(" begun\n")
+
+
+def test_an_evaluation_of_several_train_sizes_tells_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(console, "LINE_EVERY_S", 0.0)
+    assert list(evaluate_stage._watched([50, 100])) == [50, 100]
+    assert "train sizes: 1 of 2, 0:00:00 left" in capsys.readouterr().out
+    assert list(evaluate_stage._watched([50])) == [50]
+    assert capsys.readouterr().out == ""
