@@ -1,5 +1,6 @@
 """The resumable state of one training run: one file, replaced as a whole."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,12 @@ from nap2.snapshots.disk import explained, token
 
 FORMAT = 1
 _DAMAGE = (
-    *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError),
+    *(EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError),
     *(UnpicklingError, BadZipFile, ZlibError),
 )
 """As what a damaged archive shows."""
+_NOT_REFUSED = (None, errno.ENOENT, errno.EINVAL)
+"""Errors of the system that say nothing against it: no file, or a damaged one, which points in front of its start."""
 
 
 @dataclass
@@ -68,18 +71,27 @@ class RunState:
 
     @classmethod
     def load(cls, path: Path, candidate_id: str) -> "RunState":
-        """The state in a file; a fresh one if there is no file, or it is damaged, or of another run."""
-        try:
-            with ZipFile(path) as archive:  # whose checksums torch.load leaves unread
-                if archive.testzip() is not None:
+        """The state in a file; a fresh one if there is no file, or it is damaged, or of another run.
+
+        Raises:
+            StoreError: if the system refuses to read it, which may pass: a fresh run would replace an intact state.
+        """
+        with explained(f"Reading the state of candidate {candidate_id}", path):
+            try:
+                with ZipFile(path) as archive:  # whose checksums torch.load leaves unread
+                    if archive.testzip() is not None:
+                        return cls(candidate_id)
+                content = torch.load(path, map_location="cpu", weights_only=True)
+                if content.pop("format") != FORMAT or content["candidate_id"] != candidate_id:
                     return cls(candidate_id)
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            if content.pop("format") != FORMAT or content["candidate_id"] != candidate_id:
+                return cls(**{**content, "curve": Curve(**content["curve"])})
+            # A run that begins again is right, only later.
+            except _DAMAGE:
                 return cls(candidate_id)
-            return cls(**{**content, "curve": Curve(**content["curve"])})
-        # A run that begins again is right, only later.
-        except _DAMAGE:
-            return cls(candidate_id)
+            except OSError as error:
+                if error.errno not in _NOT_REFUSED:
+                    raise
+                return cls(candidate_id)
 
     def _content(self) -> dict[str, Any]:
         # Not asdict(self): it would copy every tensor.

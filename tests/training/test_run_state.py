@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_a_missing_or_damaged_file_is_a_fresh_start(tmp_path, content):
     if content is not None:
         (tmp_path / "state.pt").write_bytes(content)
     assert RunState.load(tmp_path / "state.pt", "abc").step == 0
+
+
+@pytest.mark.parametrize("refusal", [errno.ESTALE, errno.EMFILE, errno.EACCES])
+def test_a_file_that_the_system_refuses_to_read_is_no_fresh_start(tmp_path, monkeypatch, refusal):
+    """The next save would replace hours of training by a minute."""
+    state().save(tmp_path / "state.pt")
+
+    def refuse(*_, **__):
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr("zipfile.io.open", refuse)
+    with pytest.raises(StoreError, match=r"Reading the state of candidate abc failed at .*state\.pt: \w"):
+        RunState.load(tmp_path / "state.pt", "abc")
 
 
 def test_no_flipped_bit_changes_a_run(tmp_path):
