@@ -1,14 +1,11 @@
 """The LightningModule of a candidate: cross-entropy, the recipe's optimizer, its learning rate per epoch."""
 
-from typing import Any
-
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassAccuracy
 
 from nap2.training.recipe import Recipe
 
@@ -18,34 +15,19 @@ Batch = tuple[Tensor, Tensor]
 class CandidateModule(LightningModule):
     """Train `network` to classify. Batch: images `[B, C, H, W]`, labels int64 `[B]`; the network returns logits.
 
+    Nothing is logged: `CurveCallback` keeps the losses, and measures accuracy where the run is not disturbed by it.
+
     Args:
         network: the built network.
         recipe: how it is trained; the caller cuts the batches.
-        num_classes: classes of the dataset.
         batches_per_epoch: when the learning rate changes.
         first_step: optimizer steps that were taken before, in an earlier process.
-        logs_training: log `train/loss` at every step; a caller that keeps the losses itself saves the time.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        recipe: Recipe,
-        num_classes: int,
-        batches_per_epoch: int,
-        first_step: int = 0,
-        logs_training: bool = True,
-    ) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, batches_per_epoch: int, first_step: int = 0) -> None:
         super().__init__()
         self.network, self.recipe = network, recipe
         self.batches_per_epoch, self.first_step = batches_per_epoch, first_step
-        self.logs_training = logs_training
-        self.accuracy = MulticlassAccuracy(num_classes, average="micro")
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[B, classes]`."""
-        logits: Tensor = self.network(images)
-        return logits
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Batches cut on the training device stay as they are, without Lightning's walk through them."""
@@ -55,18 +37,7 @@ class CandidateModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one mini-batch."""
         images, labels = batch
-        loss = cross_entropy(self.network(images), labels)
-        if self.logs_training:
-            self.log("train/loss", loss, batch_size=len(labels))
-        return loss
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Accuracy on validation images."""
-        self._measure(batch, "val")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Accuracy on test images."""
-        self._measure(batch, "test")
+        return cross_entropy(self.network(images), labels)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The recipe's optimizer; its learning rate is a function of the absolute step, so that a run can resume."""
@@ -77,10 +48,3 @@ class CandidateModule(LightningModule):
     def _lr_factor(self, steps_here: int) -> float:
         epoch = (self.first_step + steps_here) // self.batches_per_epoch
         return self.recipe.learning_rate(epoch) / self.recipe.lr
-
-    def _measure(self, batch: Batch, split: str) -> None:
-        images, labels = batch
-        logits: Any = self.network(images)
-        self.accuracy.update(logits, labels)
-        self.log(f"{split}/loss", cross_entropy(logits, labels), batch_size=len(labels))
-        self.log(f"{split}/accuracy", self.accuracy, batch_size=len(labels))

@@ -210,14 +210,7 @@ def _train(
     curve = CurveCallback(state.curve, recording, batches.val_dataloader(), watch)
     asked = stop_requested or (lambda: False)
     keeper = StateCallback(state, writer.state_path, curve, plan.num_steps, asked)
-    module = CandidateModule(
-        network,
-        plan.recipe,
-        image_data.num_classes,
-        image_data.batches_per_epoch,
-        first_step=state.step,
-        logs_training=False,
-    )
+    module = CandidateModule(network, plan.recipe, image_data.batches_per_epoch, first_step=state.step)
     with forked_random_state(seed_from(plan.candidate.seed, "training")):
         try:
             callbacks, precision = [recording, curve, keeper], plan.recipe.precision

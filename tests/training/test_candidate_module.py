@@ -1,7 +1,7 @@
 import pytest
 import torch
 from fakes_training import RECIPE, tiny_data
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from torch import nn
 
 from nap2.training.candidate_module import CandidateModule
@@ -27,18 +27,6 @@ class Rates(Callback):
 def test_the_learning_rate_falls_once_an_epoch_of_the_whole_run(first_step):
     rates, num_steps = Rates(), 24 - first_step
     batches = tiny_data().for_run(4, first_step, num_steps, "cpu").train_dataloader()
-    fit(CandidateModule(small_network(), RECIPE, 3, 6, first_step), batches, [rates], torch.device("cpu"), num_steps)
+    fit(CandidateModule(small_network(), RECIPE, 6, first_step), batches, [rates], torch.device("cpu"), num_steps)
     expected = [RECIPE.learning_rate(step // 6) for step in range(first_step, 24)]
     assert rates.rates == pytest.approx(expected, abs=1e-15)
-
-
-def test_it_works_with_a_trainer_of_ones_own():
-    module, data = CandidateModule(small_network(), RECIPE, 3, 6), tiny_data()
-    trainer = Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
-    )
-    trainer.fit(module, datamodule=data)
-    assert {"train/loss", "val/loss", "val/accuracy"} <= trainer.callback_metrics.keys()
-    images, labels = next(iter(data.test_dataloader()))
-    expected = (module.network(images).argmax(1) == labels).float().mean()
-    assert trainer.test(module, datamodule=data, verbose=False)[0]["test/accuracy"] == pytest.approx(expected.item())

@@ -52,7 +52,7 @@ def final_weights(every):
     network = SPACES["nasbench201"].build(ARCH, **SKELETON)
     callbacks = [RecorderCallback(every, attribute="network")] if every else []
     batches = tiny_data().for_run(4, 0, 30, "cpu").train_dataloader()
-    fit(CandidateModule(network, RECIPE, 3, 6), batches, callbacks, torch.device("cpu"), 30)
+    fit(CandidateModule(network, RECIPE, 6), batches, callbacks, torch.device("cpu"), 30)
     assert not every or callbacks[0].num_snapshots == 30 // every
     return network.state_dict()
 
