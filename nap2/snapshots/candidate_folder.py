@@ -25,7 +25,10 @@ from nap2.schema import ARRAYS, COUNTS, MODALITIES, SCHEMA_VERSION, STATISTICS
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate, Setting, canonical_json
 
-STORED_ARRAYS = ("values", "units", "counts", "train_loss", "snapshot_accuracy", "snapshot_seconds", "epoch_accuracy")
+CURVE_ARRAYS = ("train_loss", "snapshot_accuracy", "snapshot_seconds", "epoch_accuracy")
+"""Those that hold the lists of a training curve, under their names there."""
+
+STORED_ARRAYS = ("values", "units", "counts", *CURVE_ARRAYS)
 """The arrays of a candidate in the order in which they are hashed; axes, dtypes and units are in `nap2.schema`."""
 
 _FORMAT = "nap2-candidate"
@@ -62,8 +65,7 @@ def software_versions() -> dict[str, str]:
 
 def curve_arrays(curve: Curve) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a training curve, under their names in the schema."""
-    names = ("train_loss", "snapshot_accuracy", "snapshot_seconds", "epoch_accuracy")
-    return {name: np.asarray(getattr(curve, name), dtype=np.float32) for name in names}
+    return {name: np.asarray(getattr(curve, name), dtype=np.float32) for name in CURVE_ARRAYS}
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:

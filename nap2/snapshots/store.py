@@ -155,10 +155,6 @@ class SnapshotStore:
         """
         return StoredCandidate.of(self.record(candidate_id))
 
-    def verify(self, candidate_id: str) -> None:
-        """Check every byte of one candidate; raises as `read` does."""
-        self.record(candidate_id)
-
     def has(self, candidate_id: str, num_snapshots: int, to_the_end: bool = False) -> bool:
         """Whether it holds a candidate with that many snapshots (and its final accuracy).
 

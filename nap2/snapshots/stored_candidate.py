@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nap2.snapshots.candidate_folder import STORED_ARRAYS, CandidateRecord
+from nap2.snapshots.candidate_folder import CURVE_ARRAYS, CandidateRecord
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.trajectory import Trajectory
@@ -26,5 +26,5 @@ class StoredCandidate:
         arrays = {name: torch.from_numpy(array) for name, array in record.arrays.items()}
         every, names = record.candidate.setting.every, record.layer_names
         trajectory = Trajectory(arrays["values"], arrays["units"], every, arrays["counts"], names)
-        lists = {name: record.arrays[name].tolist() for name in STORED_ARRAYS[3:]}
+        lists = {name: record.arrays[name].tolist() for name in CURVE_ARRAYS}
         return cls(record.candidate, trajectory, Curve(**lists, final_accuracy=record.final_accuracy), record.versions)

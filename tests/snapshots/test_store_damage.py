@@ -77,7 +77,7 @@ def test_no_flipped_bit_is_silent(store, folder):
         path.write_bytes(content)
     assert len(messages) >= 30
     assert not any("\n" in message for message in messages)
-    store.verify(fakes.candidate().id)
+    store.read(fakes.candidate().id)
 
 
 def test_a_folder_under_another_name_is_refused(store, folder):
@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_the_state_and_nothing_half_written(store, monkeypatc
     assert sorted(path.name for path in staged.iterdir()) == ["claim.lock", "state.pt"]
     assert fakes.candidate(1).id not in store.complete()
     fakes.finish(store, seed=1, num_snapshots=2)
-    store.verify(fakes.candidate(1).id)
+    store.read(fakes.candidate(1).id)
     assert list(store.staging.iterdir()) == []
 
 

@@ -168,7 +168,7 @@ def test_a_disk_that_fills_up_loses_nothing_complete(tiny_disk):
     assert written
     assert set(store.complete()) == set(written)
     for candidate_id in written:
-        store.verify(candidate_id)
+        store.read(candidate_id)
     shutil.rmtree(store.folder(written[0]))
     fakes.finish(store, seed=len(written), num_snapshots=4)  # goes on once there is room
 

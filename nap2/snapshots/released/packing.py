@@ -14,13 +14,11 @@ import numpy as np
 from numcodecs import Zstd
 
 from nap2.schema import COUNTS, MODALITIES
-from nap2.snapshots.candidate_folder import STORED_ARRAYS, CandidateRecord
+from nap2.snapshots.candidate_folder import CURVE_ARRAYS, STORED_ARRAYS, CandidateRecord
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate, Setting, canonical_json
 from nap2.snapshots.released.planes import MANTISSA_BITS, Floats, num_planes, packed, rounded, unpacked
 from nap2.snapshots.released.reduction import KEPT, KEPT_SCALARS, layout_of, reduced, restored
-
-CURVES = STORED_ARRAYS[3:]
 
 
 def pack(record: CandidateRecord, bits: int) -> bytes:
@@ -36,7 +34,7 @@ def pack(record: CandidateRecord, bits: int) -> bytes:
         found = None  # rounded up beyond float32
     kept, fan_in = found or ({"values": values}, None)
     bits = bits if found else MANTISSA_BITS
-    curves = [packed(record.arrays[name], MANTISSA_BITS) for name in CURVES]
+    curves = [packed(record.arrays[name], MANTISSA_BITS) for name in CURVE_ARRAYS]
     statistics = [packed(array[:, m], bits) for array in kept.values() for m in range(len(MODALITIES))]
     frames = [frame for group in (*curves, *statistics) for frame in group]
     header = {
@@ -47,7 +45,7 @@ def pack(record: CandidateRecord, bits: int) -> bytes:
         "fan_in": fan_in,
         "layer_names": record.layer_names,
         "counts": record.arrays["counts"].tolist(),
-        "curves": {name: len(record.arrays[name]) for name in CURVES},
+        "curves": {name: len(record.arrays[name]) for name in CURVE_ARRAYS},
         "final_accuracy": record.final_accuracy,
         "versions": dict(record.versions),
         "source_sha256": record.content_sha256,
@@ -71,7 +69,7 @@ def unpack(blob: bytes, setting: Setting, content_sha256: str) -> CandidateRecor
     start = 4 + int.from_bytes(blob[:4], "little")
     header = json.loads(Zstd().decode(blob[4:start]))
     frames = _frames(blob, start, header["frames"])
-    arrays: dict[str, Any] = {n: _next(frames, MANTISSA_BITS, (header["curves"][n],)) for n in CURVES}
+    arrays: dict[str, Any] = {n: _next(frames, MANTISSA_BITS, (header["curves"][n],)) for n in CURVE_ARRAYS}
     units, num_snapshots = tuple(header["units"]), len(header["counts"])
     arrays["units"] = np.array(units, dtype=np.int64)
     arrays["counts"] = np.array(header["counts"], dtype=np.int64).reshape(num_snapshots, len(MODALITIES), len(COUNTS))

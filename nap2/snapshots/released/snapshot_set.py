@@ -136,10 +136,6 @@ class SnapshotSet:
         """
         return StoredCandidate.of(self.record(candidate_id))
 
-    def verify(self, candidate_id: str) -> None:
-        """Check every byte of one candidate; raises as `read` does."""
-        self.record(candidate_id)
-
     def content_sha256(self, candidate_id: str) -> str:
         """Hash of its blob, as the list of its part says."""
         return self._entry(candidate_id).sha256
