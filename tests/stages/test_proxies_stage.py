@@ -12,7 +12,7 @@ from select_rows import select
 
 import train
 from nap2.config import Config
-from nap2.errors import EvaluationError
+from nap2.errors import EvaluationError, StoreError
 from nap2.evaluation.records.rows import read_rows
 from nap2.schema import COUNTS
 from nap2.snapshots.curve import Curve
@@ -26,7 +26,7 @@ from nap2.stages.pool.candidates import setting_of
 from nap2.stages.scores.proxy_report import write_report
 from nap2.stages.scores.score_file import Scores, Task
 from nap2.stages.scores.score_table import write_score_table
-from nap2.stages.scores.to_score import candidates_with_labels
+from nap2.stages.scores.to_score import candidates_with_labels, tasks_of
 
 SPACE = SPACES["nasbench201"]
 CELLS = random.Random(0).sample(SPACE.arch_strings(), 40)
@@ -169,6 +169,13 @@ def test_of_a_store_all_labelled_candidates_are_scored(here: Path) -> None:
     names, accuracy = candidates_with_labels(asked)
     assert names == sorted(CELLS[:5])
     assert set(accuracy) == set(names)
+    with pytest.raises(StoreError, match=r"holds another setting than this config \(recipe\.lr: 0\.1 ≠ 0\.3\)"):
+        candidates_with_labels(config("proxies.candidates=store", "snapshot.num_snapshots=1", "recipe.lr=0.3"))
+
+
+def test_a_seed_that_is_named_twice_is_one() -> None:
+    """Its second task would never have been scored: each call began anew."""
+    assert tasks_of(config("proxies.seeds=[3,0,3]"), ["a"]) == [Task("a", 3, 0), Task("a", 0, 0)]
 
 
 @pytest.mark.slow

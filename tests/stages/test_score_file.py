@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nap2.errors import DataFileError
 from nap2.evaluation.records.rows import append_lines
 from nap2.stages.scores import proxy_scores
 from nap2.stages.scores.proxy_scores import _results
@@ -58,6 +59,16 @@ def test_an_unfinished_line_is_passed_over_and_cut_off_by_the_next(tmp_path: Pat
     assert [task for task, _ in read_scores(path, [A, B], ["snip"]).missing()] == [B]
     append_lines(path, [line(C, snip=3.0)])
     assert read_scores(path, [A, B, C], ["snip"]).values[:, 0].tolist()[::2] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("content", ["junk", "[]", '{"seed": 0}', json.dumps({**line(A), "scores": 1})])
+def test_a_damaged_line_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "scores.jsonl"
+    append_lines(path, [line(B, snip=1.0)])
+    with path.open("a") as file:
+        file.write(content + "\n")
+    with pytest.raises(DataFileError, match=r"scores\.jsonl, line 2: no scores \(.*\): remove the line\.$"):
+        read_scores(path, [A, B], ["snip"])
 
 
 class CountingPool:

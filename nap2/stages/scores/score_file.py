@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nap2.errors import DataFileError
+
 Floats = NDArray[np.float64]
 
 
@@ -91,16 +93,24 @@ class Scores:
 
 
 def read_scores(path: Path, tasks: Sequence[Task], names: Sequence[str]) -> Scores:
-    """What `path` holds of these tasks and proxies; a last line that was left unfinished is passed over."""
+    """What `path` holds of these tasks and proxies; a last line that was left unfinished is passed over.
+
+    Raises:
+        DataFileError: a line that holds no scores, with its number.
+    """
     shape = (len(tasks), len(names))
     values, seconds, forwards = (np.full(shape, np.nan) for _ in range(3))
     scores = Scores(tuple(tasks), tuple(names), values, seconds, forwards, np.full(shape, -1, np.int32))
     rows = {task: row for row, task in enumerate(tasks)}
     places = {"": 0}
-    for content in _lines(path):
-        row = rows.get(Task(content["arch_str"], content["seed"], content["batch"]))
-        if row is not None:
-            _keep(scores, row, content["scores"], places)
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            content = json.loads(line)
+            row = rows.get(Task(content["arch_str"], content["seed"], content["batch"]))
+            if row is not None:
+                _keep(scores, row, content["scores"], places)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataFileError(f"{path}, line {number}: no scores ({error!r}): remove the line.") from error
     scores.texts[:] = list(places)
     return scores
 
@@ -115,11 +125,7 @@ def _keep(scores: Scores, row: int, found: dict[str, dict[str, Any]], places: di
             scores.reasons[row, column] = places.setdefault(score["failure"] or "", len(places))
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
-    with path.open() as file:
-        for line in file:
-            if line.endswith("\n"):
-                content: dict[str, Any] = json.loads(line)
-                yield content
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.is_file():
+        with path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))

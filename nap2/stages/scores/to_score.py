@@ -7,9 +7,8 @@ from pathlib import Path
 from nap2.config import Config
 from nap2.errors import EvaluationError, counted
 from nap2.seeding import seed_from
-from nap2.snapshots.joint import open_joint
 from nap2.stages.pool.candidates import draw, read_arch_strs, setting_of, space_of
-from nap2.stages.pool.stored import STORE, index_rows, labels_of, published_labels, store_roots
+from nap2.stages.pool.stored import STORE, index_rows, labels_of, open_store, published_labels
 from nap2.stages.scores.score_file import Task
 
 FEWEST = 3
@@ -27,11 +26,12 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
     Raises:
         EvaluationError: fewer than 3 of them have a known accuracy, so that nothing could be ranked.
         DataFileError: there is no table of accuracies.
+        StoreError: there is no store, or its candidates are of another setting than the networks that are scored.
     """
     options, space = config.proxies, space_of(config)
     of_store = options.candidates == STORE
     if of_store or config.labels == "measured":
-        accuracy: Mapping[str, float] = labels_of(config, index_rows(config, open_joint(store_roots(config))))
+        accuracy: Mapping[str, float] = labels_of(config, index_rows(config, open_store(config)))
         names = sorted(accuracy)[: None if of_store else options.num_candidates]
     else:
         if options.candidates:
@@ -52,9 +52,9 @@ def candidates_with_labels(config: Config) -> tuple[list[str], Mapping[str, floa
 
 
 def tasks_of(config: Config, arch_strs: Sequence[str]) -> list[Task]:
-    """Each network with every seed and batch."""
+    """Each network with every seed and batch; a seed that is named twice is one."""
     options = config.proxies
-    return [Task(a, s, b) for a in arch_strs for s in options.seeds for b in range(options.batches)]
+    return [Task(a, s, b) for a in arch_strs for s in dict.fromkeys(options.seeds) for b in range(options.batches)]
 
 
 def scores_file(config: Config) -> str:
