@@ -178,7 +178,7 @@ def trajectory_of(state: Mapping[str, Any]) -> Trajectory:
     if not len(state["values"]):
         raise NetworkError(
             f"No snapshot was taken yet: {state['num_steps']} of {state['every']} steps were counted; "
-            "call step() after every backward."
+            f"call step() after every backward, for {state['every']} steps or more."
         )
     values, counts = state["values"].cpu(), state["counts"].cpu()
     units = torch.tensor(state["units"], dtype=torch.int64, device="cpu")

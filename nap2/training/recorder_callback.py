@@ -65,6 +65,12 @@ class RecorderCallback(Callback):
             NetworkError: if there is none yet.
         """
         if self._recorder is not None:
+            if not self._recorder.num_snapshots:
+                raise NetworkError(
+                    f"No snapshot was taken yet: {self._recorder.num_steps} of {self._recorder.every} optimizer steps "
+                    "were counted; train longer, and where optimization is manual step the optimizers that "
+                    "self.optimizers() gives: Lightning does not see the steps of bare ones."
+                )
             return self._recorder.trajectory()
         if self._state:
             return trajectory_of(self._state)

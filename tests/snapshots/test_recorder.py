@@ -199,7 +199,7 @@ def test_snapshots_that_went_by_cannot_be_asked_for_later():
 def test_a_trajectory_without_a_snapshot_is_refused():
     recorder = SnapshotRecorder(small_cnn(), every=100)
     recorder.step()
-    with pytest.raises(NetworkError, match=r"No snapshot was taken yet: 1 of 100 steps .*after every backward"):
+    with pytest.raises(NetworkError, match=r"taken yet: 1 of 100 steps .*backward, for 100 steps or more"):
         recorder.trajectory()
 
 

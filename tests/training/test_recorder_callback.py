@@ -209,6 +209,26 @@ def test_state_can_be_copied_before_the_first_fit():
         callback.trajectory()
 
 
+class StepsBare(OwnModule):
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        optimizer.zero_grad()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        optimizer.step()
+
+
+@pytest.mark.parametrize(("module", "counted"), [(OwnModule, 6), (StepsBare, 0)])
+def test_a_training_without_a_snapshot_says_what_lightning_may_not_have_seen(module, counted):
+    callback = RecorderCallback(every=7)
+    quiet(callbacks=[callback]).fit(module(), loader(6))
+    with pytest.raises(NetworkError, match=rf"yet: {counted} of 7 optimizer steps .*; train longer, .*self.optimizers"):
+        callback.trajectory()
+
+
 def test_what_a_checkpoint_holds_can_be_read_before_the_next_fit():
     callback, restored = RecorderCallback(every=6), RecorderCallback(every=6)
     quiet(callbacks=[callback]).fit(OwnModule(), loader())
