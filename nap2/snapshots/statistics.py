@@ -42,15 +42,13 @@ def modality_statistics(modalities: Sequence[Sequence[Tensor]]) -> tuple[Tensor,
     others per unit and per layer (a single value does not count as constant).
 
     Args:
-        modalities: `M` lists of `[units, d]` tensors, one per layer, of any floating dtype and device.
+        modalities: `M` lists of `[units, d]` tensors, one per layer, at least one, of any floating dtype and device.
 
     Returns:
         float32 `[M, N]`, in the order of `nap2.snapshots.layout`, and int64 `[M, C]`, see `nap2.schema.COUNTS`; both on
         the device of the first layer, or on the CPU where that knows no float64.
     """
     tensors = [rows for modality in modalities for rows in modality]
-    if not tensors:
-        return torch.zeros(len(modalities), 0), torch.zeros(len(modalities), len(COUNTS), dtype=torch.int64)
     flat, by_layer = raw_statistics(tensors)
     values = flat.view(len(modalities), -1)
     saturated = (values.abs() > FLOAT32_MAX).sum(dim=1, keepdim=True)

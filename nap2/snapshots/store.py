@@ -18,7 +18,7 @@ from nap2.snapshots import candidate_folder, shelf
 from nap2.snapshots.candidate_folder import CandidateRecord
 from nap2.snapshots.claims import Claim, claimed
 from nap2.snapshots.disk import explained
-from nap2.snapshots.failures import Failure, clear_failure, read_failures, write_failure
+from nap2.snapshots.failures import Failure, read_failures, write_failure
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store_root import create_root, read_setting
 from nap2.snapshots.stored_candidate import StoredCandidate
@@ -194,11 +194,6 @@ class SnapshotStore:
         """Note that a candidate failed (once more), with its reason in one line and the step it reached."""
         with explained(f"Recording the failure of candidate {candidate.id}", self.root / "failed"):
             return write_failure(self.root / "failed", candidate, reason, step)
-
-    def clear_failure(self, candidate_id: str) -> None:
-        """Forget that a candidate failed."""
-        with explained(f"Clearing the failure of candidate {candidate_id}", self.root / "failed"):
-            clear_failure(self.root / "failed", candidate_id)
 
     def _while_it_stays(self, candidate_id: str, read: Callable[[Path], Value]) -> Value:
         """What `read` makes of the longest folder; looks again if another one took its place meanwhile."""

@@ -58,11 +58,11 @@ class CandidateWriter:
         try:
             with explained(f"Writing candidate {self.candidate.id}", staged):
                 self._write(staged, trajectory, self._as_far_as_known(curve))
+                clear_failure(self._root / "failed", self.candidate.id)
+                clear_setbacks(self.state_path.parent)
         finally:
             with suppress(OSError):  # what matters was raised already
                 remove_folder(staged, self._root / ".staging")
-        clear_failure(self._root / "failed", self.candidate.id)
-        clear_setbacks(self.state_path.parent)
         self._claim.keep_folder = keep_state
 
     def _refuse_if_taken_over(self) -> None:

@@ -217,12 +217,6 @@ def test_skewness_and_kurtosis_survive_gradients_of_rms_1e_minus_30():
     torch.testing.assert_close(ordinary[shape], tiny[shape])
 
 
-def test_no_layer_gives_nothing():
-    values, counts = modality_statistics([[], []])
-    assert values.shape == (2, 0)
-    assert counts.tolist() == [[0] * 5] * 2
-
-
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("name", CASES)
 def test_a_gpu_gives_the_same_statistics(name):

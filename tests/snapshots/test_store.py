@@ -11,6 +11,7 @@ import zarr
 from nap2.errors import StoreError, StoreVersionError
 from nap2.schema import ARRAYS
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
+from nap2.snapshots.failures import clear_failure
 from nap2.snapshots.layers import recorded_layers
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.store import SnapshotStore
@@ -211,7 +212,7 @@ def test_a_failure_that_is_forgotten_while_others_are_read_stops_nobody(store, m
     read_bytes = Path.read_bytes
 
     def read(path):
-        store.clear_failure(forgotten.id)  # by the worker that has just completed it
+        clear_failure(store.root / "failed", forgotten.id)  # by the worker that has just completed it
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", read)

@@ -135,6 +135,16 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, store, monkeypatch):
         pass
 
 
+def test_a_failure_record_of_somebody_else_is_one_line_and_costs_nothing(store, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("nap2.snapshots.writer.clear_failure", refuse)
+    with pytest.raises(StoreError, match=r"Writing candidate .* failed at .*Permission denied"):
+        fakes.finish(store, seed=1, num_snapshots=2)
+    assert len(store.read(fakes.candidate(1).id).trajectory) == 2
+
+
 def test_a_candidate_that_cannot_be_read_is_not_called_damaged(store, folder, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
