@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from math import comb
 from pathlib import Path
 
 import fakes_store as fakes
@@ -12,10 +11,7 @@ from nap2.errors import StoreError, StoreVersionError
 from nap2.schema import ARRAYS
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
 from nap2.snapshots.failures import clear_failure
-from nap2.snapshots.layers import recorded_layers
-from nap2.snapshots.layout import num_entries
 from nap2.snapshots.store import SnapshotStore
-from nap2.spaces import SPACES
 
 
 @pytest.fixture
@@ -224,19 +220,6 @@ def test_a_damaged_failure_record_is_named(store):
     (store.root / "failed" / "0123456789abcdef.json").write_text("{}")
     with pytest.raises(StoreError, match=r"0123456789abcdef\.json is damaged .*delete it"):
         store.failures()
-
-
-def test_ragged_storage_is_at_most_35_per_cent_of_dense_on_average_over_the_space():
-    """What a map holds depends only on how many of a cell's six edges are convolutions (two of five operations)."""
-    share = []
-    for n in range(7):
-        edges = ["nor_conv_3x3"] * n + ["avg_pool_3x3"] * (6 - n)
-        arch_str = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*edges)
-        network = SPACES["nasbench201"].build(arch_str, num_classes=10, stem_channels=16, cells_per_stage=5)
-        share.append(num_entries([layer.units for layer in recorded_layers(network)]) / (65 * 100 * 12))
-    weights = [comb(6, n) * 2**n * 3 ** (6 - n) for n in range(7)]
-    assert sum(weights) == 15_625
-    assert sum(w * s for w, s in zip(weights, share, strict=True)) / 15_625 <= 0.35
 
 
 def test_writing_and_claiming_need_no_torch():
