@@ -49,7 +49,8 @@ def run(config: Config) -> int:
     """Write rows, differences, predictions, tables and plots into the folder of results."""
     contest = contest_of(config)
     truth, folder = np.array([contest.accuracy[arch] for arch in contest.tested]), contest.results
-    exam = exam_on(config, truth, contest.fitted.split.flavour, protocol_of(contest.fitted))
+    split, split_seed = contest.fitted.split, contest.fitted.split.seed if contest.pools else None
+    exam = exam_on(config, truth, split.flavour, protocol_of(contest.fitted), split_seed)
     another_seed = another_seed_of(config, contest.target.store)
     by_curve = curve_predictions(contest) if config.evaluate.baselines else []
     tables: list[Table] = []

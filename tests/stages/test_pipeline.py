@@ -83,6 +83,7 @@ def test_the_predictions_are_those_behind_the_rows(here: Path) -> None:
         if row.trial is not None:
             own = said.of("nap2", row.query_batches)[1][row.trial]
             assert row.value == pytest.approx(kendalltau(own, said.accuracy).statistic)
+            assert (row.flavour, row.split_seed) == ("functional", 42)
 
 
 @pytest.mark.slow

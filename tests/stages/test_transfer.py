@@ -82,6 +82,7 @@ def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
 def test_rows_say_in_what_networks_differ_from_the_published_ones() -> None:
     full = compose_config(["stage=evaluate", "experiment=nb201_imagenet16"])[1]
     assert exam_on(full, np.ones(3)).skeleton == ""
+    assert exam_on(full, np.ones(3), split_seed=7).split_seed == 7
     reduced = compose_config(["stage=evaluate", "experiment=digits"])[1]
     assert exam_on(reduced, np.ones(3)).skeleton == "cells_per_stage 1, stem_channels 8"
 

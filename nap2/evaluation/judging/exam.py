@@ -20,6 +20,7 @@ class ExamFacts:
         target: dataset whose accuracies judge.
         flavour: of the split that the test candidates belong to; `sample` where there is none.
         protocol: `holdout`: a fixed test set; e.g. `5-fold`: out-of-fold predictions, pooled over the folds first.
+        split_seed: by which the split was drawn; None where there is none, or a checkpoint does not say.
         recipe: how the candidates were trained.
         skeleton: sizes of their networks that are not the published ones (`stem_channels 8`); empty: all are.
         label: accuracies `imported` from a table (published ones, or a user's own), or `measured` in the store.
@@ -33,6 +34,7 @@ class ExamFacts:
     target: str
     flavour: str = "sample"
     protocol: str = "holdout"
+    split_seed: int | None = None
     recipe: str = ""
     skeleton: str = ""
     label: str = "imported"

@@ -13,7 +13,9 @@ from nap2.training.recipe import Recipe
 CLASSES = "num_classes"
 
 
-def exam_on(config: Config, truth: Floats, flavour: str = "sample", protocol: str = "holdout") -> Exam:
+def exam_on(
+    config: Config, truth: Floats, flavour: str = "sample", protocol: str = "holdout", split_seed: int | None = None
+) -> Exam:
     """Candidates of these final accuracies `[A]`, from a split of this flavour, as the config describes them."""
     return Exam(
         space=config.space.name,
@@ -21,6 +23,7 @@ def exam_on(config: Config, truth: Floats, flavour: str = "sample", protocol: st
         truth=truth,
         flavour=flavour,
         protocol=protocol,
+        split_seed=split_seed,
         recipe=Recipe.from_dict(config.recipe).label,
         skeleton=other_sizes(setting_of(config)),
         label="imported" if config.labels == "truth" else "measured",
