@@ -39,6 +39,8 @@ LEAST = {
 
 ENCODERS = ("cae", "pca", "random")
 DTYPES = ("float32", "float64")
+VARIABLES = {"paths.data": "NAP2_DATA", "paths.truth": "NAP2_TRUTH", "paths.checkpoints": "NAP2_CHECKPOINTS"}
+"""What `conf/paths` takes from the shell, where it may be set and empty."""
 CAE_WHOLE, CAE_POSITIVE = ("step_size", "batch_size", "epochs"), ("lr", "gamma")
 HEAD_WHOLE, HEAD_POSITIVE = ("hidden", "layers", "batch_size", "epochs"), ("lr", "max_lr")
 
@@ -78,7 +80,9 @@ def _check_names(config: Config) -> None:
     named |= {f"paths.{name}": value for name, value in asdict(config.paths).items()}
     for name, value in named.items():
         if not value.strip():
-            raise ConfigError(f"{name}= is empty; give it a value, or leave it out.")
+            variable = VARIABLES.get(name)
+            where = f" (or ${variable})" if variable else ""
+            raise ConfigError(f"{name}={where} is empty; give it a value, or leave it out.")
 
 
 def _check_model(model: Mapping[str, Any]) -> None:

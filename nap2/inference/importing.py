@@ -26,7 +26,8 @@ def import_object(path: str) -> object:
     try:
         found: object = import_module(module_name)
     except Exception as error:  # a foreign module may fail in any way
-        raise ConfigError(f"{path!r} cannot be imported: {described(error)}.") from error
+        advice = "; call from the folder that holds it" if _is_missing(error, module_name) else ""
+        raise ConfigError(f"{path!r} cannot be imported: {described(error)}{advice}.") from error
     except SystemExit as error:
         raise ConfigError(
             f"{path!r} cannot be imported, for {module_name} runs as a program and exits; put what it runs under "
@@ -39,6 +40,11 @@ def import_object(path: str) -> object:
             raise UnknownNameError(f"attribute of {module_name}", name, known, advice)
         found = getattr(found, name)
     return found
+
+
+def _is_missing(error: Exception, module_name: str) -> bool:
+    """Whether the named module itself was not found, and not one that it imports."""
+    return isinstance(error, ModuleNotFoundError) and error.name == module_name
 
 
 def models_from(entries: Sequence[str] | Mapping[str, str], seed: int = 0) -> dict[str, nn.Module]:

@@ -69,14 +69,13 @@ def open_snapshots(root: Path | str) -> SnapshotReader:
     return SnapshotSet.open(root) if is_set(root) else SnapshotStore.open(root)
 
 
-def refuse_set(root: Path | str, stage: str) -> None:
-    """Refuse to write into a released set.
+def refuse_set(root: Path | str, what: str) -> None:
+    """Refuse a released set where a store is needed; `what` says for what, as an advice.
 
     Raises:
         StoreError: if `root` is one.
     """
     if is_set(root):
         raise StoreError(
-            f"{root} is a released snapshot set, which only stage=release adds to; "
-            f"give stage={stage} a store to write to (store=stores/…)."
+            f"{root} is a released snapshot set, which only stage=release adds to; {what} (store=stores/…)."
         )

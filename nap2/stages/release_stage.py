@@ -19,7 +19,7 @@ BEGIN, END = "<!-- sets: written by stage=release -->", "<!-- end of sets -->"
 def run(config: Config) -> int:
     """Write one part; does nothing, and says so, where there is nothing new. Returns 1 if a candidate is damaged."""
     options, root = config.release, Path(config.paths.store)
-    refuse_set(root, "release")
+    refuse_set(root, "give stage=release the store to take new candidates from")
     store = SnapshotStore.open(root)
     check_setting(config, store)
     limits = Limits(options.at_most, options.at_least, options.part_mb, options.set_mb)

@@ -24,7 +24,7 @@ def run(config: Config) -> int:
     device = check_device(config.trainer.device)
     options, root, retry = config.snapshot, Path(config.paths.store), config.retry_failed
     length, to_the_end = options.num_snapshots, options.to_the_end
-    refuse_set(root, "snapshot")
+    refuse_set(root, "give stage=snapshot a store to write to")
     if options.skip_released:
         folder = Path(config.paths.checkpoints) / "snapshots"
         candidates, lines = without_released(folder, candidates, length, to_the_end)

@@ -84,7 +84,7 @@ def _content(file: Path) -> bytes:
         raw = file.read_bytes()
         return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except FileNotFoundError as error:
-        raise DataFileError(f"There is no accuracy file at {file}.") from error
+        raise DataFileError(f"There is no accuracy file at {file}; correct truth.source.") from error
     except (OSError, EOFError) as error:
         raise DataFileError(f"{file} cannot be read ({error}).") from error
 

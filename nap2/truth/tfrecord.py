@@ -38,7 +38,7 @@ def records(path: Path) -> Iterator[bytes]:
     except DataFileError:  # an OSError, too
         raise
     except FileNotFoundError as error:
-        raise DataFileError(f"There is no accuracy file at {path}.") from error
+        raise DataFileError(f"There is no accuracy file at {path}; correct truth.source.") from error
     except OSError as error:
         raise DataFileError(f"{path} cannot be read ({error}).") from error
 

@@ -291,7 +291,7 @@ def test_other_readings_stand_beside_the_ablation_of_the_paper_and_what_differs_
 
 def test_a_file_of_another_shape_is_refused_with_its_row(tmp_path):
     path = tmp_path / "published.json"
-    with pytest.raises(DataFileError, match="No published figures at"):
+    with pytest.raises(DataFileError, match=r"No published figures at .*; correct report\.published"):
         load_published(path)
     path.write_text("[]")
     with pytest.raises(DataFileError, match='not a JSON object with a list "rows"'):

@@ -102,6 +102,7 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=proxies", "proxies.seeds=[]"], r"proxies\.seeds=\[\] scores nothing"),
         (["stage=curves", "curves.num_candidates=0"], r"curves\.num_candidates=0 is too small"),
         (["stage=cae", "store="], r"store= is empty; give it a value, or leave it out"),
+        (["stage=cae", "paths.checkpoints="], r"paths\.checkpoints= \(or \$NAP2_CHECKPOINTS\) is empty; give"),
         (["stage=cae", "paths.runs="], r"paths\.runs= is empty"),
         (["stage=publish", "publish.name="], r"publish\.name= is empty"),
         (["stage=cae", "dataset=null"], r"No dataset \(conf/dataset/\) is called 'None'"),

@@ -102,7 +102,9 @@ def test_every_reading_stage_works_on_a_set_and_leaves_it_as_it_is(
 @pytest.mark.parametrize("stage", ["snapshot", "release", "pipeline"])
 def test_stages_that_write_to_a_store_refuse_a_set(here: Path, stage: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(f"stage={stage}", f"store={SET}") == 2
-    assert f"{SET} is a released snapshot set, which only stage=release adds to" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"{SET} is a released snapshot set, which only stage=release adds to" in error
+    assert ("take new candidates from" if stage == "release" else "stage=snapshot a store to write to") in error
 
 
 @pytest.mark.slow

@@ -123,7 +123,7 @@ def test_columns_of_different_units_are_not_guessed_at(load):
 def test_an_unknown_unit_and_an_unreadable_file_are_refused(load, tmp_path):
     with pytest.raises(UnknownNameError, match="unit of accuracy is called 'pct'"):
         load(own_csv("1"), unit="pct")
-    with pytest.raises(DataFileError, match="There is no accuracy file"):
+    with pytest.raises(DataFileError, match=r"There is no accuracy file .*; correct truth\.source"):
         import_csv(tmp_path / "none.csv", "fake", check)
     (tmp_path / "bytes.csv").write_bytes(b"arch_str,a\n\xff\xfe")
     with pytest.raises(DataFileError, match="not UTF-8"):

@@ -133,7 +133,7 @@ def test_damage_is_named_with_its_place(file) -> None:
     file.write_bytes(b"PK\x03\x04 an archive of something else")
     with pytest.raises(DataFileError, match=r"^\S+ is no TFRecord file: fetch it again\.$"):
         list(records(file))
-    with pytest.raises(DataFileError, match="There is no accuracy file"):
+    with pytest.raises(DataFileError, match=r"There is no accuracy file .*; correct truth\.source"):
         list(records(file.with_name("missing.tfrecord")))
 
 

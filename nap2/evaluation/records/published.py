@@ -118,7 +118,9 @@ def load_published(path: Path | str) -> list[PublishedFigure]:
         text = path.read_text(encoding="utf-8")
         rows = _csv_rows(text) if path.suffix == ".csv" else json.loads(text)["rows"]
     except OSError as error:
-        raise DataFileError(f"No published figures at {path} ({error.strerror}).") from error
+        raise DataFileError(
+            f"No published figures at {path} ({error.strerror}); correct report.published, or set it to none."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataFileError(f'{path} is not a JSON object with a list "rows" ({error}).') from error
     return [_figure(row, f"{path}, row {place}") for place, row in enumerate(rows, start=1)]
