@@ -66,6 +66,7 @@ ARRAYS: Mapping[str, ArraySpec] = MappingProxyType(
         "map": ArraySpec(("L", "V", "F"), "float32", "raw", "dense feature map of one modality"),
         "encoder_input": ArraySpec(("B", "F", "L", "V"), "float32", "log", "log-normalised maps, channels first"),
         "embedding": ArraySpec(("A", "T", "D"), "float32", "1", "[weights 128 ; gradients 128]"),
+        "length": ArraySpec(("A",), "int64", "snapshots", "embeddings of each candidate; 0: none yet"),
         "accuracy": ArraySpec(("A",), "float64", "fraction", "published or measured final test accuracy"),
     }
 )

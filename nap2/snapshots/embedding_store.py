@@ -19,6 +19,7 @@ from torch import Tensor
 from zarr.codecs import ZstdCodec
 
 from nap2.errors import StoreError
+from nap2.schema import ARRAYS
 
 BLOCK = 64  # candidates per chunk
 _DAMAGE = (ValueError, LookupError, TypeError, RuntimeError, zarr.errors.BaseZarrError)  # what zarr makes of bad bytes
@@ -51,7 +52,8 @@ class EmbeddingStore:
         shape = (len(ids), num_snapshots, size)
         chunks = (min(BLOCK, len(ids)), num_snapshots, size)
         codec = ZstdCodec(checksum=True)
-        for name, axes, dtype, fill in (("embedding", 3, "float32", float("nan")), ("length", 1, "int64", 0)):
+        for name, fill in (("embedding", float("nan")), ("length", 0)):
+            axes, dtype = len(ARRAYS[name].axes), ARRAYS[name].dtype
             group.create_array(
                 name, shape=shape[:axes], chunks=chunks[:axes], dtype=dtype, fill_value=fill, compressors=codec
             )

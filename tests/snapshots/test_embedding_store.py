@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import zarr
 
 from nap2.errors import StoreError
+from nap2.schema import ARRAYS
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
 
 
@@ -25,6 +27,13 @@ def test_what_is_written_is_read_in_any_order(tmp_path: Path) -> None:
     torch.testing.assert_close(values[0, :1], written[1])
     torch.testing.assert_close(values[1], written[0])
     assert (values[0, 1:] == 0).all()
+
+
+def test_its_arrays_are_those_of_the_schema(tmp_path: Path) -> None:
+    EmbeddingStore.create(tmp_path / "e", ["a", "b"], 3, 4, "x")
+    arrays = dict(zarr.open_group(tmp_path / "e", mode="r").arrays())
+    found = {name: (len(array.shape), str(array.dtype)) for name, array in arrays.items()}
+    assert found == {name: (len(ARRAYS[name].axes), ARRAYS[name].dtype) for name in ("embedding", "length")}
 
 
 def test_an_interrupted_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
