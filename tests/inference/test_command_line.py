@@ -103,7 +103,8 @@ def test_predictors_are_listed_with_where_they_are(
 ) -> None:
     monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path / "nothing")  # those that this checkout releases
     assert main(["list"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
+    bare, line = capsys.readouterr().out.splitlines()
+    assert bare.startswith("bare  ? on ?, 1 head, reads 2 to 6 mini-batches  ")
     assert line.startswith("tiny  nasbench201 on digits and svhn, 2 heads, reads 2 to 6 mini-batches  ")
 
 
@@ -279,7 +280,7 @@ def test_a_damaged_folder_does_not_hide_the_predictors_beside_it(
         (tmp_path / name / "spec.json").write_text(text)
     monkeypatch.setattr("nap2.inference.lookup.BESIDE", tmp_path)
     assert main(["list"]) == 0
-    good, broken, changed = capsys.readouterr().out.splitlines()
+    _bare, good, broken, changed = capsys.readouterr().out.splitlines()
     assert good.startswith("tiny  nasbench201 on digits")
     assert broken.startswith("broken  cannot be used: ")
     assert changed.startswith("edited  cannot be used: The spec of a predictor needs 'setting', an object")
