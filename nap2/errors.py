@@ -13,6 +13,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def in_one_line(error: BaseException) -> str:
+    """What an error of somebody else's code says; its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def described(error: Exception) -> str:
     """An error of somebody else's code in one line, its kind first."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(" .")

@@ -20,7 +20,7 @@ import zarr
 import zarr.errors
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError
+from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError, in_one_line
 from nap2.schema import ARRAYS, COUNTS, MODALITIES, SCHEMA_VERSION, STATISTICS
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate, Setting, canonical_json
@@ -228,9 +228,8 @@ def _explained(folder: Path, error: BaseException) -> StoreError:
     refused = isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno is not None
     if refused:
         return StoreError(f"Candidate {folder.name} at {folder} cannot be read: {error}; check the file system.")
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
     return CorruptSnapshotError(
-        f"Candidate {folder.name} is damaged ({reason}); delete {folder} and run stage=snapshot again "
+        f"Candidate {folder.name} is damaged ({in_one_line(error)}); delete {folder} and run stage=snapshot again "
         f"(stage=index lists all damaged ones)."
     )
 

@@ -18,7 +18,7 @@ import zarr.errors
 from torch import Tensor
 from zarr.codecs import ZstdCodec
 
-from nap2.errors import StoreError
+from nap2.errors import StoreError, in_one_line
 from nap2.schema import ARRAYS
 
 BLOCK = 64  # candidates per chunk
@@ -127,9 +127,9 @@ def _intact(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise StoreError(
-            f"The embeddings at {path} are damaged ({reason}); delete that folder and run stage=embed again."
+            f"The embeddings at {path} are damaged ({in_one_line(error)}); delete that folder and run "
+            "stage=embed again."
         ) from error
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nap2.errors import StoreError
+from nap2.errors import StoreError, in_one_line
 from nap2.schema import SCHEMA_VERSION
 from nap2.snapshots.candidate_folder import check_schema_version, software_versions
 from nap2.snapshots.disk import create_once, empty_trash, explained
@@ -52,8 +52,9 @@ def read_setting(root: Path) -> Setting:
         check_schema_version(int(attributes["schema_version"]), f"The store {root}")
         return Setting(**attributes["setting"])
     except (ValueError, LookupError, TypeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise StoreError(f"{path} is not the metadata of a snapshot store ({reason}); correct paths.store.") from error
+        raise StoreError(
+            f"{path} is not the metadata of a snapshot store ({in_one_line(error)}); correct paths.store."
+        ) from error
 
 
 def _metadata(setting: Setting) -> bytes:

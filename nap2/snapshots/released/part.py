@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nap2.errors import CorruptSnapshotError, StoreVersionError
+from nap2.errors import CorruptSnapshotError, StoreVersionError, in_one_line
 from nap2.snapshots.candidate_folder import software_versions
 from nap2.snapshots.manifest import canonical_json
 
@@ -142,7 +142,7 @@ def unsealed(path: Path, form: str) -> dict[str, Any]:
         seal = content.pop(_SEAL)
         found, version = content["format"], int(content["format_version"])
     except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
+        raise damaged(path, in_one_line(error)) from error
     if found == form and version > FORMAT_VERSION:
         raise StoreVersionError(
             f"{path} has format version {version}, this nap2 reads up to version {FORMAT_VERSION}; update nap2."
