@@ -111,5 +111,5 @@ def _reason(error: OSError) -> str:
     if error.errno in _FULL:
         return "the disk or quota is full; free some space and run it again (nothing complete was lost)."
     if error.errno in _LOCKED:
-        return f"{error.strerror}; make it writable or choose another folder."
+        return f"{error.strerror}; make it accessible or choose another folder."
     return f"{error.strerror or error}; check the file system and run it again."

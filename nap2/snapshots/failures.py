@@ -1,6 +1,7 @@
 """Candidates that failed: one small JSON file each, with the reason and how often it was tried."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,9 +58,13 @@ def read_failure(path: Path) -> Failure | None:
 
 
 def read_failures(folder: Path) -> dict[str, Failure]:
-    """All failures by candidate id, in sorted order."""
-    found = {path.stem: read_failure(path) for path in sorted(folder.glob("[!.]*.json"))}
-    return {id: failure for id, failure in found.items() if failure is not None}
+    """All failures by candidate id, in sorted order; none where there is no folder, as in a copy without empty ones."""
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return {}
+    paths = (folder / name for name in names if name.endswith(".json") and not name.startswith("."))
+    return {path.stem: failure for path in paths if (failure := read_failure(path)) is not None}
 
 
 def clear_failure(folder: Path, candidate_id: str) -> None:

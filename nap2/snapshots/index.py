@@ -119,13 +119,11 @@ def refresh_index(
 
 
 def read_index(path: Path) -> list[IndexRow]:
-    """The rows of an `index.csv`; none if it is missing or not of this form, for it can be rebuilt."""
+    """The rows of an `index.csv`; none if it cannot be read or is not of this form, for it can be rebuilt."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             return [_parsed(line) for line in csv.DictReader(file)]
-    except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError, csv.Error):
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return []
 
 

@@ -77,7 +77,8 @@ class SnapshotStore:
 
     def failures(self) -> dict[str, Failure]:
         """Why candidates failed, by id in sorted order."""
-        return read_failures(self.root / "failed")
+        with explained("Listing failed candidates", self.root / "failed"):
+            return read_failures(self.root / "failed")
 
     @contextmanager
     def claim(

@@ -94,6 +94,15 @@ def test_a_store_of_somebody_else_is_indexed_in_memory(store, monkeypatch):
     assert not (store.root / "index.csv").exists()
 
 
+def test_an_overview_of_somebody_else_that_may_not_be_read_is_done_without(store, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    rows = refresh_index(store).rows
+    monkeypatch.setattr("nap2.snapshots.index.open", refuse, raising=False)
+    assert refresh_index(store).rows == rows
+
+
 def test_progress_sees_what_is_verified(store):
     seen = []
     refresh_index(store, progress=lambda ids: seen.extend(ids) or ids)

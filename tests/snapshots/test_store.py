@@ -216,6 +216,15 @@ def test_a_failure_that_is_forgotten_while_others_are_read_stops_nobody(store, m
     assert store.record_failure(forgotten, "again").tries == 1
 
 
+def test_failures_that_cannot_be_listed_are_not_taken_for_none(store):
+    """Candidates that failed would be trained again; only a copy that was made without empty folders has none."""
+    (store.root / "failed").rmdir()
+    assert store.failures() == {}
+    (store.root / "failed").touch()
+    with pytest.raises(StoreError, match=r"Listing failed candidates failed at .*Not a directory; check the file"):
+        store.failures()
+
+
 def test_a_damaged_failure_record_is_named(store):
     (store.root / "failed" / "0123456789abcdef.json").write_text("{}")
     with pytest.raises(StoreError, match=r"0123456789abcdef\.json is damaged .*delete it"):

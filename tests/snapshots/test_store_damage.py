@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, store, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    with pytest.raises(StoreError, match=r"Making a snapshot store failed at .*Permission denied; make it writable"):
+    with pytest.raises(StoreError, match=r"Making a snapshot store failed at .*Permission denied; make it accessible"):
         SnapshotStore.create(tmp_path / "other", fakes.setting())
     with (
         pytest.raises(StoreError, match=r"Claiming a candidate failed at .*Permission denied"),

@@ -140,7 +140,7 @@ def test_a_folder_of_somebody_else_is_one_clear_line(tmp_path):
     for folder in (tmp_path, store.shelf, store.staging):
         folder.chmod(0o755)
     assert len(messages) == 2
-    assert all("Permission denied; make it writable or choose another folder." in text for text in messages)
+    assert all("Permission denied; make it accessible or choose another folder." in text for text in messages)
     assert not any("\n" in text for text in messages)
 
 
