@@ -126,7 +126,7 @@ def contenders(contest: Contest, size: int, by_curve: Sequence[Predictions]) -> 
     else:
         for variant in fitted_variants(pools, size, contest.snapshots):
             own = [nap2_predictions(contest, pool, size, variant) for pool in pools]
-            methods.append(joined(contest, own, *contest.union))
+            methods.append(joined(contest, own, *(one.dataset for one in pools[0].companions)))
     if not config.evaluate.baselines:
         return methods
     if pools:

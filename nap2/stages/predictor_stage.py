@@ -4,12 +4,14 @@ NAP2's is a BiGRU that serves every query budget; `predictor.reading` asks for t
 """
 
 from nap2.config import Config
+from nap2.inference.components import HEAD_MODALITIES
 from nap2.models.readings import ORDERED
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
-from nap2.stages.fitting.assemble import assemble, largest_fitted
+from nap2.stages.fitting.assemble import assemble
 from nap2.stages.fitting.embedding import embeddings_of
 from nap2.stages.fitting.heads import train_one
+from nap2.stages.fitting.variants import fitted_sizes
 from nap2.stages.pool.sources import record_config
 from nap2.stages.pool.splits import load_pools, train_sizes
 from nap2.stages.pool.union import open_with_union
@@ -31,7 +33,7 @@ def run(config: Config) -> int:
     elif config.split.folds:
         say("each fold has its own; the predictor to publish is fitted on all: split.folds=0 split.test_size=0")
     else:
-        largest = largest_fitted(pools[0])
+        largest = max(size for modality in HEAD_MODALITIES for size in fitted_sizes(pools, modality))
         if largest > max(sizes):
             say(f"the predictors on {largest} candidates are there too; the checkpoint stays one of these")
         assemble(config, pools[0], largest, open_with_union(config))

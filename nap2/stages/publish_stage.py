@@ -21,7 +21,7 @@ from nap2.stages.command.published_figures import published_figures
 from nap2.stages.exam.fusion_contenders import NAME, variant_name
 from nap2.stages.exam.own_contender import method_name
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.run_folder import RunFolder, run_name
 from nap2.stages.pool.splits import load_pools, train_sizes
 from nap2.stages.pool.stored import index_rows, open_store
 from nap2.stages.pool.union import companions_of, labelled_as
@@ -51,14 +51,7 @@ def run(config: Config) -> int:
     spec, tensors = load_checkpoint(shipped, "predictor")
     _check_same(config, spec, shipped)
     target = Path(config.paths.checkpoints) / config.publish.name
-    before = _released(target)
-    revision = 1 if before is None else int(before.get("revision", 1)) + 1
-    if before is not None and before["components"] == spec["components"]:
-        revision -= 1  # the same weights under a new card
-    elif revision > MOST_REVISIONS:
-        raise CheckpointError(
-            f"{target} was replaced {MOST_REVISIONS - 1} times already; release under another publish.name."
-        )
+    revision = _revision(target, spec)
     published = published_figures(config)
     found = aggregate(read_rows(results / "rows.jsonl"))
     compared = read_differences(results / "differences.jsonl", max(sizes_of(found)))
@@ -111,8 +104,7 @@ def further_tests(config: Config, found: Sequence[Aggregate]) -> list[FurtherTes
 
 def transfers(config: Config) -> list[Path]:
     """Result folders of other runs that tested the predictors of this run and split."""
-    source = f"{config.name}/{RunFolder.of(config).root.name}"
-    places = (RunFolder(split).results_from(source) for split in Path(config.paths.runs).parent.glob("*/*"))
+    places = (RunFolder(split).results_from(run_name(config)) for split in Path(config.paths.runs).parent.glob("*/*"))
     return sorted(place for place in places if (place / "rows.jsonl").is_file())
 
 
@@ -164,8 +156,19 @@ def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
         )
 
 
-def _released(target: Path) -> dict[str, Any] | None:
-    return load_spec(target, "predictor") if (target / "spec.json").is_file() else None
+def _revision(target: Path, spec: dict[str, Any]) -> int:
+    """Which revision of its name a predictor is; the same weights under a new card are no other."""
+    if not (target / "spec.json").is_file():
+        return 1
+    before = load_spec(target, "predictor")
+    revision = int(before.get("revision", 1))
+    if before["components"] == spec["components"]:
+        return revision
+    if revision >= MOST_REVISIONS:
+        raise CheckpointError(
+            f"{target} was replaced {MOST_REVISIONS - 1} times already; release under another publish.name."
+        )
+    return revision + 1
 
 
 def _megabytes(folder: Path) -> float:

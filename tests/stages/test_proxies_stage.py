@@ -3,23 +3,20 @@
 import csv
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from fakes_campaign import curve, trajectory
 from select_rows import select
 
 import train
 from nap2.config import Config
 from nap2.errors import EvaluationError, StoreError
 from nap2.evaluation.records.rows import read_rows
-from nap2.schema import COUNTS
-from nap2.snapshots.curve import Curve
-from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
-from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.pool.candidates import setting_of
@@ -161,11 +158,9 @@ def test_of_a_store_all_labelled_candidates_are_scored(here: Path) -> None:
     unknown = next(name for name in SPACE.arch_strings() if name not in CELLS)
     store = SnapshotStore.create(Path(asked.paths.store), setting_of(asked))
     for arch_str in (*CELLS[:5], unknown):
-        with store.claim(Candidate(store.setting, arch_str, int(asked.recipe["seed"])), 1, False) as writer:
-            values = torch.zeros(1, 2, num_entries((2,)))
-            counts = torch.zeros(1, 2, len(COUNTS), dtype=torch.int64)
-            snapshots = Trajectory(values, torch.tensor([2]), store.setting.every, counts, ("stem",))
-            writer.finish(snapshots, Curve([1.0], [0.5], [1.5], [0.25], None))
+        candidate = Candidate(store.setting, arch_str, int(asked.recipe["seed"]))
+        with store.claim(candidate, 1, False) as writer:
+            writer.finish(replace(trajectory(candidate, 1), every=store.setting.every), curve(candidate, 1))
     names, accuracy = candidates_with_labels(asked)
     assert names == sorted(CELLS[:5])
     assert set(accuracy) == set(names)

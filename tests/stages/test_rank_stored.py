@@ -1,17 +1,16 @@
 """A store is ranked as its trajectories are predicted, one by one; nothing is trained, and nobody drops out."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from fakes_campaign import trajectory
 from fakes_predictor import random_predictor
 
 import train
 from nap2.inference import Predictor
-from nap2.schema import COUNTS, MODALITIES
 from nap2.snapshots.curve import Curve
-from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.trajectory import Trajectory
@@ -36,20 +35,16 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Traject
     setting, seed = setting_of(config), int(config.recipe["seed"])
     store, found = SnapshotStore.create(Path(config.paths.store), setting), {}
     asked = [(LEARNED, seed), (LEARNED, seed + 1), (TWIN, seed), (NEW, seed), (SHORT, seed), (DAMAGED, seed)]
-    for place, (arch_str, own_seed) in enumerate(asked):
-        count = 1 if arch_str == SHORT else 3
-        generator = torch.Generator().manual_seed(place)
-        values = torch.randn(count, len(MODALITIES), num_entries([2, 3]), generator=generator)
-        counts = torch.zeros(count, len(MODALITIES), len(COUNTS), dtype=torch.int64)
-        trajectory = Trajectory(values, torch.tensor([2, 3]), 5, counts, ("a", "b"))
-        candidate = Candidate(setting, arch_str, own_seed)
+    for arch_str, own_seed in asked:
+        count, candidate = 1 if arch_str == SHORT else 3, Candidate(setting, arch_str, own_seed)
+        noise = replace(trajectory(candidate, count), every=5)
         with store.claim(candidate, count) as writer:
             assert writer is not None
-            writer.finish(trajectory, Curve([2.3] * 20, [0.1] * count, [1.0, 2.5, 4.0][:count], [0.1]))
+            writer.finish(noise, Curve([2.3] * 20, [0.1] * count, [1.0, 2.5, 4.0][:count], [0.1]))
         if arch_str == DAMAGED:
             (store.folder(candidate.id) / "values" / "c.0.0.0").unlink()
         else:
-            found[arch_str + (f" (seed {own_seed})" if own_seed != seed else "")] = trajectory
+            found[arch_str + (f" (seed {own_seed})" if own_seed != seed else "")] = noise
     facts = {"setting": {"space": "nasbench201", "recipe": setting.recipe}, "fitted_on": [LEARNED]}
     random_predictor(every=5, num_snapshots=4, num_heads=2, **facts).save("predictor", "card")
     return found

@@ -18,6 +18,7 @@ from nap2.stages.command.compose import compose_config
 from nap2.stages.fitting.assemble import made_by
 from nap2.stages.fitting.fitted_with import NOTE, claimed, encoder_spec, encoder_terms, head_terms, pool_name
 from nap2.stages.fitting.heads import train_one
+from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
@@ -97,7 +98,7 @@ def begun(folder: Path) -> Path:
     ],
 )
 def test_a_head_that_was_fitted_in_another_way_is_refused_finished_or_not(asked: str, told: str, pool: Pool) -> None:
-    folder, split = pool.folder.predictor(2, 0), pool.splits[0]
+    folder, split = Variant().folder(pool.folder, 2, 0), pool.splits[0]
     first = head_terms(config_of(), pool, split, 2, "abc")
     claim(folder, first)
     claim(folder, head_terms(config_of(2, asked), pool, split, 2, "abc"))  # nothing was fitted yet
@@ -112,7 +113,7 @@ def test_a_head_that_was_fitted_in_another_way_is_refused_finished_or_not(asked:
 
 
 def test_a_head_of_other_labels_candidates_or_encoders_is_refused(pool: Pool) -> None:
-    folder, split = begun(pool.folder.predictor(2, 0)), pool.splits[0]
+    folder, split = begun(Variant().folder(pool.folder, 2, 0)), pool.splits[0]
     (folder / NOTE).write_text(json.dumps(head_terms(config_of(), pool, split, 2, "abc")))
     companion = Companion("cifar10", {"a": "x", "z": "y"}, {"z": 0.1})
     changes = (
@@ -156,7 +157,7 @@ def test_a_redrawn_pool_of_the_same_size_is_refused_by_every_stage(pool: Pool) -
 
 
 def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(pool: Pool) -> None:
-    folder = begun(pool.folder.predictor(2, 0))
+    folder = begun(Variant().folder(pool.folder, 2, 0))
     terms = head_terms(config_of(), pool, pool.splits[0], 2, "abc")
     claim(folder, terms)
     assert not (folder / NOTE).exists()
@@ -167,12 +168,12 @@ def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(pool:
 
 def test_a_second_call_at_the_same_time_is_refused_and_leaves_the_note_of_the_first(pool: Pool) -> None:
     """It is told to run again, and would then be given what the first one fitted."""
-    folder, split = pool.folder.predictor(2, 0), pool.splits[0]
+    folder, split = Variant().folder(pool.folder, 2, 0), pool.splits[0]
     first, second = (head_terms(config_of(2, f"seed={seed}"), pool, split, 2, "abc") for seed in (0, 9))
     with claimed(folder, first):
         with pytest.raises(EvaluationError, match=r"Another process is fitting what belongs into .*; let it end"):
             claim(folder, second)
-        claim(pool.folder.predictor(2, 1), second)
+        claim(Variant().folder(pool.folder, 2, 1), second)
         begun(folder)
     claim(folder, first)
     with pytest.raises(EvaluationError, match=r"seed=0 \(this call: 9\)"):

@@ -1,19 +1,16 @@
 """What a stage says of candidates that it cannot read, and what stage=index says of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from fakes_campaign import curve, trajectory
 
 import train
 from nap2.config import Config
 from nap2.errors import StoreError
-from nap2.schema import COUNTS, MODALITIES
-from nap2.snapshots.curve import Curve
-from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
-from nap2.snapshots.trajectory import Trajectory
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.curves_stage import smoothed
@@ -33,14 +30,12 @@ def fill(name: str, num_snapshots: int = 2, final: float | None = 0.5) -> list[P
     config = config_of(f"store={name}")
     setting = setting_of(config)
     store = SnapshotStore.create(Path(name), setting)
-    values = torch.randn(num_snapshots, len(MODALITIES), num_entries([2, 3]))
-    counts = torch.zeros(num_snapshots, len(MODALITIES), len(COUNTS), dtype=torch.int64)
-    trajectory = Trajectory(values, torch.tensor([2, 3]), setting.every, counts, ("a", "b"))
     candidates = [Candidate(setting, arch_str, int(config.recipe["seed"])) for arch_str in ARCHS]
     for candidate in candidates:
         with store.claim(candidate, num_snapshots) as writer:
             assert writer is not None
-            writer.finish(trajectory, Curve([2.3] * 20, [0.1] * num_snapshots, [1.0] * num_snapshots, [0.1], final))
+            noise = replace(trajectory(candidate, num_snapshots), every=setting.every)
+            writer.finish(noise, replace(curve(candidate, num_snapshots), train_loss=[2.3] * 20, final_accuracy=final))
     return [store.folder(candidate.id) for candidate in candidates]
 
 

@@ -1,10 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nap2.evaluation.splitting.splits import Split
-from nap2.stages.fitting.assemble import largest_fitted
-from nap2.stages.fitting.variants import Variant, fitted_variants
+from nap2.stages.fitting.variants import Variant, fitted_sizes, fitted_variants
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
 
@@ -15,10 +15,12 @@ def pool(tmp_path: Path) -> Pool:
     return Pool({}, {}, splits, RunFolder(tmp_path))
 
 
-def fitted(pool: Pool, variant: Variant, *budgets: int | None) -> None:
-    for split in pool.splits:
+def fitted(pool: Pool, variant: Variant, *budgets: int | None, size: int = 2, trials: tuple[int, ...] = (0, 1)) -> None:
+    for trial in trials:
         for budget in budgets:
-            (variant.folder(pool.folder, 2, split.trial, budget) / "checkpoint").mkdir(parents=True)
+            checkpoint = variant.folder(pool.folder, size, trial, budget) / "checkpoint"
+            checkpoint.mkdir(parents=True)
+            (checkpoint / "spec.json").touch()
 
 
 def test_one_predictor_serves_every_budget_unless_the_reading_knows_no_order() -> None:
@@ -52,19 +54,14 @@ def test_what_has_the_predictors_of_every_trial_and_budget_is_tested(
     assert fitted_variants([pool], 3, (1, 3)) == [Variant()]
 
 
-def test_the_most_labels_that_every_trial_has_a_predictor_on_are_found(tmp_path: Path) -> None:
+def test_sizes_that_every_pool_and_trial_has_a_predictor_on_are_found(tmp_path: Path) -> None:
     names = tuple("abcdef")
     splits = [Split("nasbench201", "digits", "paper", 0, trial, names, ("v",), (), names) for trial in (0, 1)]
     pool = Pool({}, {}, splits, RunFolder(tmp_path))
 
-    def fit(size: int, trial: int, modality: str = "both") -> None:
-        (pool.folder.predictor(size, trial, modality) / "checkpoint").mkdir(parents=True)
-        (pool.folder.predictor(size, trial, modality) / "checkpoint/spec.json").touch()
-
-    for trial in (0, 1):
-        fit(2, trial)
-    fit(6, 0)
-    assert largest_fitted(pool) == 2
-    for trial in (0, 1):
-        fit(5, trial, "gradients")
-    assert largest_fitted(pool) == 5
+    fitted(pool, Variant(), None)
+    fitted(pool, Variant(), None, size=6, trials=(0,))
+    fitted(pool, Variant("gradients"), None, size=5)
+    assert fitted_sizes([pool]) == [2]
+    assert fitted_sizes([pool], "gradients") == [5]
+    assert fitted_sizes([pool, replace(pool, folder=RunFolder(tmp_path / "elsewhere"))]) == []

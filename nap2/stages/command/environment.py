@@ -2,12 +2,12 @@
 
 import re
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import torch
 
 from nap2.errors import ConfigError
+from nap2.stages.command.provenance import version_of
 
 
 def check_torchvision() -> None:
@@ -22,17 +22,11 @@ def check_torchvision() -> None:
         import_module("torchvision")
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         reason = " ".join(str(error).split())[:120]
+        own, of_torch = (version_of(name, "(of unknown version)") for name in ("torchvision", "torch"))
         raise ConfigError(
-            f"The installed torchvision {_version('torchvision')} does not fit torch {_version('torch')} ({reason}), "
+            f"The installed torchvision {own} does not fit torch {of_torch} ({reason}), "
             "and lightning cannot be imported beside it; uninstall torchvision (nothing here uses it)."
         ) from error
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "(of unknown version)"
 
 
 def check_kernels() -> None:

@@ -10,7 +10,7 @@ LIBRARIES = ("nap2", "torch", "lightning", "zarr", "numpy", "scipy", "scikit-lea
 
 def versions() -> dict[str, str]:
     """Versions of the libraries whose change could change a number."""
-    return {name: _version(name) for name in LIBRARIES}
+    return {name: version_of(name, "not installed") for name in LIBRARIES}
 
 
 @lru_cache(maxsize=1)
@@ -27,8 +27,9 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if dirty else "")
 
 
-def _version(name: str) -> str:
+def version_of(name: str, otherwise: str) -> str:
+    """The version of an installed package, or `otherwise`."""
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return otherwise

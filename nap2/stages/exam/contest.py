@@ -69,7 +69,6 @@ class Contest:
         tested: arch strings of the target that judge, in the order of all predictions.
         accuracy: label by arch string, in the target.
         results: folder of rows, tables and plots.
-        union: other datasets that NAP2 learned beside that of `source`.
         released: the predictor that is tested instead of those of `pools`.
     """
 
@@ -83,7 +82,6 @@ class Contest:
     tested: list[str]
     accuracy: Mapping[str, float]
     results: Path
-    union: tuple[str, ...] = ()
     released: Predictor | None = None
 
     @property
@@ -123,17 +121,16 @@ def contest_within(config: Config, store: SnapshotReader) -> Contest:
         )
     for pool in pools:
         embeddings_of(config, pool)  # which are read later, by every method that needs them
-    target, union = Candidates(store, pools[0].ids), pools[0].companions
+    target = Candidates(store, pools[0].ids)
     return Contest(
         config=config,
         fitted=config,
         source=config.dataset.name,
-        learned=Candidates(open_with_union(config), pools[0].ids) if union else target,
+        learned=Candidates(open_with_union(config), pools[0].ids) if pools[0].companions else target,
         target=target,
         pools=pools,
         sizes=train_sizes(config, pools),
         tested=tested,
         accuracy=pools[0].accuracy,
         results=RunFolder.of(config).results,
-        union=tuple(one.dataset for one in union),
     )

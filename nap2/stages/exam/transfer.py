@@ -17,9 +17,10 @@ from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.exam.contest import Candidates, Contest
 from nap2.stages.fitting.embedding import embed, load_encoders
+from nap2.stages.fitting.variants import fitted_sizes
 from nap2.stages.pool.candidates import setting_of, space_of
 from nap2.stages.pool.exam_on import other_sizes
-from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.run_folder import RunFolder, run_name
 from nap2.stages.pool.splits import Pool, load_pools, protocol_of
 from nap2.stages.pool.stored import index_rows, labels_of, no_label
 from nap2.stages.pool.union import open_with_union
@@ -39,15 +40,11 @@ def target_of(config: Config, store: SnapshotReader) -> tuple[Candidates, Mappin
     return Candidates(store, {row.arch_str: row.id for row in rows}), labels
 
 
-def classes_between(fitted: Config, config: Config) -> tuple[ClassOf, ClassOf]:
-    """The class of an architecture of the target and of the source; two search spaces share none."""
-    target, source = space_of(config), space_of(fitted)
-    if source is target:
-        return target.classes["functional"], source.classes["functional"]
-    return (
-        lambda arch: f"{target.name}: {target.classes['functional'](arch)}",
-        lambda arch: f"{source.name}: {source.classes['functional'](arch)}",
-    )
+def class_in_target(config: Config, fitted: Config) -> ClassOf:
+    """The functional class of the target's architectures; no class of another search space is one of the source's."""
+    space = space_of(config)
+    class_of = space.classes["functional"]
+    return class_of if fitted.space.name == space.name else lambda arch: f"{space.name}: {class_of(arch)}"
 
 
 def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> Contest:
@@ -55,12 +52,19 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
 
     A candidate whose class the source tested in some fold is predicted by that fold's predictor; one that the source
     does not know, by that of a fold drawn for its class.
+
+    Raises:
+        EvaluationError: if the source has no predictors, or too few candidates are new to them.
     """
-    place = f"{fitted.name}/{RunFolder.of(fitted).root.name}"
+    place = run_name(fitted)
     _check_fit(config, place, fitted.snapshot.every, fitted.snapshot.num_snapshots)
     (target, accuracy), fit_pools = target_of(config, store), load_pools(fitted)
-    sizes = fitted_sizes(fit_pools, place)
-    classes, pools = classes_between(fitted, config), []
+    if not (sizes := fitted_sizes(fit_pools)):
+        raise EvaluationError(
+            f"At no train size does {place} have the predictors of all trials; run its stage=predictor."
+        )
+    classes = class_in_target(config, fitted), space_of(fitted).classes["functional"]
+    pools = []
     for pool in fit_pools:
         asked = judges_of_fold(pool.splits[0], fit_pools, accuracy, *classes)
         folder = replace(pool.folder, on=config.name)
@@ -86,7 +90,6 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         tested=tested,
         accuracy=accuracy,
         results=RunFolder.of(config).results_from(place),
-        union=tuple(one.dataset for one in fit_pools[0].companions),
     )
 
 
@@ -125,25 +128,6 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
         results=RunFolder.of(config).results_from(folder.resolve().name),
         released=predictor,
     )
-
-
-def fitted_sizes(pools: list[Pool], place: str) -> list[int]:
-    """The train sizes at which every fold has the predictor of every trial.
-
-    Raises:
-        EvaluationError: if there is none.
-    """
-    largest = min(len(pool.splits[0].train) for pool in pools)
-    sizes = [
-        size
-        for size in range(2, largest + 1)
-        if all((p.folder.predictor(size, s.trial) / "checkpoint/spec.json").is_file() for p in pools for s in p.splits)
-    ]
-    if not sizes:
-        raise EvaluationError(
-            f"At no train size does {place} have the predictors of all trials; run its stage=predictor."
-        )
-    return sizes
 
 
 def judges_of_fold(

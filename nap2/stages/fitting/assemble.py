@@ -20,27 +20,14 @@ from nap2.snapshots.trajectory import Trajectory
 from nap2.stages.command.console import say
 from nap2.stages.fitting.embedding import load_encoders
 from nap2.stages.fitting.fitted_with import pool_name, refuse_another, seen_terms
+from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.candidates import setting_of, space_of
 from nap2.stages.pool.encoder_name import features_of
-from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.splits import Pool
 from nap2.training.recipe import Recipe
 
 MOST_MB = 40
 """Of a released folder. An ensemble that is larger in half precision has its encoders' large matrices in 8 bits."""
-
-
-def largest_fitted(pool: Pool) -> int:
-    """The largest train size of which there is a predictor of every trial, of both modalities or of one."""
-    return max(
-        size
-        for size in range(2, len(pool.splits[0].train) + 1)
-        for modality in HEAD_MODALITIES
-        if all(
-            (pool.folder.predictor(size, split.trial, modality) / "checkpoint/spec.json").is_file()
-            for split in pool.splits
-        )
-    )
 
 
 def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> None:
@@ -52,7 +39,7 @@ def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> No
         size: training candidates of a head.
         store: snapshots of candidates and companions, for the scope and for the check of the stored precision.
     """
-    folder, split = RunFolder.of(config), pool.splits[0]
+    split = pool.splits[0]
     encoders = load_encoders(pool.folder, torch.device("cpu"))
     weights, gradients = (dict(net.state_dict()) for net in (encoders.weights, encoders.gradients))
     tensors = {"weights_encoder": weights, "gradients_encoder": gradients}
@@ -60,7 +47,7 @@ def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> No
     heads, fitted = [], []
     for modality in HEAD_MODALITIES:
         for trial in pool.trials:
-            path = folder.predictor(size, trial, modality) / "checkpoint"
+            path = Variant(modality).folder(pool.folder, size, trial) / "checkpoint"
             if (path / "spec.json").is_file():
                 refuse_another(path.parent, read)  # left over from encoders that were fitted again since
                 head, parts = load_checkpoint(path, "predictor-head")
@@ -73,9 +60,9 @@ def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> No
     whole = Predictor.assemble(tensors, spec)
     compared = [pool.ids[arch] for arch in split.test or (*learned, *split.val)]
     whole.spec["precision"] = precision(whole, list(_trajectories(config, store, compared)))
-    whole.save(folder.checkpoint, card(config, size, whole.spec), bits=whole.spec["precision"]["bits"])
+    whole.save(pool.folder.checkpoint, card(config, size, whole.spec), bits=whole.spec["precision"]["bits"])
     counts = ", ".join(f"{len(nets)} of {modality}" for modality, nets in whole.heads.items())
-    say(f"checkpoint: {folder.checkpoint} (heads: {counts})")
+    say(f"checkpoint: {pool.folder.checkpoint} (heads: {counts})")
 
 
 def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:

@@ -40,42 +40,37 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     """Fit one autoencoder on the training pool, stopped by the validation candidates."""
     folder, what = pool.folder.encoder_of(modality), title_of(config, pool, modality)
     options: dict[str, Any] = config.model["cae"]
-    split = pool.splits[0]
-    ids = {"train": pool.training_ids, "val": [pool.ids[a] for a in split.val]}
-    data = built(
+    data = maps_to_learn(config, pool, modality)
+    torch.manual_seed(seed_from("cae", modality, config.seed))
+    net = CAE(DTYPES[config.model["dtype"]])
+    net.encoder.read_only(kept_statistics(features_of(config)))
+    module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
+    epochs, snapshots = options["epochs"], counted(config.snapshot.num_snapshots, "snapshot")
+    maps = f"{counted(len(pool.training_ids), 'candidate')} × {snapshots}"
+    say(f"{what}: {maps}, at most {counted(epochs, 'epoch')}")
+    patience, device = options["patience"], config.trainer.device
+    result = fit(module, data, folder, what=what, epochs=epochs, patience=patience, device=device)
+    tensors = {"encoder": net.encoder.state_dict(), "decoder": net.decoder.state_dict()}
+    ended = {"epochs": result.epochs, "val_loss": result.best_val_loss}
+    release(config, pool, modality, tensors, result.seconds, ended)
+    forget(folder)
+    say(f"{what}: validation loss {result.best_val_loss:.4g} after {duration(result.seconds)}")
+
+
+def maps_to_learn(config: Config, pool: Pool, modality: str) -> Any:
+    """The data module of one autoencoder."""
+    return built(
         config.data["feature_maps"],
         store_roots=roots_with_union(config),
-        ids_by_split=ids,
+        ids_by_split={"train": pool.training_ids, "val": [pool.ids[arch] for arch in pool.splits[0].val]},
         modality=modality,
-        batch_size=options["batch_size"],
+        batch_size=config.model["cae"]["batch_size"],
         num_snapshots=config.snapshot.num_snapshots,
         cache_dir=Path(config.paths.runs) / "cache",
         cache_gb=config.cae.cache_gb,
         seed=seed_from("cae maps", config.seed),
         statistics=kept_statistics(features_of(config)),
     )
-    torch.manual_seed(seed_from("cae", modality, config.seed))
-    net = CAE(DTYPES[config.model["dtype"]])
-    net.encoder.read_only(kept_statistics(features_of(config)))
-    module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
-    say(
-        f"{what}: {counted(len(ids['train']), 'candidate')} × {counted(config.snapshot.num_snapshots, 'snapshot')}, "
-        f"at most {counted(options['epochs'], 'epoch')}"
-    )
-    result = fit(
-        module,
-        data,
-        folder,
-        what=what,
-        epochs=options["epochs"],
-        patience=options["patience"],
-        device=config.trainer.device,
-    )
-    tensors = {"encoder": net.encoder.state_dict(), "decoder": net.decoder.state_dict()}
-    ended = {"epochs": result.epochs, "val_loss": result.best_val_loss}
-    release(config, pool, modality, tensors, result.seconds, ended)
-    forget(folder)
-    say(f"{what}: validation loss {result.best_val_loss:.4g} after {duration(result.seconds)}")
 
 
 def fit_pca(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:

@@ -67,18 +67,7 @@ def fit(
     callbacks: list[Callback] = [_StepSeed(), progress, best_weights, _ResumePoint(folder)]
     if patience is not None:
         callbacks.append(EarlyStopping(MONITORED, patience=patience))
-    trainer = Trainer(
-        max_epochs=epochs,
-        accelerator="gpu" if device.startswith("cuda") else "cpu",
-        devices=1,
-        plugins=[LightningEnvironment()],  # Slurm is the batch script's concern, whatever the job's number of tasks
-        callbacks=callbacks,
-        logger=CSVLogger(folder, name="", version=""),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10**9,
-    )
+    trainer = _trainer(folder, epochs, device, callbacks)
     last = folder / "last.ckpt"
     with _ctrl_c_as_ever(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
@@ -87,6 +76,22 @@ def fit(
     score = best_weights.best_model_score
     loss = float(score) if score is not None else float("nan")
     return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
+
+
+def _trainer(folder: Path, epochs: int, device: str, callbacks: list[Callback]) -> Trainer:
+    """One that says nothing itself; Slurm is the batch script's concern, whatever the job's number of tasks."""
+    return Trainer(
+        max_epochs=epochs,
+        accelerator="gpu" if device.startswith("cuda") else "cpu",
+        devices=1,
+        plugins=[LightningEnvironment()],
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="", version=""),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10**9,
+    )
 
 
 @contextmanager

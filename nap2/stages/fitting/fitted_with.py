@@ -21,7 +21,7 @@ from nap2.snapshots.claims import NO_LOCKS
 from nap2.snapshots.disk import write_atomically
 from nap2.snapshots.manifest import Setting
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.pool.run_folder import RunFolder
+from nap2.stages.pool.run_folder import RunFolder, run_name
 from nap2.stages.pool.splits import Pool
 
 NOTE = "fitted_with.json"
@@ -110,8 +110,7 @@ def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
 
 def pool_name(config: Config, pool: Pool) -> str:
     """How result rows name the candidates that the autoencoders were fitted on."""
-    parts = (config.name, RunFolder.of(config).root.name, f"{len(pool.splits[0].pool)}×{config.snapshot.num_snapshots}")
-    return "/".join(parts)
+    return f"{run_name(config)}/{len(pool.splits[0].pool)}×{config.snapshot.num_snapshots}"
 
 
 def encoder_spec(config: Config, pool: Pool, modality: str) -> dict[str, Any]:

@@ -45,7 +45,19 @@ class Variant:
 
     def folder(self, run: RunFolder, size: int, trial: int, budget: int | None = None) -> Path:
         """Training state of one predictor; its released form lies in `checkpoint/` there."""
-        return run.predictor(size, trial, self.modality, self.reading, budget)
+        alone = "" if self.modality == "both" else f"-{self.modality}"
+        read = "" if self.reading == ORDERED else f"-{self.reading}"
+        own = "" if budget is None else f"-{budget}"
+        return run.predictors / f"n{size}-trial{trial}{alone}{read}{own}"
+
+    def are_there(self, pools: Sequence[Pool], size: int, snapshots: Sequence[int] = (1,)) -> list[bool]:
+        """Of each predictor of a train size, for these numbers of snapshots: whether it is fitted."""
+        return [
+            (self.folder(pool.folder, size, split.trial, budget) / "checkpoint/spec.json").is_file()
+            for pool in pools
+            for split in pool.splits
+            for budget in self.budgets(snapshots)
+        ]
 
     def net(self, config: Config, input_size: int) -> AnyPredictor:
         """One predictor, its weights drawn from torch's random state."""
@@ -57,20 +69,21 @@ class Variant:
         )
 
 
+def fitted_sizes(pools: Sequence[Pool], modality: str = "both") -> list[int]:
+    """The train sizes, rising, at which there is a predictor of this modality of every pool and trial."""
+    largest = min(len(pool.splits[0].train) for pool in pools)
+    return [size for size in range(2, largest + 1) if all(Variant(modality).are_there(pools, size))]
+
+
 def fitted_variants(pools: Sequence[Pool], size: int, snapshots: Sequence[int]) -> list[Variant]:
     """NAP2's own, and each other of which every pool and trial has the predictors of these budgets."""
     others = [Variant(modality, reading) for reading in READINGS for modality in ("both", *MODALITIES)][1:]
-    return [Variant(), *(one for one in others if _is_fitted(one, pools, size, snapshots))]
-
-
-def _is_fitted(variant: Variant, pools: Sequence[Pool], size: int, snapshots: Sequence[int]) -> bool:
-    folders = [
-        variant.folder(pool.folder, size, split.trial, budget) / "checkpoint"
-        for pool in pools
-        for split in pool.splits
-        for budget in variant.budgets(snapshots)
-    ]
-    found = sum(folder.is_dir() for folder in folders)
-    if 0 < found < len(folders):
-        say(f"{', '.join(variant.words)}: left out, {found} of {len(folders)} predictors on {size} are there")
-    return found == len(folders)
+    found = [Variant()]
+    for variant in others:
+        fitted = variant.are_there(pools, size, snapshots)
+        if all(fitted):
+            found.append(variant)
+        elif any(fitted):
+            said = f"{sum(fitted)} of {len(fitted)} predictors on {size} are there"
+            say(f"{', '.join(variant.words)}: left out, {said}")
+    return found

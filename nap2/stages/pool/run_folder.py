@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.models.readings import ORDERED
 from nap2.stages.pool.encoder_name import encoder_name
 
 
@@ -53,19 +52,10 @@ class RunFolder:
         target = f"-on-{self.on}" if self.on else ""
         return self.root / f"embeddings{self._suffix}{target}.zarr"
 
-    def predictor(
-        self,
-        train_size: int,
-        trial: int,
-        modality: str = "both",
-        reading: str = ORDERED,
-        budget: int | None = None,
-    ) -> Path:
-        """Training state of one predictor; its released form lies in `checkpoint/` there."""
-        alone = "" if modality == "both" else f"-{modality}"
-        read = "" if reading == ORDERED else f"-{reading}"
-        own = "" if budget is None else f"-{budget}"
-        return self.root / f"predictors{self._suffix}" / f"n{train_size}-trial{trial}{alone}{read}{own}"
+    @property
+    def predictors(self) -> Path:
+        """A folder for each predictor, named by its `Variant`."""
+        return self.root / f"predictors{self._suffix}"
 
     @property
     def checkpoint(self) -> Path:
@@ -89,3 +79,8 @@ class RunFolder:
     @property
     def _suffix(self) -> str:
         return "" if self.encoder == "cae" else f"-{self.encoder}"
+
+
+def run_name(config: Config) -> str:
+    """How what is fitted in a run is named elsewhere: `<run>/<split>`."""
+    return f"{config.name}/{RunFolder.of(config).root.name}"

@@ -13,6 +13,9 @@ from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
 from nap2.stages.pool.union import Companion, companions_of
 
+Group = tuple[RunFolder, list[Split]]
+"""Splits that share test, validation and training pool, and where what is fitted on them lies."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -78,10 +81,9 @@ def load_pools(config: Config) -> list[Pool]:
     ids, sizes = {row.arch_str: row.id for row in rows}, config.split.train_sizes
     groups = _saved(config, accuracy) or _drawn(config, accuracy)
     for one in companions:  # with too few in common no predictor could be fitted: said before encoders are
-        for split in (split for splits in groups for split in splits):
+        for split in (split for _, splits in groups for split in splits):
             one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
-    folders = [folder for folder, _ in _asked_groups(config)]
-    return [Pool(ids, accuracy, splits, folder, companions) for splits, folder in zip(groups, folders, strict=True)]
+    return [Pool(ids, accuracy, splits, folder, companions) for folder, splits in groups]
 
 
 def train_sizes(config: Config, pools: list[Pool]) -> list[int]:
@@ -109,7 +111,7 @@ def _asked_groups(config: Config) -> list[tuple[RunFolder, list[int]]]:
     return [(whole.fold(fold), trials) for fold in folds]
 
 
-def _saved(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
+def _saved(config: Config, accuracy: dict[str, float]) -> list[Group]:
     """The saved groups of splits, checked; none where nothing was drawn yet, or drawing was interrupted.
 
     The first group is saved last, so where it lies all that were asked for at that time do.
@@ -140,11 +142,11 @@ def _saved(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
             )
         for split in splits:
             check_split(split, class_of)
-        groups.append(splits)
+        groups.append((folder, splits))
     return groups
 
 
-def _drawn(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
+def _drawn(config: Config, accuracy: dict[str, float]) -> list[Group]:
     options = config.split
     asked = Draw(
         accuracy,
@@ -158,20 +160,20 @@ def _drawn(config: Config, accuracy: dict[str, float]) -> list[list[Split]]:
         seed=options.seed,
     )
     if options.folds:
-        groups = make_folds(asked, options.folds, options.redraw)
+        drawn = make_folds(asked, options.folds, options.redraw)
     else:
-        groups = [make_splits(asked, options.test_size)]
-    smallest = min(len(group[0].pool) for group in groups)
+        drawn = [make_splits(asked, options.test_size)]
+    smallest = min(len(splits[0].pool) for splits in drawn)
     if max(options.train_sizes) > smallest:  # where 0 asks for the whole pool, the other sizes were not looked at
         raise EvaluationError(
             f"split.train_sizes={options.train_sizes}: the largest pool that every split has is {smallest}; ask for "
             "no more than that."
         )
-    folders = [folder for folder, _ in _asked_groups(config)]
-    placed = [(folder, split) for folder, group in zip(folders, groups, strict=True) for split in group]
-    for folder, split in reversed(placed):  # the first stands for all
-        split.save(folder.split(split.trial))
-    first = groups[0][0]
+    groups = [(folder, splits) for (folder, _), splits in zip(_asked_groups(config), drawn, strict=True)]
+    for folder, splits in reversed(groups):  # the first stands for all
+        for split in reversed(splits):
+            split.save(folder.split(split.trial))
+    first = drawn[0][0]
     say(
         f"{options.flavour} split of {len(accuracy)} labelled candidates, {protocol_of(config)}: "
         f"train {len(first.train)} (pool {len(first.pool)}), validation {len(first.val)}, test {len(first.test)}"
