@@ -31,7 +31,7 @@ clean-demo:  ## forget the demo's results, so that it starts from nothing
 
 test: $(READY)  ## lint, types and the fast tests
 	@$(MAKE) --no-print-directory lint
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: $(READY)  ## the fast and the slow tests
 	@$(RUN) -m pytest -m 'not slurm and not cuda'

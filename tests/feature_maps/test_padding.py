@@ -67,7 +67,7 @@ def test_a_buffer_is_filled_and_what_was_there_is_gone():
 
 
 def test_log_normalisation_is_odd_and_keeps_small_values():
-    x = torch.tensor([0.0, 1.0, -1.0, 1e-30, torch.finfo(torch.float32).max, -9.0], dtype=torch.float64)
+    x = torch.tensor([0.0, 1.0, -1.0, 1e-30, 1e38, -9.0], dtype=torch.float64)
     expected = x.sign() * torch.log1p(x.abs())
     assert torch.equal(log_normalise(x), expected)
     assert torch.equal(log_normalise(-x), -expected)
