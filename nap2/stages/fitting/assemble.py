@@ -1,5 +1,6 @@
 """The end of stage=predictor: one folder with the encoders and the heads of every trial, which users load."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -102,7 +103,7 @@ def precision(predictor: Predictor, trajectories: Sequence[Trajectory]) -> dict[
     Returns:
         `bits` of the large matrices of the encoders (16, or 8 where the folder would be too large); and over these
         trajectories the `kendall_tau` between the predictions at full and at stored precision and their
-        `largest_difference`, a fraction of accuracy.
+        `largest_difference`, a fraction of accuracy. τ is None where the predictions of either are all equal.
     """
     encoders = (predictor.weights_encoder, predictor.gradients_encoder)
     for bits in (16, 8):
@@ -112,10 +113,11 @@ def precision(predictor: Predictor, trajectories: Sequence[Trajectory]) -> dict[
     stored = Predictor.assemble(tensors, {**predictor.spec, **parts})
     said = [[one.predict_with_spread(t).accuracy for t in trajectories] for one in (predictor, stored)]
     first, second = torch.tensor(said, dtype=torch.float64)
+    tau = kendall_tau(second.numpy(), first.numpy())
     return {
         "bits": bits,
         "num_candidates": len(trajectories),
-        "kendall_tau": round(kendall_tau(second.numpy(), first.numpy()), 6),
+        "kendall_tau": None if math.isnan(tau) else round(tau, 6),
         "largest_difference": float((first - second).abs().max()),
     }
 
@@ -124,12 +126,13 @@ def card(config: Config, size: int, spec: Mapping[str, Any]) -> str:
     """What the folder says of itself until it is published."""
     dataset, found = config.dataset.name, spec["precision"]
     labels = "imported" if config.labels == "truth" else config.labels
+    tau = "undefined (all are equal)" if found["kendall_tau"] is None else found["kendall_tau"]
     return (
         f"# NAP2 predictor: {config.space.name} on {dataset}\n\n"
         f"Ranks networks after up to {config.snapshot.num_snapshots} snapshots, one every {config.snapshot.every} "
         f"mini-batches. Fitted on {size} candidates trained on {dataset} with the recipe "
         f"{Recipe.from_dict(config.recipe).label}; labels: {labels} accuracies.\n\n"
-        f"{len(spec['heads'])} heads. Stored in {found['bits']} bits: Kendall τ {found['kendall_tau']} with the "
+        f"{len(spec['heads'])} heads. Stored in {found['bits']} bits: Kendall τ {tau} with the "
         f"predictions at full precision over {found['num_candidates']} candidates, none further apart than "
         f"{100 * found['largest_difference']:.2g} points.\n"
     )
