@@ -54,6 +54,7 @@ def run(config: Config) -> int:
     revision = _revision(target, spec)
     published = published_figures(config)
     found = aggregate(read_rows(results / "rows.jsonl"))
+    _check_evaluated(config, spec, sizes_of(found), shipped)
     compared = read_differences(results / "differences.jsonl", max(sizes_of(found)))
     text = card(spec, _facts(config, spec), found, compared, published, further_tests(config, found))
     spec = {key: value for key, value in spec.items() if key not in ("components", "format_version")}
@@ -153,6 +154,15 @@ def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
     if other := [name for name, value in asked.items() if found.get(name) != value]:
         raise CheckpointError(
             f"{folder} was fitted with another {' and '.join(other)} than this config; publish it with its own."
+        )
+
+
+def _check_evaluated(config: Config, spec: dict[str, Any], sizes: Sequence[int], folder: Path) -> None:
+    """Refuse figures of predictors of another train size; those of a cross-validation are of smaller ones anyway."""
+    if not config.split.folds and max(sizes) != spec["train_size"]:
+        raise CheckpointError(
+            f"{folder} was fitted on {spec['train_size']} candidates, the evaluation beside it is of predictors on "
+            f"{max(sizes)}; run stage=predictor and stage=evaluate with the same split.train_sizes."
         )
 
 

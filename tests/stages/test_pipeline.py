@@ -349,6 +349,21 @@ def test_a_predictor_is_released_under_a_name_with_a_card_and_twice_changes_noth
 
 
 @pytest.mark.slow
+def test_a_predictor_is_not_released_with_the_figures_of_smaller_ones(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = here / "runs/digits/functional/checkpoint/spec.json"
+    before = spec.read_text()
+    spec.write_text(json.dumps({**json.loads(before), "train_size": 6}))
+    try:
+        assert train.main(["stage=publish", *TINY, "paths.checkpoints=elsewhere", "publish.name=other"]) == 2
+    finally:
+        spec.write_text(before)
+    assert "was fitted on 6 candidates, the evaluation beside it is of predictors on 4; run" in capsys.readouterr().err
+    assert not (here / "elsewhere").exists()
+
+
+@pytest.mark.slow
 def test_nothing_is_released_without_its_evaluation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = here / "runs/digits/functional/results"
     for name, advice in (("rows.jsonl", "run stage=evaluate first"), ("differences.jsonl", "stage=evaluate once more")):
