@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nap2.config import Config
 
 HELP_FLAGS = {"-h", "--help"}
+SWEEP_FLAGS = {"-m", "--multirun"}
 OUR_FILES_REFUSED = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
@@ -58,6 +59,11 @@ def _run(arguments: list[str]) -> int:
         print(overview(__doc__ or ""))
         return 0
     flags = [argument for argument in arguments if argument.startswith("-")]
+    if unknown := [flag for flag in flags if flag not in (*SWEEP_FLAGS, "--cfg")]:
+        raise Nap2Error(
+            f"train.py has no option {unknown[0]}; it knows --multirun, --cfg job and --help, and settings are written "
+            "key=value."
+        )
     if "--cfg" in flags:
         return _show([a for a in arguments if "=" in a])
     if flags:

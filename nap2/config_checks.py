@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import inf
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeGuard
 
 from nap2.config import Config, SplitConfig
 from nap2.errors import ConfigError, check_name
@@ -41,8 +42,13 @@ ENCODERS = ("cae", "pca", "random")
 DTYPES = ("float32", "float64")
 VARIABLES = {"paths.data": "NAP2_DATA", "paths.truth": "NAP2_TRUTH", "paths.checkpoints": "NAP2_CHECKPOINTS"}
 """What `conf/paths` takes from the shell, where it may be set and empty."""
-CAE_WHOLE, CAE_POSITIVE = ("step_size", "batch_size", "epochs"), ("lr", "gamma")
-HEAD_WHOLE, HEAD_POSITIVE = ("hidden", "layers", "batch_size", "epochs"), ("lr", "max_lr")
+MODEL_WHOLE = {
+    "cae": {"warmup_epochs": 0, "step_size": 1, "batch_size": 1, "epochs": 1},
+    "predictor": {"hidden": 1, "layers": 1, "batch_size": 1, "epochs": 1},
+    "fusion": {"members": 1, "inner_folds": 2},
+}
+"""Whole numbers of each part of a model, with the least of each."""
+MODEL_POSITIVE = {"cae": ("lr", "gamma"), "predictor": ("lr", "max_lr"), "fusion": ()}
 
 
 def check(config: Config) -> None:
@@ -87,34 +93,65 @@ def _check_names(config: Config) -> None:
 
 def _check_model(model: Mapping[str, Any]) -> None:
     """Nodes of `model` are handed on as they are, so their types are no part of the schema."""
-    for part, whole, positive in (("cae", CAE_WHOLE, CAE_POSITIVE), ("predictor", HEAD_WHOLE, HEAD_POSITIVE)):
-        for name in (*whole, *positive):
-            value, is_whole = model[part][name], name in whole
-            if isinstance(value, bool) or not isinstance(value, int if is_whole else (int, float)) or not value > 0:
-                what = "a whole number of at least 1" if is_whole else "a number above 0"
-                raise ConfigError(f"model.{part}.{name}={value} must be {what}.")
+    for part in MODEL_WHOLE:
+        if part not in model and part == "fusion":  # NAP2 alone
+            continue
+        node = _group(model, part)
+        for name, least in MODEL_WHOLE[part].items():
+            _check_whole(f"model.{part}.{name}", node.get(name), least)
+        for name in MODEL_POSITIVE[part]:
+            if not _is_number(value := node.get(name)) or not value > 0:
+                raise ConfigError(f"model.{part}.{name}={value} must be a number above 0.")
     check_name("encoder (model.encoder)", str(model.get("encoder", "cae")), ENCODERS)
-    check_name("dtype (model.dtype)", str(model["dtype"]), DTYPES)
+    check_name("dtype (model.dtype)", str(model.get("dtype")), DTYPES)
     named(str(model.get("features", ALL)))
-    _check_stopping(model["cae"])
-    dropout = model["predictor"]["dropout"]
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+    if (patience := model["cae"].get("patience")) is not None:  # where it is null, nothing stops a fit early
+        _check_whole("model.cae.patience", patience, 1, ", or null")
+    _check_head(model["predictor"])
+    if "fusion" in model:
+        _check_fusion(model["fusion"])
+
+
+def _check_head(head: Mapping[str, Any]) -> None:
+    if not _is_number(dropout := head.get("dropout")) or not 0 <= dropout < 1:
         raise ConfigError(f"model.predictor.dropout={dropout} must be a number from 0 on, below 1.")
-    if not isinstance(model["predictor"]["prefix_sharing"], bool):
+    if not isinstance(head.get("prefix_sharing"), bool):
+        raise ConfigError(f"model.predictor.prefix_sharing={head.get('prefix_sharing')} is not true or false.")
+    loss_named(str(head.get("loss")))
+
+
+def _check_fusion(fusion: Mapping[str, Any]) -> None:
+    weight, ridges, components = (fusion.get(name, "") for name in ("rank_weight", "ridges", "components"))
+    if not _is_number(weight) or not 0 <= weight < inf:
+        raise ConfigError(f"model.fusion.rank_weight={weight} must be a finite number from 0 on.")
+    is_list = isinstance(ridges, list) and all(_is_number(ridge) and ridge >= 0 for ridge in ridges)
+    if not is_list or min(ridges, default=inf) == inf:  # what has no graph regression is fitted with finite ones
+        raise ConfigError(f"model.fusion.ridges={ridges} must be a list of numbers from 0 on, at least one finite.")
+    if not isinstance(components, list) or not components or not all(_is_whole(count, 1) for count in components):
+        raise ConfigError(f"model.fusion.components={components} must be a list of whole numbers of at least 1.")
+
+
+def _group(model: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    node = model.get(part)
+    if not isinstance(node, Mapping):
         raise ConfigError(
-            f"model.predictor.prefix_sharing={model['predictor']['prefix_sharing']} is not true or false."
+            f"model.{part}={node} does not fit: model.{part} is a group of settings; set them one by one, "
+            f"model.{part}.{next(iter(MODEL_WHOLE[part]))}=…."
         )
-    loss_named(model["predictor"]["loss"])
+    return node
 
 
-def _check_stopping(cae: Mapping[str, Any]) -> None:
-    """The warm-up may have no epochs, and where `patience` is null nothing stops a fit early."""
-    for name, least, is_optional in (("warmup_epochs", 0, False), ("patience", 1, True)):
-        value = cae[name]
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (value is None and is_optional) and not (is_whole and value >= least):
-            what = f"a whole number of at least {least}" + (", or null" if is_optional else "")
-            raise ConfigError(f"model.cae.{name}={value} must be {what}.")
+def _check_whole(name: str, value: object, least: int, otherwise: str = "") -> None:
+    if not _is_whole(value, least):
+        raise ConfigError(f"{name}={value} must be a whole number of at least {least}{otherwise}.")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _check_split(split: SplitConfig) -> None:
@@ -141,7 +178,7 @@ def _check_together(config: Config) -> None:
             "evaluate.source tests predictors that another run fitted, so union would learn nothing; leave union out, "
             "or name the run of a union as the source."
         )
-    if config.predictor.reading != ORDERED and config.model["predictor"].get("prefix_sharing"):
+    if config.predictor.reading != ORDERED and config.model["predictor"]["prefix_sharing"]:
         raise ConfigError(
             f"predictor.reading={config.predictor.reading} has no prefixes to share; "
             "set model.predictor.prefix_sharing=false."

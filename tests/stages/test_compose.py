@@ -4,6 +4,8 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -64,8 +66,15 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "model.cae.epocs=3"], r"Did you mean 'model.cae.epochs'\?"),
         (["stage=cae", "+unknown=1"], r"No setting is called 'unknown'"),
         (["stage=cae", "+model.predictor.hiden=64"], r"Did you mean 'model\.predictor\.hidden'\?"),
-        (["stage=cae", "+labels=measured"], r"An item is already at 'labels'"),
-        (["stage=cae", "workers=many"], r"'many' .*[Ii]nteger"),
+        (["stage=cae", "+labels=measured"], r"labels is there already; leave the \+ out"),
+        (["stage=cae", "workers=many"], r"^workers=many must be a whole number\.$"),
+        (["stage=cae", "trainer.threads=x"], r"^trainer\.threads=x must be a whole number, or null\.$"),
+        (["stage=cae", "cae=null"], r"cae=null does not fit: cae is a group of settings; .* cae\.modality=…\.$"),
+        (["stage=cae", "space.skeleton=3"], r"set them one by one, space\.skeleton\.<name>=…\.$"),
+        (["stage=cae", "space.skeleton.stem_channels=x"], r"stem_channels=x must be a whole number\.$"),
+        (["stage=cae", "proxies.seeds=[x]"], r"^proxies\.seeds=\[x\] .* is a list of whole numbers; write"),
+        (["stage=cae", "name=${nowhere}"], r"'nowhere' not found; correct name in the command, or in the file"),
+        (["stage=cae", "model.cae.=null"], r"'model\.cae\.=null' sets no key: a part of its name is empty"),
         (["stage=cae", "workers=0"], r"workers=0 is too small; use at least 1"),
         (["stage=cae", "nonsense"], r"'nonsense' cannot be read as key=value"),
         (["stage=cae", "cae.modality=weight"], r"Did you mean 'weights'\?"),
@@ -119,6 +128,32 @@ def test_bad_input_gets_one_clear_line(overrides: list[str], message: str) -> No
     with pytest.raises(Nap2Error, match=message) as caught:
         compose_config(overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_parts_of_a_model_that_cannot_be_fitted_are_refused() -> None:
+    config = compose_config(["stage=evaluate", "model=nap2_plus"])[1]
+    for part, value, message in (
+        ("cae", None, r"^model\.cae=None does not fit: .* group of settings; set them one by one, model\.cae\..*=…\.$"),
+        ("predictor", 3, r"^model\.predictor=3 does not fit"),
+        ("predictor", {}, r"^model\.predictor\.hidden=None must be a whole number of at least 1\.$"),
+        ("fusion", [], r"^model\.fusion=\[\] does not fit"),
+        ("fusion", {"members": 0}, r"^model\.fusion\.members=0 must be a whole number of at least 1\.$"),
+        ("fusion", {"inner_folds": 1}, r"^model\.fusion\.inner_folds=1 must be a whole number of at least 2\.$"),
+        ("fusion", {"rank_weight": -1}, r"^model\.fusion\.rank_weight=-1 must be a finite number from 0 on\.$"),
+        ("fusion", {"ridges": [inf]}, r"^model\.fusion\.ridges=\[inf\] must be a list .* at least one finite\.$"),
+        ("fusion", {"ridges": 3}, r"^model\.fusion\.ridges=3 must be a list"),
+        ("fusion", {"components": [3, 0]}, r"^model\.fusion\.components=\[3, 0\] must be a list of whole numbers"),
+    ):
+        known = config.model[part] if part == "fusion" and isinstance(value, dict) else {}
+        with pytest.raises(ConfigError, match=message):
+            config_checks.check(replace(config, model={**config.model, part: {**known, **value} if known else value}))
+
+
+@pytest.mark.parametrize("option", ["--foo", "--cfg=job"])
+def test_an_option_that_is_none_is_one_line(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(["stage=cae", option]) == 2
+    said = f"error: train.py has no option {option}; it knows --multirun, --cfg job and --help, and settings are"
+    assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.parametrize("name", ["nb201_adamw", "nb201_svhn"])

@@ -14,6 +14,7 @@ from nap2.config import Config
 from nap2.config_checks import check
 from nap2.errors import ConfigError, check_name
 from nap2.stages import STAGES
+from nap2.stages.command.wrong_value import refusal
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 GROUPS = {
@@ -38,8 +39,10 @@ def compose_config(overrides: Sequence[str]) -> tuple[DictConfig, Config]:
     choices, keys = _parse(overrides)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         known = dict(_settings(_plain(_compose(choices))))
-        for key in keys:
+        for key, is_added in keys:
             check_name("setting", key, known)
+            if is_added:
+                raise ConfigError(f"+{key}=… adds a setting, and {key} is there already; leave the + out.")
         tree = _compose(overrides)
         return tree, typed(tree)
 
@@ -55,7 +58,7 @@ def typed(tree: DictConfig) -> Config:
     try:
         config = OmegaConf.to_object(tree)
     except OmegaConfBaseException as error:
-        raise ConfigError(_first_line(error)) from error
+        raise ConfigError(refusal(error)) from error
     if not isinstance(config, Config):
         raise ConfigError("conf/config.yaml no longer starts from nap2_schema; put it first in its defaults list.")
     check_name("stage", config.stage, STAGES)
@@ -77,14 +80,18 @@ def refuse_launcher(overrides: Sequence[str]) -> None:
             )
 
 
-def _parse(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Group choices as they are, and the keys that must be there already."""
+def _parse(overrides: Sequence[str]) -> tuple[list[str], list[tuple[str, bool]]]:
+    """Group choices as they are, and the keys that must be there already, with whether they come with a +."""
     choices: list[str] = []
-    keys: list[str] = []
+    keys: list[tuple[str, bool]] = []
     for text in overrides:
         try:
             override = OverridesParser.create().parse_override(text)
         except HydraException as error:
+            if not all(text.partition("=")[0].split(".")):
+                raise ConfigError(
+                    f"{text!r} sets no key: a part of its name is empty; write it like seed=0."
+                ) from error
             raise ConfigError(
                 f"{text!r} cannot be read as key=value; a value with other characters than letters, digits and "
                 "/ - . _ + has quotes inside those of the shell: \"key='value'\", \"key=['a','b']\"."
@@ -100,7 +107,7 @@ def _parse(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
         elif key.startswith("hydra"):
             continue
         elif not (override.is_add() and key.startswith(OPEN)):
-            keys.append(key)
+            keys.append((key, override.is_add()))
     return choices, keys
 
 
@@ -108,15 +115,7 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
     try:
         return compose("config", overrides=list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
-            cause = cause.__cause__
-        key, said = getattr(cause, "full_key", None) or "unknown", _first_line(cause)
-        if "is not a ListConfig" in said:
-            raise ConfigError(
-                f"{key} is a list; write {key}=[…], or '{key}=[a,b]' in a shell that reads brackets."
-            ) from error
-        raise ConfigError(f"{said} (key {key})") from error
+        raise ConfigError(refusal(error, overrides)) from error
 
 
 def _settings(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -131,7 +130,3 @@ def _plain(tree: DictConfig) -> dict[Any, Any]:
     content = OmegaConf.to_container(tree, resolve=False)
     assert isinstance(content, dict)
     return content
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
