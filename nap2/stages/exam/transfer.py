@@ -63,17 +63,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         raise EvaluationError(
             f"At no train size does {place} have the predictors of all trials; run its stage=predictor."
         )
-    classes = class_in_target(config, fitted), space_of(fitted).classes["functional"]
-    pools = []
-    for pool in fit_pools:
-        asked = judges_of_fold(pool.splits[0], fit_pools, accuracy, *classes)
-        folder = replace(pool.folder, on=config.name)
-        splits = [replace(split, test=tuple(asked)) for split in pool.splits]
-        pools.append(replace(pool, ids=dict(target.ids), splits=splits, folder=folder))
-        if asked:
-            encoders = load_encoders(pool.folder, check_device(config.trainer.device))
-            embed(store, sorted(target.ids.values()), folder.embeddings, encoders, config.snapshot.num_snapshots)
-    pools = [pool for pool in pools if pool.test]
+    pools = _on_target(config, fitted, fit_pools, target, accuracy)
     tested = sorted({arch for pool in pools for arch in pool.test})
     _require_some(tested, accuracy, place, config)
     say(f"source: predictors of {place}, {protocol_of(fitted)}, fitted on {', '.join(map(str, sizes))} candidates")
@@ -91,6 +81,32 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
         accuracy=accuracy,
         results=RunFolder.of(config).results_from(place),
     )
+
+
+def _on_target(
+    config: Config, fitted: Config, fit_pools: list[Pool], target: Candidates, accuracy: Mapping[str, float]
+) -> list[Pool]:
+    """The folds of the source that have candidates of the target to judge, which are embedded by each fold's encoders.
+
+    Args:
+        config: of the target.
+        fitted: of the source.
+        fit_pools: all folds of the source.
+        target: whose candidates are embedded, tested or not.
+        accuracy: label by arch string of those that may be tested.
+    """
+    classes = class_in_target(config, fitted), space_of(fitted).classes["functional"]
+    pools = []
+    for pool in fit_pools:
+        tested = tuple(judges_of_fold(pool.splits[0], fit_pools, accuracy, *classes))
+        if not tested:
+            continue
+        folder = replace(pool.folder, on=config.name)
+        splits = [replace(split, test=tested) for split in pool.splits]
+        pools.append(replace(pool, ids=dict(target.ids), splits=splits, folder=folder))
+        encoders = load_encoders(pool.folder, check_device(config.trainer.device))
+        embed(target.store, sorted(target.ids.values()), folder.embeddings, encoders, config.snapshot.num_snapshots)
+    return pools
 
 
 def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path) -> Contest:
