@@ -96,15 +96,20 @@ def _table(file: Path, content: bytes) -> tuple[list[str], Lines]:
         raise DataFileError(
             f"{file} is not UTF-8 text ({error.reason} at byte {error.start}): save it as CSV."
         ) from error
-    reader = csv.reader(text.splitlines())
-    header = [name.strip() for name in next(reader, [])]
+    reader = csv.reader(text.splitlines(), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        lines = [(reader.line_num, cells) for cells in reader if cells]
+    except csv.Error as error:
+        raise DataFileError(
+            f"{file} is no CSV up to line {reader.line_num} ({error}); close the quotes there."
+        ) from error
     if "arch_str" not in header:
         hint = " Columns are separated by commas." if len(header) == 1 else ""
         raise DataFileError(f"{file} has no column arch_str; its header is {', '.join(header)[:200] or 'empty'}.{hint}")
     doubled = sorted({name for name in header if header.count(name) > 1})
     if doubled:
         raise DataFileError(f"{file} has the column {doubled[0]} twice.")
-    lines = [(reader.line_num, cells) for cells in reader if cells]
     for number, cells in lines:
         if len(cells) != len(header):
             raise DataFileError(f"{file}, line {number} has {len(cells)} fields; the header has {len(header)}.")

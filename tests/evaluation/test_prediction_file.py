@@ -66,6 +66,7 @@ def test_unknown_methods_and_budgets_are_named(path):
     ("text", "what"),
     [
         ("", "not enough values"),
+        ('arch_str,accuracy,x @1 #0\n"' + "a,1,2\n" * 30_000, "field larger than"),
         ("arch_str,accuracy\na\n", "arch_str"),
         ("name,accuracy,x @1 #0\na,1,2\n", "columns name, accuracy"),
         ("arch_str,accuracy,x\na,1,2\n", "column 'x'"),

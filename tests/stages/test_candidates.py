@@ -88,7 +88,7 @@ def test_a_wrong_shard_is_refused(shard: str, message: str) -> None:
     [
         ("architecture\nx\n", r"has columns \['architecture'\], but none called arch_str"),
         (f"arch_str\n\n{CELL}\n{CELL}\n", "line 4: .* stands there twice"),
-        (f"arch_str\n{CELL}\n|nor~0|\n", "line 3: .*has 1 nodes"),
+        (f"arch_str\n{CELL}\n|nor~0|\n", "line 3: .*has 1 node separated"),
     ],
 )
 def test_a_wrong_list_is_refused_with_its_line(content: str, message: str, tmp_path: Path) -> None:
@@ -104,6 +104,14 @@ def test_a_list_saved_by_a_spreadsheet_is_read_and_one_that_is_no_text_refused(t
     assert read_arch_strs(path, SPACE) == [CELL]
     path.write_bytes(f"arch_str,note\n{CELL},é\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"list\.csv is not UTF-8 text"):
+        read_arch_strs(path, SPACE)
+
+
+@pytest.mark.parametrize("rest", ["", "a,long,one\n" * 15_000])
+def test_a_quote_that_is_not_closed_is_refused_with_the_line_it_may_stand_in(rest: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f'arch_str,note\n{CELL},"fine"\n"{CELL},x\n{rest}')
+    with pytest.raises(ConfigError, match=r"list\.csv is no CSV from line 3 on \(.*\); close the quotes there\.$"):
         read_arch_strs(path, SPACE)
 
 

@@ -81,6 +81,7 @@ def test_a_byte_order_mark_and_spaces_do_no_harm(load):
     [
         ("", r"no column arch_str; its header is empty"),
         ("arch_str;mine\n", r"separated by commas"),
+        (f'arch_str,mine\n"{ARCHS[0]},1\n' + "a,0.5\n" * 30_000, r"is no CSV .* \(field larger .*\); close the quotes"),
         ("arch_str,mine\n", r"header and no architectures"),
         (f"arch_str\n{ARCHS[0]}\n", r"no column of accuracies"),
         (f"arch_str,a,a\n{ARCHS[0]},1,1\n", r"column a twice"),

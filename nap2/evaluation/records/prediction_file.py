@@ -89,7 +89,7 @@ def read_predictions(path: Path) -> PredictionFile:
             raise ValueError(f"columns {', '.join(header[:2])}, {len(lines)} lines")
     except OSError as error:
         raise DataFileError(f"No predictions at {path} ({error.strerror}): run stage=evaluate first.") from error
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise DataFileError(
             f"{path} holds no predictions of stage=evaluate ({error}); give one of its predictions-*.csv."
         ) from error

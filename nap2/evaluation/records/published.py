@@ -121,8 +121,11 @@ def load_published(path: Path | str) -> list[PublishedFigure]:
         raise DataFileError(
             f"No published figures at {path} ({error.strerror}); correct report.published, or set it to none."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataFileError(f'{path} is not a JSON object with a list "rows" ({error}).') from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataFileError(
+            f'{path} is not a JSON object with a list "rows", nor a CSV of such rows ({error}); write it as '
+            "docs/published/nap2.csv is."
+        ) from error
     return [_figure(row, f"{path}, row {place}") for place, row in enumerate(rows, start=1)]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 from nap2.config import Config
@@ -77,19 +78,33 @@ def read_arch_strs(path: Path, space: SearchSpace) -> list[str]:
         text = path.read_text("utf-8-sig")  # spreadsheets put a mark before the first column's name
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text (at byte {error.start}); save it as CSV.") from error
-    rows = csv.DictReader(text.splitlines())
-    if "arch_str" not in (rows.fieldnames or ()):
-        raise ConfigError(f"{path} has columns {rows.fieldnames}, but none called arch_str.")
     names: dict[str, None] = {}
-    for row in rows:
+    for number, arch_str in _column(path, text):
         try:
-            space.check(row["arch_str"])
+            space.check(arch_str)
         except ArchStringError as error:
-            raise ArchStringError(f"{path}, line {rows.line_num}: {error}") from error
-        if row["arch_str"] in names:
-            raise ConfigError(f"{path}, line {rows.line_num}: {row['arch_str']} stands there twice; keep one.")
-        names[row["arch_str"]] = None
+            raise ArchStringError(f"{path}, line {number}: {error}") from error
+        if arch_str in names:
+            raise ConfigError(f"{path}, line {number}: {arch_str} stands there twice; keep one.")
+        names[arch_str] = None
     return list(names)
+
+
+def _column(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Line and value of each entry of `arch_str`.
+
+    Raises:
+        ConfigError: if there is no such column, or a quote that is not closed.
+    """
+    rows, last = csv.DictReader(text.splitlines(), strict=True), 0
+    try:
+        if "arch_str" not in (rows.fieldnames or ()):
+            raise ConfigError(f"{path} has columns {rows.fieldnames}, but none called arch_str; name one so.")
+        for row in rows:
+            last = rows.line_num
+            yield last, row["arch_str"]
+    except csv.Error as error:
+        raise ConfigError(f"{path} is no CSV from line {last + 1} on ({error}); close the quotes there.") from error
 
 
 def draw(space: SearchSpace, count: int | None, seed: int, one_per_class: bool) -> list[str]:
