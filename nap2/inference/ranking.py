@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from nap2.errors import NetworkError, described
+from nap2.errors import NetworkError, described, kind_of
 from nap2.inference.batches import Batch, CallerError, SameBatches, num_batches_of, read_once, replayed
 from nap2.inference.prediction import Prediction
 from nap2.inference.scope import Remark
 from nap2.inference.training_loop import ready_copy, train
-from nap2.inference.training_remarks import Training
+from nap2.inference.training_remarks import Training, dtype_remarks
 from nap2.seeding import deterministic_arithmetic, forked_python_state, forked_random_state
+from nap2.snapshots.layers import recorded_layers
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.snapshots.trajectory import Trajectory
 from nap2.training.recipe import Recipe
@@ -92,9 +93,7 @@ def rank_models(
 ) -> list[Ranking]:
     """See `Predictor.rank`; `doubts` says of the training what every network is to be warned of."""
     if not hasattr(models, "items"):
-        raise NetworkError(
-            f"Models are ranked by name: pass a dictionary {{name: model}}, not a {type(models).__name__}."
-        )
+        raise NetworkError(f"Models are ranked by name: pass a dictionary {{name: model}}, not {kind_of(models)}.")
     query.recipe.build_optimizer([nn.Parameter(torch.zeros(1))])  # torch loads much with the first: no network's time
     seen = SameBatches()
     with TURN:
@@ -138,6 +137,7 @@ def _query(
         with forked_random_state(query.seed), forked_python_state(query.seed), deterministic_arithmetic():
             shown = seen.checked(batches)
             network, shown = ready_copy(model, shown)
+            rounded = dtype_remarks(layer.weight.dtype for layer in recorded_layers(network))
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)
             losses = train(network, shown, recorder, query.recipe, num_batches_of(query.loader))
             for num_steps, loss in enumerate(losses, 1):
@@ -149,6 +149,8 @@ def _query(
         seconds = time.perf_counter() - started
         if failure is None:
             prediction = predict(recorder.trajectory())
+            own_warnings = tuple(remark.text for remark in rounded)
+            prediction = replace(prediction, warnings=own_warnings + prediction.warnings)
     except CallerError:
         raise
     except Exception as error:  # noqa: BLE001  # a foreign network may fail in any way, and keeps its place in the list

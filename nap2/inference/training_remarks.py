@@ -1,6 +1,9 @@
 """What of a short training is unlike the training candidates' own, whatever the network."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import torch
 
 from nap2.errors import counted
 from nap2.inference.scope import GRADIENTS_ALONE, TOLERANCE, Remark
@@ -28,6 +31,18 @@ class Training:
     query_batches: int
     batch_size: int
     batches_per_epoch: int
+
+
+def dtype_remarks(dtypes: Iterable[torch.dtype]) -> list[Remark]:
+    """Where weights, and so their gradients, are kept in half precision; candidates keep both in float32."""
+    half = sorted({str(dtype).removeprefix("torch.") for dtype in dtypes if dtype.itemsize < torch.float32.itemsize})
+    if not half:
+        return []
+    text = (
+        f"its weights are {' and '.join(half)}, those of the networks that the predictor was trained on float32, so "
+        "its gradients are rounded; rank it as model.float() on float32 inputs"
+    )
+    return [Remark("dtype", text)]
 
 
 def training_remarks(training: Training, own: Recipe | None, modality: str, has_gradients_alone: bool) -> list[Remark]:

@@ -1,7 +1,11 @@
 """What is unlike the candidates' own training is said, whatever the network."""
 
 import pytest
+import torch
+from torch import nn
 
+from nap2.inference.prediction import Prediction
+from nap2.inference.ranking import Query, rank_models
 from nap2.inference.training_remarks import Training, rate_remarks
 from nap2.training.recipe import DIGITS, NASBENCH201
 
@@ -21,3 +25,15 @@ def test_a_loader_so_short_that_its_epochs_use_up_the_learning_rate_is(recipe, l
         f"its learning rate fell from 0.1 to {last} by mini-batch 100, as an epoch of the loader is 1 mini-batch; pass "
         "more data, or a Recipe with schedule='constant'"
     )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "is_warned"), [(torch.bfloat16, True), (torch.float32, False), (torch.float64, False)]
+)
+def test_a_network_in_half_precision_is_warned_of(dtype: torch.dtype, is_warned: bool) -> None:
+    batches = [(torch.randn(4, 3).to(dtype), torch.arange(4) % 2)]
+    query = Query(batches, query_batches=1, recipe=DIGITS, every=1, seed=0)
+    (place,) = rank_models(lambda _: Prediction(0.5, None, ("unlike",)), {"net": nn.Linear(3, 2).to(dtype)}, query)
+    assert place.failure is None
+    assert place.warnings[-1] == "unlike"
+    assert [text[:25] for text in place.warnings[:-1]] == ["its weights are bfloat16,"] * is_warned
