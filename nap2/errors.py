@@ -1,7 +1,13 @@
 """Every error a user can meet. Each says what was asked, what was found, and what to do, in one line."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
+
+FORMS: Mapping[type, str] = MappingProxyType(
+    {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+)
+"""Types of settings, as a message says them."""
 
 
 class Nap2Error(Exception):
@@ -21,6 +27,12 @@ def in_one_line(error: BaseException) -> str:
 def described(error: Exception) -> str:
     """An error of somebody else's code in one line, its kind first."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(" .")
+
+
+def kind_of(thing: object) -> str:
+    """What something is, as a message says it: "an int", "a Sequential", "None"."""
+    name = type(thing).__name__
+    return "None" if thing is None else f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
 class UnknownNameError(Nap2Error, LookupError):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from nap2.errors import NetworkError, counted, described
+from nap2.errors import NetworkError, counted, described, kind_of
 from nap2.seeding import RandomStream, seed_from
 
 Batch = Sequence[Tensor]
@@ -146,7 +146,7 @@ def _pair(batch: object) -> tuple[Tensor, Tensor]:
     parts = tuple(batch) if isinstance(batch, (tuple, list)) else ()
     if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
         kinds = ", ".join(type(part).__name__ for part in parts[:3]) + (", …" if len(parts) > 3 else "")
-        found = f"{len(parts)} ({kinds})" if parts else f"a {type(batch).__name__}"
+        found = f"{len(parts)} ({kinds})" if parts else kind_of(batch)
         raise CallerError(
             f"A batch must be two tensors, (inputs, class indices); the loader gave {found}; {BATCHED}, and "
             f"{OTHER_TASKS}."

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from nap2.errors import ConfigError, DataFileError
+from nap2.errors import ConfigError, DataFileError, kind_of
 from nap2.inference.batches import Batch
 from nap2.inference.importing import import_object, made
 
@@ -39,7 +39,7 @@ def batches_from(source: str, batch_size: int) -> Iterable[Batch]:
     if isinstance(found, Dataset):
         return _loader(found, source, batch_size)
     if not isinstance(found, Iterable) or isinstance(found, (str, Mapping, nn.Module)):
-        raise ConfigError(f"{source!r} gives a {type(found).__name__}; name a loader, a Dataset, or a list of batches.")
+        raise ConfigError(f"{source!r} gives {kind_of(found)}; name a loader, a Dataset, or a list of batches.")
     return found
 
 

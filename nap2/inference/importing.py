@@ -8,7 +8,7 @@ from importlib import import_module
 import torch
 from torch import nn
 
-from nap2.errors import ConfigError, UnknownNameError, described
+from nap2.errors import ConfigError, UnknownNameError, described, kind_of
 from nap2.seeding import forked_random_state
 
 
@@ -93,12 +93,12 @@ def _models(given: str, path: str, seed: int) -> Iterator[tuple[str, nn.Module]]
         return
     if not isinstance(found, Mapping):
         raise ConfigError(
-            f"{path!r} gives a {type(found).__name__}; name a torch module, what makes one, or a mapping of them."
+            f"{path!r} gives {kind_of(found)}; name a torch module, what makes one, or a mapping of them."
         )
     for name, entry in found.items():
         model = made(entry, f"{path}[{name!r}]", seed)
         if not isinstance(model, nn.Module):
-            raise ConfigError(f"{path}[{name!r}] gives a {type(model).__name__}, which is no torch module.")
+            raise ConfigError(f"{path}[{name!r}] gives {kind_of(model)}, which is no torch module.")
         yield f"{given}.{name}" if given else str(name), model
 
 

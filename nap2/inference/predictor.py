@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nap2.checkpoint import load_checkpoint, save_checkpoint
-from nap2.errors import CheckpointError, check_name
+from nap2.errors import CheckpointError, check_name, kind_of
 from nap2.inference.batches import Batch
 from nap2.inference.components import (
     Heads,
@@ -257,6 +257,6 @@ def _listed(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     """
     if isinstance(trajectories, Trajectory) or not isinstance(trajectories, Iterable):
         raise CheckpointError(
-            f"predict_many reads a list of trajectories, not a {type(trajectories).__name__}; predict reads one."
+            f"predict_many reads a list of trajectories, not {kind_of(trajectories)}; predict reads one."
         )
     return list(trajectories)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, SupportsIndex
 
-from nap2.errors import CheckpointError
+from nap2.errors import CheckpointError, kind_of
 from nap2.snapshots.trajectory import Trajectory
 
 
@@ -18,7 +18,7 @@ def check_fits(trajectory: object, every: int, num_snapshots: int) -> None:
     """
     if not isinstance(trajectory, Trajectory):
         raise CheckpointError(
-            f"A predictor reads a Trajectory, not a {type(trajectory).__name__}; pass recorder.trajectory(), or what "
+            f"A predictor reads a Trajectory, not {kind_of(trajectory)}; pass recorder.trajectory(), or what "
             "Trajectory.load returns."
         )
     if trajectory.every != every:

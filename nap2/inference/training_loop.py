@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-from nap2.errors import NetworkError, described
+from nap2.errors import NetworkError, described, kind_of
 from nap2.snapshots.layers import recorded_layers, unwrapped
 from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.training.recipe import Recipe
@@ -97,7 +97,7 @@ def _bare(model: object) -> nn.Module:
         NetworkError: if it is none.
     """
     if not isinstance(model, nn.Module):
-        raise NetworkError(f"a {type(model).__name__} is no torch module; call what makes one before ranking.")
+        raise NetworkError(f"{kind_of(model)} is no torch module; call what makes one before ranking.")
     return unwrapped(model)
 
 
@@ -136,7 +136,7 @@ def _logits(output: object, targets: Tensor) -> Tensor:
     """
     if not isinstance(output, Tensor):
         raise NetworkError(
-            f"forward returned a {type(output).__name__}; wrap the network so that it returns its logits alone, one "
+            f"forward returned {kind_of(output)}; wrap the network so that it returns its logits alone, one "
             "tensor [batch, classes]."
         )
     if output.dim() != 2 or len(output) != len(targets) or output.shape[1] < 2:  # of one class, the loss is always 0

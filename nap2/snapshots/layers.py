@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter, is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
-from nap2.errors import NetworkError
+from nap2.errors import NetworkError, kind_of
 from nap2.schema import MAX_LAYERS, SAMPLED_UNITS, SAMPLING_SEED
 
 RECORDED_TYPES = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -44,12 +44,19 @@ def recorded_layers(model: nn.Module) -> list[RecordedLayer]:
     Raises:
         NetworkError: if there is none, or one of them holds no trainable weight that could be read.
     """
-    if not hasattr(model, "named_modules"):
-        raise NetworkError(f"A {type(model).__name__} is no torch module, so there is nothing to record in it.")
+    if not isinstance(model, nn.Module):
+        raise NetworkError(f"Asked to record {kind_of(model)}, which is no torch module; give the network itself.")
     found = _layers(model)
+    if not found and any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise NetworkError(
+            f"{type(model).__name__} is compiled by torch.jit, which leaves no layer to read in it; record the network "
+            "that was scripted or traced, before that."
+        )
     if not found:
         known = ", ".join(kind.__name__ for kind in RECORDED_TYPES)
-        raise NetworkError(f"{type(model).__name__} has no layer to record; NAP2 reads the weights of {known}.")
+        raise NetworkError(
+            f"{type(model).__name__} has no layer to record; give a network with one of those that NAP2 reads: {known}."
+        )
     inside = {
         f"{name}.{attribute}".lstrip(".") for name, module in model.named_modules() for attribute in _inside(module)
     }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nap2.errors import NetworkError
+from nap2.errors import NetworkError, kind_of
 from nap2.schema import COUNTS, DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
 from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows, unread_share
 from nap2.snapshots.layout import num_entries
@@ -193,7 +193,7 @@ def _check_state(state: object) -> None:
     """
     if not isinstance(state, Mapping):
         raise NetworkError(
-            f"A {type(state).__name__} is no recorder's state; pass what SnapshotRecorder.state_dict returned."
+            f"Asked to read {kind_of(state)}, no recorder's state; pass what SnapshotRecorder.state_dict returned."
         )
     if absent := sorted(STATE - state.keys()):
         raise NetworkError(

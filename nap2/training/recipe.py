@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn, optim
 
-from nap2.errors import ConfigError, check_name, counted
+from nap2.errors import FORMS, ConfigError, check_name, counted, kind_of
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
@@ -143,7 +143,7 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f"recipe.{name}={value!r} is a {type(value).__name__}; expected {kind.__name__}.")
+        raise ConfigError(f"recipe.{name}={value!r} must be {FORMS[kind]}.")
     return value
 
 
@@ -202,7 +202,7 @@ def recipe_named(recipe: str | Recipe | None, default: Recipe | None = None) -> 
         return default or NASBENCH201
     if not isinstance(recipe, str):
         raise ConfigError(
-            f"A recipe is a Recipe, its name or None, not a {type(recipe).__name__}; Recipe.from_dict makes one of a "
+            f"A recipe is a Recipe, its name or None, not {kind_of(recipe)}; Recipe.from_dict makes one of a "
             "dictionary."
         )
     check_name("recipe", recipe, RECIPES)

@@ -69,6 +69,13 @@ def test_a_network_without_layers_is_refused():
         recorded_layers(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3)))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("compiled", [torch.jit.script, lambda net: torch.jit.trace(net, torch.zeros(1, 3))])
+def test_a_network_compiled_by_torch_jit_is_told_so(compiled):
+    with pytest.raises(NetworkError, match=r"is compiled by torch\.jit, .*; record the network that was scripted or"):
+        recorded_layers(compiled(nn.Sequential(nn.Linear(3, 2))))
+
+
 def test_a_lazy_network_is_refused_until_it_has_weights():
     model = nn.Sequential(nn.LazyLinear(3))
     with pytest.raises(NetworkError, match=r"Layer '0' has no weight yet; run one batch"):

@@ -174,8 +174,8 @@ def test_what_is_no_state_of_a_recorder_is_refused():
     recorder = SnapshotRecorder(one_backward(small_cnn()), every=1)
     with pytest.raises(NetworkError, match="state lacks counts, every, layer_names, num_steps, units, values; pass"):
         recorder.load_state_dict({})
-    for wrong in (None, 5, [1]):
-        with pytest.raises(NetworkError, match=f"A {type(wrong).__name__} is no recorder's state; pass what"):
+    for wrong, kind in ((None, "None"), (5, "an int"), ([1], "a list")):
+        with pytest.raises(NetworkError, match=f"Asked to read {kind}, no recorder's state; pass what"):
             recorder.load_state_dict(wrong)
     recorder.step()
     state = recorder.state_dict()
@@ -256,8 +256,8 @@ def test_a_flat_piece_of_a_weight_is_not_taken_for_the_whole():
 
 
 def test_what_is_no_network_is_refused():
-    for wrong in (small_cnn, "net", None):
-        with pytest.raises(NetworkError, match="is no torch module"):
+    for wrong, kind in ((small_cnn, "a function"), (3, "an int"), (nn.Linear, "a type"), (None, "None")):
+        with pytest.raises(NetworkError, match=f"Asked to record {kind}, which is no torch module; give the network"):
             SnapshotRecorder(wrong)
 
 

@@ -37,7 +37,7 @@ def test_the_official_order_is_reproduced():
 @pytest.mark.parametrize(
     ("arch_str", "message"),
     [
-        ("", r"has 1 nodes separated by '\+', a NAS-Bench-201 cell has 3; write \|op~0\|"),
+        ("", r"has 1 node separated by '\+', a NAS-Bench-201 cell has 3; write \|op~0\|"),
         (FIRST + "+|none~0|", r"has 4 nodes"),
         (FIRST[1:], r"^node 1 \('avg_pool_3x3~0\|', from character 1 of .*begin and end with '\|'"),
         (FIRST[:-1], r"^node 3 \(.*, from character 50 of .*begin and end with '\|'"),

@@ -23,6 +23,7 @@ from torch.autograd import grad
 
 from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.layers import BATCH_NORMALISATION, layers_of, replace_modules, weights_of
+from nap2.errors import kind_of
 
 SMALLEST, LARGEST = 1e-250, 1e250  # outside, a sum or product of float64 may have lost what it should hold
 EULER_TOLERANCE = 1e-11  # rounding of a float64 sum over a large map; a missed path would weigh far more
@@ -179,7 +180,7 @@ def _tame(network: nn.Module) -> nn.Module:
 def _summed_logits(network: nn.Module, image: Tensor) -> Tensor:
     output = network(image)
     if not isinstance(output, Tensor):
-        raise UndefinedScoreError(f"it needs logits, but the network returned a {type(output).__name__}")
+        raise UndefinedScoreError(f"it needs logits, but the network returned {kind_of(output)}")
     if output.numel() == 0:
         raise UndefinedScoreError(f"it needs logits, found shape {list(output.shape)}")
     if not output.requires_grad:

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized, typ
 
 from nap2.baselines.undefined import UndefinedScoreError
 from nap2.baselines.zero_cost.copying import copy_network
-from nap2.errors import NetworkError, counted
+from nap2.errors import NetworkError, counted, kind_of
 from nap2.seeding import deterministic_arithmetic, forked_random_state, seed_from
 from nap2.snapshots.layers import unwrapped
 
@@ -206,7 +206,7 @@ def first_line(error: BaseException) -> str:
 def logits_of(output: Any, num_images: int) -> Tensor:
     """What a network returned, if that is logits `[B, classes]`, finite."""
     if not isinstance(output, Tensor):
-        raise UndefinedScoreError(f"it needs logits, but the network returned a {type(output).__name__}")
+        raise UndefinedScoreError(f"it needs logits, but the network returned {kind_of(output)}")
     if output.dim() != 2 or len(output) != num_images or output.shape[1] == 0:
         raise UndefinedScoreError(f"it needs logits [{num_images}, classes], found shape {list(output.shape)}")
     if not bool(output.isfinite().all()):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from nap2.errors import ArchStringError
+from nap2.errors import ArchStringError, counted
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """In the order of the published enumeration."""
@@ -49,8 +49,8 @@ class Cell:
         nodes = arch_str.split("+")
         if len(nodes) != NUM_NODES - 1:
             raise ArchStringError(
-                f"{arch_str!r} has {len(nodes)} nodes separated by '+', a NAS-Bench-201 cell has {NUM_NODES - 1}; "
-                f"write {SHAPE}."
+                f"{arch_str!r} has {counted(len(nodes), 'node')} separated by '+', a NAS-Bench-201 cell has "
+                f"{NUM_NODES - 1}; write {SHAPE}."
             )
         operations: list[str] = []
         start = 1  # characters are counted from 1
@@ -72,7 +72,8 @@ def _node_operations(arch_str: str, target: int, node: str, start: int) -> list[
     parts = node[1:-1].split("|")
     if len(parts) != target:
         raise ArchStringError(
-            f"{where} has {len(parts)} edges; node {target} has {target}, one from each node before it; write {SHAPE}."
+            f"{where} has {counted(len(parts), 'edge')}; node {target} has {target}, one from each node before it; "
+            f"write {SHAPE}."
         )
     operations = []
     start += 1

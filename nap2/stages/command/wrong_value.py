@@ -7,8 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from nap2.config import Config
-
-WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+from nap2.errors import FORMS
 
 
 def refusal(error: BaseException, overrides: Sequence[str] = ()) -> str:
@@ -53,4 +52,4 @@ def _form(key: str, kind: Any) -> str:
     if get_origin(kind) is list:
         what = "a list of whole numbers" if get_args(kind) == (int,) else "a list"
         return f"does not fit: {key} is {what}; write {key}=[…], or '{key}=[a,b]' in a shell that reads brackets"
-    return f"must be {WORDS[kind]}{', or null' if is_optional else ''}"
+    return f"must be {FORMS[kind]}{', or null' if is_optional else ''}"
