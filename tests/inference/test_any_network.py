@@ -191,7 +191,7 @@ def called() -> nn.Module:
         (nn.Linear(5, 2), "label 2 occurs, but the network has 2 outputs, for labels from 0 to 1"),
         (nn.Linear(4, 3), "mat1 and mat2 shapes cannot be multiplied (6x5 and 4x3)"),
         (all_frozen(), "every parameter is frozen"),
-        (nn.Flatten(), "Flatten has no layer to record; NAP2 reads the weights of Conv1d"),
+        (nn.Flatten(), "Flatten has no layer to record; give a network with one of those that NAP2 reads: Conv1d"),
         (nn.Linear(5, 3).half(), "RuntimeError"),
     ],
 )
