@@ -159,10 +159,12 @@ def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
 
 def _check_evaluated(config: Config, spec: dict[str, Any], sizes: Sequence[int], folder: Path) -> None:
     """Refuse figures of predictors of another train size; those of a cross-validation are of smaller ones anyway."""
-    if not config.split.folds and max(sizes) != spec["train_size"]:
+    fitted, tested = spec["train_size"], max(sizes)
+    if not config.split.folds and tested != fitted:
+        missing = "evaluate" if tested < fitted else "predictor"
         raise CheckpointError(
-            f"{folder} was fitted on {spec['train_size']} candidates, the evaluation beside it is of predictors on "
-            f"{max(sizes)}; run stage=predictor and stage=evaluate with the same split.train_sizes."
+            f"{folder} was fitted on {fitted} candidates, the evaluation beside it is of predictors on up to {tested}; "
+            f"run stage={missing} with split.train_sizes=[{max(fitted, tested)}] too."
         )
 
 
