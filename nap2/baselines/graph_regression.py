@@ -35,14 +35,17 @@ class GraphRegression:
         """
         if features.ndim != 2 or accuracy.shape != features.shape[:1]:
             raise EvaluationError(
-                f"Graph features {features.shape} and accuracies {accuracy.shape} are not [A, F] and [A]."
+                f"Graph features {features.shape} and accuracies {accuracy.shape} are not [A, F] and [A]; give one row "
+                "and one accuracy for every candidate."
             )
         if len(accuracy) < 2:
             raise EvaluationError(
-                f"A graph regression needs at least 2 labelled candidates; there are {len(accuracy)}."
+                f"A graph regression needs at least 2 labelled candidates; there are {len(accuracy)}: give more."
             )
         if not (np.isfinite(features).all() and np.isfinite(accuracy).all()):
-            raise EvaluationError("A graph regression cannot learn from features or accuracies that are not finite.")
+            raise EvaluationError(
+                "A graph regression cannot learn from features or accuracies that are not finite; leave those out."
+            )
         self._trees.fit(features, accuracy)
         return self
 

@@ -55,7 +55,9 @@ def compare(first: Side, second: Side, seed: int = 0) -> Difference:
     against_seen, other = second.file.of(second.method, second.batches)
     found, num_test = paired(own[:, mine], other[:, theirs], truth, ROUNDS, seed)
     if num_test < FEWEST:
-        raise EvaluationError(f"{num_test} candidates were scored by both; {FEWEST} are needed to compare rankings.")
+        raise EvaluationError(
+            f"{num_test} candidates were scored by both; {FEWEST} are needed to compare rankings: test more."
+        )
     return Difference(first.method, second.method, TAU.name, seen, against_seen, found, num_test)
 
 

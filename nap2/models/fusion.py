@@ -115,17 +115,22 @@ def _check(features: Floats, base: Floats, accuracy: Floats) -> None:
     count = len(accuracy)
     if features.ndim != 2 or len(features) != count or base.shape != (count,) or accuracy.shape != (count,):
         raise EvaluationError(
-            f"Features {features.shape}, base {base.shape} and accuracies {accuracy.shape} are not [A, F], [A] and [A]."
+            f"Features {features.shape}, base {base.shape} and accuracies {accuracy.shape} are not [A, F], [A] and "
+            "[A]; give one row and one number of each for every candidate."
         )
     if count < 3:
-        raise EvaluationError(f"A fusion needs at least 3 labelled candidates; there are {count}.")
+        raise EvaluationError(
+            f"A fusion needs at least 3 labelled candidates; there are {count}: ask for a larger train size."
+        )
     unfit = [
         name
         for name, values in {"features": features, "base": base, "accuracies": accuracy}.items()
         if not np.isfinite(values).all()
     ]
     if unfit:
-        raise EvaluationError(f"A fusion cannot learn from {' and '.join(unfit)} that are not finite.")
+        raise EvaluationError(
+            f"A fusion cannot learn from {' and '.join(unfit)} that are not finite; leave those candidates out."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ def test_a_seed_fixes_the_trees_and_another_changes_them():
 def test_what_it_cannot_learn_from_is_refused():
     with pytest.raises(EvaluationError, match=r"\(200, 6\) and accuracies \(199,\)"):
         GraphRegression().fit(FEATURES, ACCURACY[1:])
-    with pytest.raises(EvaluationError, match="at least 2 labelled candidates; there are 1"):
+    with pytest.raises(EvaluationError, match="at least 2 labelled candidates; there are 1: give more"):
         GraphRegression().fit(FEATURES[:1], ACCURACY[:1])
     with pytest.raises(EvaluationError, match="not finite"):
         GraphRegression().fit(FEATURES, np.where(ACCURACY > 0.6, np.nan, ACCURACY))

@@ -83,7 +83,7 @@ def test_every_metric_is_best_for_the_truth_itself():
 def test_missing_predictions_are_refused_and_counted():
     with pytest.raises(EvaluationError, match="2 of 4 predictions are not finite"):
         kendall_tau([1.0, np.nan, np.inf, 2.0], [1.0, 2, 3, 4])
-    with pytest.raises(EvaluationError, match="at least 2 candidates"):
+    with pytest.raises(EvaluationError, match=r"at least 2 candidates; there .*: test more"):
         spearman_rho([1.0], [1.0])
     with pytest.raises(EvaluationError, match="not two arrays"):
         kendall_tau([1.0, 2.0], [1.0, 2.0, 3.0])

@@ -122,7 +122,7 @@ def test_aggregates_do_not_depend_on_the_order_of_rows_and_count_undefined_trial
 def test_arrays_that_do_not_belong_together_are_refused():
     with pytest.raises(EvaluationError, match=r"shape \(3, 2, 60\); 2 trials, 2 budgets and 60 test candidates"):
         result_rows(predictions(seeds=(0, 1)), EXAM)
-    with pytest.raises(EvaluationError, match="1 snapshots; 2 were expected"):
+    with pytest.raises(EvaluationError, match="1 snapshots; give 2"):
         result_rows(predictions(snapshots=(1,)), EXAM)
     with pytest.raises(EvaluationError, match="not ascending"):
         differences([], predictions(query_batches=(200, 100)), EXAM)

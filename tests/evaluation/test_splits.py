@@ -103,7 +103,7 @@ def test_an_unknown_label_an_unknown_flavour_and_a_missing_class_function_are_re
         draw(accuracies={**ACCURACIES, "a0000": float("nan")})
     with pytest.raises(UnknownNameError, match="Did you mean 'functional'"):
         draw("functionel")
-    with pytest.raises(EvaluationError, match="needs a class function"):
+    with pytest.raises(EvaluationError, match="needs a class function of the search space; pass class_of="):
         make_splits(Draw(ACCURACIES, "space", "data", "isomorphic", None, 300, 50, 3, 42), 100)
 
 
@@ -114,7 +114,7 @@ def test_a_leaking_split_is_caught():
     with pytest.raises(EvaluationError, match=f"{twin}.*test and train"):
         check_split(leaking, class_of)
     doubled = Split(**{**split.__dict__, "val": (split.val[0],) * 2})
-    with pytest.raises(EvaluationError, match="hold an architecture twice"):
+    with pytest.raises(EvaluationError, match="hold an architecture twice: draw it again"):
         check_split(doubled, class_of)
 
 
@@ -133,7 +133,7 @@ def test_a_damaged_split_file_is_refused(tmp_path, content):
 
 
 def test_a_missing_split_file_and_a_strange_key_are_named(tmp_path):
-    with pytest.raises(DataFileError, match="There is no split at"):
+    with pytest.raises(DataFileError, match=r"There is no split at .*; draw one"):
         Split.load(tmp_path / "none.json")
     path = tmp_path / "split.json"
     draw()[0].save(path)

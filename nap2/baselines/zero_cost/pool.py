@@ -48,7 +48,9 @@ def pool_score(name: str, scores: Mapping[str, Array], accuracy: Array | None = 
     record = POOL_SCORES[name]
     missing = [member for member in record.members if member not in scores]
     if missing:
-        raise EvaluationError(f"{name} combines {', '.join(record.members)}; no scores given for {', '.join(missing)}.")
+        raise EvaluationError(
+            f"{name} combines {', '.join(record.members)}; no scores given for {', '.join(missing)}: give theirs too."
+        )
     if not record.needs_accuracy:
         return record.fuse({member: scores[member] for member in record.members})
     if accuracy is None:
@@ -99,7 +101,9 @@ def libra_members(scores: Mapping[str, Array], accuracy: Array) -> tuple[str, ..
     """
     columns = {name: c for name, c in oriented(scores).items() if np.isfinite(c[np.isfinite(accuracy)]).sum() > 2}
     if np.isfinite(accuracy).sum() < 3 or not columns:
-        raise EvaluationError("libra is fitted to known accuracies; fewer than 3 networks have an accuracy and scores.")
+        raise EvaluationError(
+            "libra is fitted to known accuracies; fewer than 3 networks have one and scores: give more."
+        )
     taus = {name: abs(_tau(column, accuracy)) for name, column in columns.items()}
     first = max(taus, key=lambda name: taus[name])
     able = [name for name in columns if name != first and taus[name] >= LIBRA_SHARE * taus[first]]

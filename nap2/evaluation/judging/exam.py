@@ -125,7 +125,7 @@ def check_shapes(predictions: Predictions, exam: Exam) -> None:
     if predictions.values.shape != expected:
         raise EvaluationError(
             f"The predictions of {predictions.method} have the shape {predictions.values.shape}; {trials} trials,"
-            f" {budgets} budgets and {exam.truth.size} test candidates make {expected}."
+            f" {budgets} budgets and {exam.truth.size} test candidates make {expected}; give a value for each."
         )
     for name, given, size in (
         ("snapshots", predictions.snapshots, budgets),
@@ -133,6 +133,8 @@ def check_shapes(predictions: Predictions, exam: Exam) -> None:
         ("trials", predictions.trials, trials),
     ):
         if len(given) != size:
-            raise EvaluationError(f"{predictions.method} has {len(given)} {name}; {size} were expected.")
+            raise EvaluationError(f"{predictions.method} has {len(given)} {name}; give {size}.")
     if list(predictions.query_batches) != sorted(set(predictions.query_batches)):
-        raise EvaluationError(f"The budgets of {predictions.method} are not ascending: {predictions.query_batches}.")
+        raise EvaluationError(
+            f"The budgets of {predictions.method} are not ascending: {predictions.query_batches}; sort them, each once."
+        )

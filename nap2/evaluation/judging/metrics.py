@@ -59,7 +59,8 @@ def top_n_coverage(predicted: ArrayLike, truth: ArrayLike, n: int, k: int) -> fl
     scores, labels = _checked(predicted, truth)
     if not 1 <= n <= labels.size or not 1 <= k <= labels.size:
         raise EvaluationError(
-            f"The coverage of the top {n} in the top {k} needs {max(n, k)} test candidates; there are {labels.size}."
+            f"The coverage of the top {n} in the top {k} needs {max(n, k)} test candidates; there are {labels.size}: "
+            "test more, or ask for fewer."
         )
     return float(_membership(labels, n) @ _membership(scores, k) / n)
 
@@ -67,9 +68,12 @@ def top_n_coverage(predicted: ArrayLike, truth: ArrayLike, n: int, k: int) -> fl
 def _checked(predicted: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     scores, labels = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if scores.shape != labels.shape or scores.ndim != 1:
-        raise EvaluationError(f"Predictions {scores.shape} and accuracies {labels.shape} are not two arrays [A].")
+        raise EvaluationError(
+            f"Predictions {scores.shape} and accuracies {labels.shape} are not two arrays [A]; give one number of each "
+            "for every candidate."
+        )
     if scores.size < 2:
-        raise EvaluationError(f"A ranking needs at least 2 candidates; there are {scores.size}.")
+        raise EvaluationError(f"A ranking needs at least 2 candidates; there are {scores.size}: test more.")
     for name, values in (("predictions", scores), ("accuracies", labels)):
         if not np.isfinite(values).all():
             missing = int((~np.isfinite(values)).sum())

@@ -30,7 +30,9 @@ def pooled(parts: Sequence[tuple[Sequence[str], Predictions]], arch_strs: Sequen
         return parts[0][1]
     methods = {(part.method, part.query_batches, part.train_size) for _, part in parts}
     if len(methods) != 1:
-        raise EvaluationError(f"Folds of one method at the same budgets can be pooled; there are {sorted(methods)}.")
+        raise EvaluationError(
+            f"Folds of one method at the same budgets can be pooled; there are {sorted(methods)}: pool each by itself."
+        )
     place = {arch: index for index, arch in enumerate(arch_strs)}
     trials = sorted({trial for _, part in parts for trial in part.trials})
     first = parts[0][1]
@@ -41,7 +43,9 @@ def pooled(parts: Sequence[tuple[Sequence[str], Predictions]], arch_strs: Sequen
         for row, (trial, seed) in enumerate(zip(part.trials, part.seeds, strict=True)):
             target = values[trials.index(trial)]
             if np.isfinite(target[:, columns]).any():
-                raise EvaluationError(f"A candidate is tested twice in trial {trial} of {first.method}.")
+                raise EvaluationError(
+                    f"A candidate is tested twice in trial {trial} of {first.method}: pass folds that share none."
+                )
             target[:, columns] = part.values[row]
             seeds.setdefault(trial, seed)
     times = [part.init_time_s for _, part in parts]

@@ -52,7 +52,7 @@ class Table:
         uneven = [row for row in self.rows if len(row) != len(self.header)]
         if uneven:
             raise EvaluationError(
-                f"The table {self.title!r} has {len(self.header)} columns; a row has {len(uneven[0])}."
+                f"The table {self.title!r} has {len(self.header)} columns; a row has {len(uneven[0])}: fill the gaps."
             )
 
 

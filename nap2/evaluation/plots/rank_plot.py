@@ -28,7 +28,9 @@ def rank_plot(predicted: Floats, truth: Floats, path: Path | str, title: str = "
     """
     scored = np.isfinite(predicted).any(axis=0)
     if not scored.any():
-        raise EvaluationError("No test candidate was scored, so there is no rank to draw.")
+        raise EvaluationError(
+            "No test candidate was scored, so there is no rank to draw; give predictions that are not all NaN."
+        )
     given = np.nanmean(rankdata(-predicted[:, scored], axis=1, nan_policy="omit"), axis=0)
     deserved = rankdata(-truth[scored])
     num = deserved.size

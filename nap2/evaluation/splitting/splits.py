@@ -77,7 +77,7 @@ class Split:
             content |= {name: tuple(map(str, content[name])) for name in ("train", "val", "test", "pool")}
             return cls(**content)
         except FileNotFoundError as error:
-            raise DataFileError(f"There is no split at {path}.") from error
+            raise DataFileError(f"There is no split at {path}; draw one (make_splits) and save it there.") from error
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise DataFileError(
                 f"{path} is not a saved split ({error}): delete it and let it be drawn again."
@@ -127,7 +127,10 @@ class Draw:
         if self.flavour == "paper":
             return {arch: arch for arch in self.accuracies}
         if self.class_of is None:
-            raise EvaluationError(f"A {self.flavour} split needs a class function of the search space; none was given.")
+            raise EvaluationError(
+                f"A {self.flavour} split needs a class function of the search space; pass class_of="
+                f"SPACES[{self.space!r}].classes[{self.flavour!r}]."
+            )
         return {arch: self.class_of(arch) for arch in self.accuracies}
 
     def order(self, arch_strs: Sequence[str], part: str, *purpose: object) -> list[str]:
@@ -200,13 +203,18 @@ def check_split(split: Split, class_of: ClassOf | None = None) -> None:
         EvaluationError: naming the first arch string that stands on two sides.
     """
     if split.flavour != "paper" and class_of is None:
-        raise EvaluationError(f"Checking a {split.flavour} split needs its class function; none was given.")
+        raise EvaluationError(
+            f"Checking a {split.flavour} split needs its class function; pass class_of="
+            f"SPACES[{split.space!r}].classes[{split.flavour!r}]."
+        )
     key = class_of if class_of and split.flavour != "paper" else str
     for name, arch_strs in (("train", split.train), ("validation", split.val), ("test", split.test)):
         if len(set(arch_strs)) < len(arch_strs):
-            raise EvaluationError(f"The {name} candidates of {_title(split)} hold an architecture twice.")
+            raise EvaluationError(
+                f"The {name} candidates of {_title(split)} hold an architecture twice: draw it again."
+            )
     if not set(split.train) <= set(split.pool):
-        raise EvaluationError(f"The pool of {_title(split)} lacks some of its training candidates.")
+        raise EvaluationError(f"The pool of {_title(split)} lacks some of its training candidates: draw it again.")
     _refuse_shared(split, key, split.test, (*split.pool, *split.val), "test and train or validation")
     _refuse_shared(split, key, split.val, split.pool, "validation and train")
 
