@@ -65,7 +65,7 @@ def _run(arguments: list[str]) -> int:
             "key=value."
         )
     if "--cfg" in flags:
-        return _show([a for a in arguments if "=" in a])
+        return _show([argument for argument in arguments if argument not in ("--cfg", "job")])
     if flags:
         return _sweep(arguments)
     from nap2.stages.command.compose import compose_config, refuse_launcher

@@ -100,8 +100,8 @@ def _check_model(model: Mapping[str, Any]) -> None:
         for name, least in MODEL_WHOLE[part].items():
             _check_whole(f"model.{part}.{name}", node.get(name), least)
         for name in MODEL_POSITIVE[part]:
-            if not _is_number(value := node.get(name)) or not value > 0:
-                raise ConfigError(f"model.{part}.{name}={value} must be a number above 0.")
+            if not _is_number(value := node.get(name)) or not 0 < value < inf:
+                raise ConfigError(f"model.{part}.{name}={value} must be a number above 0 and finite.")
     check_name("encoder (model.encoder)", str(model.get("encoder", "cae")), ENCODERS)
     check_name("dtype (model.dtype)", str(model.get("dtype")), DTYPES)
     named(str(model.get("features", ALL)))

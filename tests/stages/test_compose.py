@@ -135,6 +135,7 @@ def test_parts_of_a_model_that_cannot_be_fitted_are_refused() -> None:
     for part, value, message in (
         ("cae", None, r"^model\.cae=None does not fit: .* group of settings; set them one by one, model\.cae\..*=…\.$"),
         ("predictor", 3, r"^model\.predictor=3 does not fit"),
+        ("cae", {**config.model["cae"], "lr": inf}, r"^model\.cae\.lr=inf must be a number above 0 and finite\.$"),
         ("predictor", {}, r"^model\.predictor\.hidden=None must be a whole number of at least 1\.$"),
         ("fusion", [], r"^model\.fusion=\[\] does not fit"),
         ("fusion", {"members": 0}, r"^model\.fusion\.members=0 must be a whole number of at least 1\.$"),
@@ -154,6 +155,8 @@ def test_an_option_that_is_none_is_one_line(option: str, capsys: pytest.CaptureF
     assert train.main(["stage=cae", option]) == 2
     said = f"error: train.py has no option {option}; it knows --multirun, --cfg job and --help, and settings are"
     assert capsys.readouterr().err.startswith(said)
+    assert train.main(["stage=cae", "typo", "--cfg", "job"]) == 2
+    assert capsys.readouterr().err.startswith("error: 'typo' cannot be read as key=value")
 
 
 @pytest.mark.parametrize("name", ["nb201_adamw", "nb201_svhn"])
