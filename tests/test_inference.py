@@ -55,8 +55,8 @@ def test_many_are_predicted_as_each_alone(predictor: Predictor) -> None:
 def test_many_may_come_from_a_generator_and_one_is_not_many(predictor: Predictor) -> None:
     several = [random_trajectory(2, seed=seed) for seed in (0, 1)]
     assert predictor.predict_many(trajectory for trajectory in several) == predictor.predict_many(several)
-    for wrong, kind in ((several[0], "Trajectory"), (None, "NoneType")):
-        with pytest.raises(CheckpointError, match=f"reads a list of trajectories, not a {kind}; predict reads one"):
+    for wrong, kind in ((several[0], "a Trajectory"), (None, "None")):
+        with pytest.raises(CheckpointError, match=f"reads a list of trajectories, not {kind}; predict reads one"):
             predictor.predict_many(wrong)
 
 
