@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,30 @@ def test_a_budget_plot_is_a_picture_that_does_not_change_from_run_to_run(tmp_pat
 @pytest.mark.parametrize("budgets", [(0,), (100,), tuple(range(100, 2400, 100))])
 def test_any_number_of_budgets_can_be_drawn(tmp_path, budgets):
     assert budget_plot(aggregates("nap2", 0.2, budgets), tmp_path / "a.pdf").stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("budgets", [(100,), (100, 200)])
+def test_fifty_methods_leave_room_for_the_picture(tmp_path, budgets):
+    found = [*aggregates("nap2", 0.1, budgets)]
+    for place in range(49):
+        found += aggregates(f"a_proxy_with_a_long_name_{place}", 0.1 + place / 20, (0,))
+    drawn = budget_plot(found, tmp_path / "a.svg", another_seed=0.95, title="t").read_text()
+    assert all(f"<!-- {one.row.method} -->" in drawn for one in found)
+    width, height = (float(drawn.partition(f'{side}="')[2].partition("pt")[0]) for side in ("width", "height"))
+    assert height > 0.75 * width, "as flat as a picture of three methods"
+
+
+def test_where_nothing_is_drawn_over_budgets_the_best_method_stands_on_top(tmp_path):
+    found = [
+        a for name, noise in (("worse", 0.9), ("better", 0.05), ("nap2", 0.3)) for a in aggregates(name, noise, (0,))
+    ]
+    drawn = budget_plot(found, tmp_path / "a.svg").read_text()
+    heights = {
+        name: float(re.search(rf"<!-- {name} -->\s*<g [^>]*translate\([\d.]+ ([\d.]+)\)", drawn)[1])
+        for name in ("worse", "better", "nap2")
+    }
+    assert heights["better"] < heights["nap2"] < heights["worse"]
 
 
 def by_labels():

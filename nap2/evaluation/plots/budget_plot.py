@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 
 from nap2.errors import EvaluationError
 from nap2.evaluation.judging.metrics import TAU
-from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
-from nap2.evaluation.plots.line_names import LineName, name_lines
+from nap2.evaluation.plots.drawing import COLOURS, HEIGHT, canvas, finish_axes, save
+from nap2.evaluation.plots.line_names import NAME, LineName, name_lines
+from nap2.evaluation.plots.method_plot import method_plot
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.as_text import method_label
 
@@ -21,7 +22,8 @@ def budget_plot(
 ) -> Path:
     """Draw Kendall's τ against the mini-batches seen, one line per method, with its interval.
 
-    A method that sees no training is a dashed line across.
+    A method that sees no training is a dashed line across. Where there is one budget alone, no line can be drawn: each
+    method gets a row instead (`method_plot`).
 
     Args:
         aggregates: of one target and flavour; the first method is drawn on top.
@@ -35,9 +37,12 @@ def budget_plot(
     methods = _by_method(found for found in aggregates if found.row.metric == TAU.name and found.mean is not None)
     if not methods:
         raise EvaluationError(f"There is no {TAU.name} to plot: evaluate a method first.")
-    figure, axes = canvas(title)
-    budgets = sorted({found.row.query_batches for points in methods.values() for found in points} - {0}) or [1]
-    span = (budgets[0] if len(budgets) > 1 else 0, budgets[-1])
+    budgets = sorted({found.row.query_batches for points in methods.values() for found in points} - {0})
+    if len(budgets) < 2:
+        at_the_end = {name: points[-1] for name, points in methods.items()}
+        return method_plot(at_the_end, max(budgets, default=0), path, another_seed, title)
+    figure, axes = canvas(title, height=max(HEIGHT, NAME * (len(methods) + 2)))
+    span = (budgets[0], budgets[-1])
     names = [_draw_method(axes, name, points, place, span) for place, (name, points) in enumerate(methods.items())]
     pad = (span[1] - span[0]) * 0.03
     axes.set_xlim(span[0] - pad, span[1] + pad)

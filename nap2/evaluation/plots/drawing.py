@@ -11,12 +11,13 @@ COLOURS = ("#0b5fa5", "#d1495b", "#2a9d5c", "#8a5bb5", "#c98a00", "#3aa6b9", "#7
 
 INK = "#30363d"
 FAINT = "#8b949e"
-_WIDTH, _HEIGHT = 8.4, 4.8  # inches
+WIDTH, HEIGHT = 8.4, 4.8
+"""Inches of a picture with nothing but its axes."""
 
 
-def canvas(title: str) -> tuple[Figure, Axes]:
+def canvas(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
     """An empty figure with one pair of axes and a title at its left edge."""
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.add_subplot()
     if title:
         axes.set_title(title, loc="left", color=INK, fontsize=12, pad=12)

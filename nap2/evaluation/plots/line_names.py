@@ -9,6 +9,8 @@ from nap2.evaluation.plots.drawing import FAINT
 
 LineName = tuple[float, str, str]
 """Height, text and colour of a name at the right margin."""
+NAME = 0.2
+"""Inches that a name takes."""
 
 
 def reference(axes: Axes, height: float, name: str) -> LineName:
@@ -23,7 +25,8 @@ def name_lines(axes: Axes, names: Sequence[LineName], another_seed: float | None
     if another_seed is not None:
         names.append(reference(axes, another_seed, "another seed"))
     low, high = axes.get_ylim()
-    gap = (high - low) * 0.048
+    inches = axes.figure.bbox.height / axes.figure.dpi * 0.87  # what a title and the names below leave of it
+    gap = (high - low) * NAME / inches
     heights = spread([height for height, _, _ in names], gap, high)
     for (height, name, colour), shown in zip(names, heights, strict=True):
         axes.annotate(
