@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from nap2.errors import CheckpointError, described
+from nap2.errors import CheckpointError, counted, described
+from nap2.schema import MODALITIES
 from nap2.tensor_file import tensor_bytes
 
 FORMAT_VERSION = 2
@@ -102,6 +104,13 @@ def load_spec(folder: Path | str, kind: str | None = None) -> dict[str, Any]:
             f"Asked for a checkpoint of kind {kind!r}, but {folder} is a {found!r}; give another folder."
         )
     return spec
+
+
+def heads_named(spec: Mapping[str, Any]) -> str:
+    """How many heads the spec of a predictor lists, and how many of them read one modality alone."""
+    found = Counter(entry.get("modality", "both") for entry in spec.get("heads", [{}]))
+    alone = (f"{found[modality]} of {modality} alone" for modality in MODALITIES if found[modality])
+    return ", ".join((counted(found.total(), "head"), *alone))
 
 
 def load_into(net: nn.Module, state: Tensors, what: str) -> None:

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nap2.checkpoint import load_spec
-from nap2.errors import CheckpointError, ConfigError, Nap2Error, check_name, counted, described
+from nap2.checkpoint import heads_named, load_spec
+from nap2.errors import CheckpointError, ConfigError, Nap2Error, check_name, described
 from nap2.inference.batches_from import batches_from
 from nap2.inference.importing import models_from, placed
 from nap2.inference.lookup import known_checkpoints, places
@@ -116,9 +116,9 @@ def _line(folder: Path) -> str:
         check_spec(spec)
     except CheckpointError as error:
         return f"{folder.name}  cannot be used: {error}"
-    setting, heads = spec.get("setting", {}), spec.get("heads", [{}])
+    setting = spec.get("setting", {})
     datasets = " and ".join(map(str, (setting.get("dataset", "?"), *spec.get("union", ()))))
-    what = f"{setting.get('space', '?')} on {datasets}, {counted(len(heads), 'head')}"
+    what = f"{setting.get('space', '?')} on {datasets}, {heads_named(spec)}"
     return f"{folder.name}  {what}, reads {_span(spec)} mini-batches  {folder}"
 
 

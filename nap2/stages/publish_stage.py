@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nap2.checkpoint import load_checkpoint, load_spec, save_checkpoint
+from nap2.checkpoint import heads_named, load_checkpoint, load_spec, save_checkpoint
 from nap2.config import Config
 from nap2.errors import CheckpointError, ConfigError, EvaluationError
 from nap2.evaluation.pages.card import CardFacts, card, index_table
@@ -79,6 +79,7 @@ def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
         num_candidates=len(index_rows(config, open_store(config))),
         methods=judged_methods(config),
         protocol=_protocol(config, spec),
+        heads=heads_named(spec),
         stand_ins={d: name for d in spec.get("union", ()) if (name := labelled_as(d)) != d},
     )
 

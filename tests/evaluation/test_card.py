@@ -27,7 +27,7 @@ SPEC = {
         "recipe": {"name": "nasbench201", "optimizer": "sgd", "batch_size": 256, "lr": 0.1, "seed": 4},
     },
 }
-FACTS = CardFacts("some-name", 80, ("nap2",), "Ten trials.")
+FACTS = CardFacts("some-name", 80, ("nap2",), "Ten trials.", "3 heads, 1 of gradients alone")
 
 
 def test_the_verdict_names_the_best_reference_that_costs_no_more_and_says_who_wins():
@@ -62,6 +62,7 @@ def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candi
     text = card({**SPEC, "num_val": 8, "seeds": [7]}, FACTS, aggregates(NAP2, WEAK), compared)
     for needed in (
         "- seeds: 4 of the candidates' training; those of the heads are `seeds` in `spec.json`",
+        "- heads: 3 heads, 1 of gradients alone",
         "some-name",
         "took part: 64 (with snapshots, when this was written: 80)",
         "pool/functional",

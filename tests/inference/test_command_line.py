@@ -71,7 +71,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     skeleton = {"stem_channels": 2, "cells_per_stage": 1, "num_classes": 3}
     setting = {"space": "nasbench201", "dataset": "digits", "recipe": DIGITS.as_dict(), "skeleton": skeleton}
     several = {"setting": setting, "union": {"svhn": 3}}
-    random_predictor(every=2, num_snapshots=3, num_heads=2, **several).save(folder / "tiny", "")
+    random_predictor(every=2, num_snapshots=3, num_heads=2, gradients_alone=True, **several).save(folder / "tiny", "")
     random_predictor(every=2, num_snapshots=3).save(folder / "bare", "")
     return folder
 
@@ -105,7 +105,9 @@ def test_predictors_are_listed_with_where_they_are(
     assert main(["list"]) == 0
     bare, line = capsys.readouterr().out.splitlines()
     assert bare.startswith("bare  ? on ?, 1 head, reads 2 to 6 mini-batches  ")
-    assert line.startswith("tiny  nasbench201 on digits and svhn, 2 heads, reads 2 to 6 mini-batches  ")
+    assert line.startswith(
+        "tiny  nasbench201 on digits and svhn, 3 heads, 1 of gradients alone, reads 2 to 6 mini-batches  "
+    )
 
 
 def test_a_predictor_of_one_snapshot_reads_one_number_of_mini_batches(

@@ -25,6 +25,7 @@ class CardFacts:
         num_candidates: stored candidates, labelled or not, when the card is written.
         methods: how rows name what the verdict is on: this predictor, and NAP2+ on the same encoders.
         protocol: how the figures were measured, Markdown.
+        heads: how many there are, in words.
         stand_ins: of the union's datasets, those whose labels are another dataset's, with that one.
     """
 
@@ -32,6 +33,7 @@ class CardFacts:
     num_candidates: int
     methods: tuple[str, ...]
     protocol: str
+    heads: str
     stand_ins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -117,6 +119,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"- candidates with a known accuracy that took part: {took_part(spec)} (with snapshots, when this was "
         f"written: {facts.num_candidates}); "
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
+        f"- heads: {facts.heads}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
         f"- encoders fitted on: {spec['cae_pool']}",
         f"- seeds: {setting['recipe']['seed']} of the candidates' training{_of_heads(spec)}",
