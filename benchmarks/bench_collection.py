@@ -1,11 +1,14 @@
 """Collection on a GPU: candidates per ten minutes, one process and several on it, and what a snapshot costs."""
 
 import os
+import shutil
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import conv2d, cross_entropy
@@ -23,13 +26,22 @@ from nap2.training.recipe import RECIPES
 
 SKELETON = {"num_classes": 10, "stem_channels": 16, "cells_per_stage": 5}
 TEN_MINUTES_S = 600.0
-PACKED = 8
-CASES = (  # snapshots, processes, candidates, goal
-    (1, 1, 16, 400.0),
-    (1, PACKED, 64, 700.0),
-    (5, 1, 8, None),
-    (5, PACKED, 40, None),
-)
+MPS = "nvidia-cuda-mps-control"
+"""NVIDIA's multi-process service: with it processes compute on a GPU side by side, without it they take turns."""
+
+MPS_FOLDERS = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
+
+
+class Case(NamedTuple):
+    """One campaign that is timed."""
+
+    processes: int
+    candidates: int
+    goal: float | None
+    side_by_side: bool = False
+
+
+CASES = (Case(1, 12, 400.0), Case(8, 48, 700.0), Case(8, 64, None, True), Case(14, 70, None, True))
 BATCH, SIDE = 256, 32
 
 
@@ -41,21 +53,37 @@ def measurements(quick: bool) -> list[Measurement]:
     return [*_campaigns(CASES[: 2 if quick else None]), *_steps()]
 
 
-def _campaigns(cases: Sequence[tuple[int, int, int, float | None]]) -> list[Measurement]:
+def _campaigns(cases: Sequence[Case]) -> list[Measurement]:
     names = list(SPACES["nasbench201"].arch_strings())
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0)).tolist()
     drawn = [names[index] for index in order]
-    rows, one_process_s = [], {}
-    for snapshots, processes, count, goal in cases:
-        seconds = campaign_s(drawn[:count], snapshots, processes, "cuda", SKELETON)
-        rate = TEN_MINUTES_S * count / seconds
-        name = torch.cuda.get_device_name()
-        row = f"candidates per 10 minutes, {snapshots} snapshot(s) of 100 steps, {processes} process(es), {name}"
-        one_process_s.setdefault(snapshots, seconds / count)
-        goal = goal or TEN_MINUTES_S / one_process_s[snapshots]  # packing must not lose
-        note = f"{count} random architectures, batch {BATCH}, {SIDE}×{SIDE}; start-up of the processes left out"
+    rows: list[Measurement] = []
+    for case in cases:
+        if case.side_by_side and shutil.which(MPS) is None:
+            continue
+        with _side_by_side() if case.side_by_side else nullcontext():
+            seconds = campaign_s(drawn[: case.candidates], 1, case.processes, "cuda", SKELETON)
+        rate = TEN_MINUTES_S * case.candidates / seconds
+        how = f"{case.processes} process(es){' side by side (MPS)' if case.side_by_side else ''}"
+        row = f"candidates per 10 minutes, {how}, {torch.cuda.get_device_name()}"
+        goal = case.goal or rows[-1].figure  # more at a time must not lose
+        note = f"{case.candidates} random architectures, one snapshot after 100 steps, batch {BATCH}, {SIDE}×{SIDE}"
         rows.append(Measurement(row, (), (), goal, unit="candidates", value=rate, note=note))
     return rows
+
+
+@contextmanager
+def _side_by_side() -> Iterator[None]:
+    """Processes started within compute side by side."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= dict.fromkeys(MPS_FOLDERS, folder)
+        subprocess.run([MPS, "-d"], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([MPS], input="quit\n", text=True, check=False, timeout=60)
+            for name in MPS_FOLDERS:
+                os.environ.pop(name)
 
 
 def _steps() -> list[Measurement]:

@@ -27,9 +27,9 @@ Run them all with `make bench` (`python -m benchmarks`), one topic with `python 
 shorter look that is shown but not kept with `--quick`.
 """
 
-NO_GPU = """No figure below was measured on a GPU, and no part of NAP2 has run on one so far. `make test-cuda` runs all
-tests that want one; `make bench-cuda` measures candidates per ten minutes (1 and 5 snapshots, one process and several
-on one GPU), the share of a snapshot in training, and the two memory layouts of a training step.
+NO_GPU = """No figure below was measured on a GPU; what a first look at one showed is in [campaigns.md](campaigns.md).
+`make bench-cuda` measures candidates per ten minutes (one process and several on one GPU, in turns and side by side),
+the share of a snapshot in training, and the two memory layouts of a training step.
 """
 
 

@@ -56,10 +56,11 @@ def test_a_predictor_on_a_gpu_is_saved_as_from_a_cpu(tmp_path):
 def test_a_default_device_changes_nothing():
     predictor = random_predictor(every=2, num_snapshots=4)
     trajectories = [random_trajectory(n, every=2, seed=n, units=(5, 11)) for n in (1, 4)]  # units not seen elsewhere
+    loader = batches()  # their own generator draws on the CPU
     with torch.device("cuda"):
         there = predictor.predict_many(trajectories)
         assert predictor.predict_many([]) == []
-        (place,) = predictor.rank({"net": networks()["small"].cpu()}, batches(), query_batches=4)
+        (place,) = predictor.rank({"net": networks()["small"].cpu()}, loader, query_batches=4)
         recorder = nap2.SnapshotRecorder(networks()["small"].cpu(), every=2)
         assert not recorder.state_dict()["values"].is_cuda
     assert place.failure is None

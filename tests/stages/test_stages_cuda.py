@@ -42,5 +42,6 @@ def test_bf16_candidates_train_on_a_gpu(here):
 
 @pytest.mark.cuda
 def test_proxies_are_scored_on_a_gpu():
+    assert train.main(["stage=snapshot", *TINY, "trainer=gpu"]) == 0
     names = "proxies.names=[snip,grad_norm,synflow]"
     assert train.main(["stage=proxies", *TINY, "trainer=gpu", names, "proxies.num_candidates=2"]) == 0

@@ -41,6 +41,7 @@ def make_train(
     threads: int | None,
 ) -> Train:
     """Read the images once; the function returned trains one candidate on them."""
+    from nap2.training.arithmetic import check_arithmetic
     from nap2.training.train_candidate import train_candidate
 
     if device == "cuda":
@@ -50,6 +51,8 @@ def make_train(
     elif "OMP_NUM_THREADS" not in os.environ and device == "cpu":
         torch.set_num_threads(1)
     make_deterministic()
+    if device == "cuda":
+        check_arithmetic(device)
     image_set = built(reader)
 
     def train(candidate: Candidate, writer: CandidateWriter, stop_requested: Callable[[], bool]) -> None:
