@@ -66,6 +66,7 @@ class ReleaseConfig:
     mantissa_bits: int = 7
     part_mb: float = 40.0
     set_mb: float = 60.0
+    all_mb: float = 150.0
 
 
 @dataclass

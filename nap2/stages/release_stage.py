@@ -22,7 +22,7 @@ def run(config: Config) -> int:
     refuse_set(root, "give stage=release the store to take new candidates from")
     store = SnapshotStore.open(root)
     check_setting(config, store)
-    limits = Limits(options.at_most, options.at_least, options.part_mb, options.set_mb)
+    limits = Limits(options.at_most, options.at_least, options.part_mb, options.set_mb, options.all_mb)
     new = add_part(
         options.folder, store, options.mantissa_bits, limits, lambda ids: track(ids, "packing candidates", len(ids))
     )

@@ -202,12 +202,20 @@ def test_a_set_is_read_like_the_store_it_came_from_and_not_written_to(tmp_path):
 def test_a_part_that_is_too_large_is_refused_with_the_number_that_fits(tmp_path):
     store = fakes.filled(tmp_path / "store", range(4))
     size = sum(map(SnapshotSet.num_bytes_in_all.fget, [_released(tmp_path / "sizes", store)]))
-    with pytest.raises(StoreError, match=r"A part of .* MB is more than the .* MB allowed \(.* release.at_most=2 fits"):
+    with pytest.raises(StoreError, match=r"A part would be .* MB, more than the .* MB .* release.at_most=2 fits"):
         release(tmp_path, store, part_mb=0.6 * size / 1e6)
     assert not list((tmp_path / "set").glob("part-*"))
     assert release(tmp_path, store, at_most=2, part_mb=0.6 * size / 1e6).num_candidates == 2
-    with pytest.raises(StoreError, match=r"The set of .* MB is more than"):
+    with pytest.raises(StoreError, match=r"The set would be .* MB, more than"):
         release(tmp_path, store, set_mb=0.6 * size / 1e6)
+
+
+def test_sets_that_lie_beside_each_other_are_counted_together(tmp_path):
+    store = fakes.filled(tmp_path / "store", range(4))
+    size = _released(tmp_path / "other", store).num_bytes_in_all
+    with pytest.raises(StoreError, match=rf"The sets in {tmp_path} would be .*, more than .* at_most=2 fits"):
+        release(tmp_path, store, all_mb=1.6 * size / 1e6)
+    assert release(tmp_path, store, all_mb=2 * size / 1e6).num_candidates == 4
 
 
 def _released(root, store):

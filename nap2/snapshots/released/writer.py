@@ -30,12 +30,14 @@ class Limits:
         at_least: fewer are left for a later part.
         part_mb: megabytes added at once.
         set_mb: megabytes of the whole set.
+        all_mb: megabytes of all sets that lie beside it, its own among them.
     """
 
     at_most: int = 100
     at_least: int = 1
     part_mb: float = 40.0
     set_mb: float = 60.0
+    all_mb: float = 150.0
 
 
 @dataclass(frozen=True)
@@ -193,15 +195,16 @@ def _set_file(setting: Setting, bits: int) -> bytes:
 
 
 def _check_size(released: SnapshotSet, num_bytes: int, num_candidates: int, limits: Limits) -> None:
-    before = released.num_bytes_in_all
+    beside = sum(path.stat().st_size for path in released.root.absolute().parent.glob("*/part-*.bin"))
     for what, size, allowed in (
         ("A part", num_bytes, limits.part_mb * MB),
-        ("The set", before + num_bytes, limits.set_mb * MB),
+        ("The set", released.num_bytes_in_all + num_bytes, limits.set_mb * MB),
+        (f"The sets in {released.root.absolute().parent}", beside + num_bytes, limits.all_mb * MB),
     ):
         if size > allowed:
             fitting = max(0, int(num_candidates * (allowed - (size - num_bytes)) / num_bytes))
             advice = f"release.at_most={fitting} fits" if fitting else "keep fewer mantissa bits, in another set"
             raise StoreError(
-                f"{what} of {size / MB:.1f} MB is more than the {allowed / MB:.1f} MB allowed "
+                f"{what} would be {size / MB:.1f} MB, more than the {allowed / MB:.1f} MB allowed "
                 f"({num_bytes / num_candidates / 1e3:.0f} kB a candidate); {advice}."
             )
