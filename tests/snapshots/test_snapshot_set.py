@@ -213,7 +213,7 @@ def test_a_part_that_is_too_large_is_refused_with_the_number_that_fits(tmp_path)
 def test_sets_that_lie_beside_each_other_are_counted_together(tmp_path):
     store = fakes.filled(tmp_path / "store", range(4))
     size = _released(tmp_path / "other", store).num_bytes_in_all
-    with pytest.raises(StoreError, match=rf"The sets in {tmp_path} would be .*, more than .* at_most=2 fits"):
+    with pytest.raises(StoreError, match=rf"The sets in {tmp_path} would be .*, more than .*at_most=2 fits"):
         release(tmp_path, store, all_mb=1.6 * size / 1e6)
     assert release(tmp_path, store, all_mb=2 * size / 1e6).num_candidates == 4
 
