@@ -1,5 +1,6 @@
 """Values of a composed config that fit its schema and yet cannot be worked with, refused before any work."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import inf
@@ -23,6 +24,7 @@ CHOICES = (
 )
 LEAST = {
     "workers": 1,
+    "dataset.num_classes": 2,
     "trainer.threads": 1,
     "snapshot.every": 1,
     "snapshot.num_candidates": 1,
@@ -89,6 +91,10 @@ def _check_names(config: Config) -> None:
             variable = VARIABLES.get(name)
             where = f" (or ${variable})" if variable else ""
             raise ConfigError(f"{name}={where} is empty; give it a value, or leave it out.")
+    if not re.fullmatch(r"[\w.+-]+", config.dataset.name):  # a column of a truth table is called so, and no other
+        raise ConfigError(
+            f"dataset.name={config.dataset.name} cannot name a dataset: use letters, digits, '-', '+', '.' and '_'."
+        )
 
 
 def _check_model(model: Mapping[str, Any]) -> None:

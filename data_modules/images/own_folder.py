@@ -9,9 +9,12 @@ from torch import Tensor
 
 from data_modules.images.image_set import ImageSet, channel_statistics
 from data_modules.images.own_npz import split_indices
+from data_modules.images.own_options import check_options
 from nap2.errors import DataFileError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+TRAINING = frozenset({"train", "training"})
+"""What people call the folder of one split; a class of trains holds images itself."""
 DEEP = ("I", "F")
 """How Pillow's modes of 16 and 32 bits a pixel begin."""
 
@@ -42,7 +45,9 @@ def read_folder(
 
     Raises:
         DataFileError: if the folder, a class or an image is missing or damaged, or images differ in size.
+        ConfigError: if another argument cannot be what it is.
     """
+    check_options(test_fraction, split_seed, crop_padding, flip, image_size)
     root = Path(root)
     has_test = (root / "train").is_dir() and (root / "test").is_dir()
     train_root = root / "train" if has_test else root
@@ -65,7 +70,13 @@ def _class_names(name: str, root: Path, num_classes: int) -> list[str]:
             f"{name}: no folder at {root.absolute()}; set dataset.reader.root to a folder that holds one folder of "
             "images per class."
         )
-    classes = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = _folders(root)
+    for part in (root / class_name for class_name in classes if class_name.lower() in TRAINING):
+        if not any(path.suffix.lower() in SUFFIXES for path in part.iterdir()) and (inside := _folders(part)):
+            raise DataFileError(
+                f"{name}: {part.absolute()} holds folders ({', '.join(inside[:5])}), so it is no class but a split; "
+                "name the two train and test, or give a folder whose folders are the classes."
+            )
     if len(classes) != num_classes:
         raise DataFileError(
             f"{name}: {root.absolute()} holds {len(classes)} class folders ({', '.join(classes[:5]) or 'none'}…), but "
@@ -74,10 +85,13 @@ def _class_names(name: str, root: Path, num_classes: int) -> list[str]:
     return classes
 
 
+def _folders(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def _read_split(name: str, root: Path, classes: Sequence[str], image_size: int | None) -> tuple[Tensor, Tensor]:
     """uint8 `[N, 3, H, W]` and int64 `[N]`."""
-    unknown = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")} - set(classes)
-    if unknown:
+    if unknown := set(_folders(root)) - set(classes):
         raise DataFileError(f"{name}: {root.absolute()} has classes that training lacks: {', '.join(sorted(unknown))}.")
     images: list[np.ndarray] = []
     labels: list[int] = []
@@ -96,7 +110,13 @@ def _read_split(name: str, root: Path, classes: Sequence[str], image_size: int |
 
 
 def _image_files(name: str, folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    """All in the order of their names, but what other programs hide there: thumbnails, copies, a Mac's notes."""
+    found = folder.rglob("*") if folder.is_dir() else ()
+    files = sorted(
+        path
+        for path in found
+        if path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    )
     if not files:
         raise DataFileError(f"{name}: no image in {folder.absolute()}; every class needs one of {sorted(SUFFIXES)}.")
     return files

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from data_modules.images.image_set import ImageSet, channel_statistics
+from data_modules.images.own_options import check_options
 from nap2.errors import DataFileError
 from nap2.seeding import generator
 
@@ -35,7 +36,9 @@ def read_npz(
 
     Raises:
         DataFileError: if the file is missing, damaged, or its arrays are not as above.
+        ConfigError: if another argument cannot be what it is.
     """
+    check_options(test_fraction, split_seed, crop_padding, flip)
     path = Path(path)
     arrays = _load(name, path)
     images, labels = _images(name, path, arrays, "images"), _labels(name, path, arrays, "labels")

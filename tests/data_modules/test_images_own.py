@@ -8,7 +8,7 @@ from PIL import Image
 
 from data_modules.images import ImageSet, read_digits, read_folder, read_npz
 from data_modules.images.image_set import channel_statistics
-from nap2.errors import DataFileError
+from nap2.errors import ConfigError, DataFileError
 
 
 def write_classes(root, classes, per_class=5, size=(8, 8), mode="RGB"):
@@ -185,3 +185,50 @@ def test_an_image_too_large_to_open_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)
     with pytest.raises(DataFileError, match=r"a/0.png cannot be read \(Image size .64 pixels. exceeds limit"):
         read_folder(tmp_path, "x", 2)
+
+
+@pytest.mark.parametrize("parts", [("train", "val"), ("Train", "Test"), ("training", "validation")])
+def test_the_folders_of_a_split_are_not_taken_for_classes(tmp_path, parts):
+    for part in parts:
+        write_classes(tmp_path / part, ["ant", "bee"])
+    with pytest.raises(
+        DataFileError, match=rf"{parts[0]} holds folders \(ant, bee\), so it is no class but a split; name"
+    ):
+        read_folder(tmp_path, "x", 2)
+
+
+def test_a_class_of_trains_is_a_class(tmp_path):
+    write_classes(tmp_path, ["plane", "train"])
+    assert read_folder(tmp_path, "x", 2).num_classes == 2
+
+
+def test_what_other_programs_hide_in_a_folder_is_no_image(tmp_path):
+    write_classes(tmp_path, ["a", "b"])
+    (tmp_path / "a" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "a" / "0.png").rename(tmp_path / "a" / ".ipynb_checkpoints" / "0-checkpoint.png")
+    (tmp_path / "b" / "._0.png").write_bytes(b"what a Mac notes of 0.png")
+    images = read_folder(tmp_path, "x", 2)
+    assert len(images.train_images) + len(images.test_images) == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop_padding": -1}, "crop_padding=-1 must be a whole number of at least 0"),
+        ({"crop_padding": 2.5}, "crop_padding=2.5 must be"),
+        ({"image_size": 0}, "image_size=0 must be a whole number of at least 1"),
+        ({"image_size": "large"}, "image_size=large must be"),
+        ({"split_seed": "a"}, "split_seed=a must be"),
+        ({"flip": "perhaps"}, "flip=perhaps is not true or false"),
+        ({"test_fraction": "a"}, "test_fraction=a must be a number from 0 to 1"),
+        ({"test_fraction": 1.5}, "test_fraction=1.5 must be"),
+    ],
+)
+def test_options_that_no_reader_can_follow_are_refused(tmp_path, options, message):
+    write_classes(tmp_path, ["a", "b"])
+    np.savez(tmp_path / "x.npz", images=noise(10, 8, 8, 3), labels=np.arange(10) % 2)
+    with pytest.raises(ConfigError, match=f"dataset.reader.{message}"):
+        read_folder(tmp_path, "x", 2, **options)
+    if "image_size" not in options:
+        with pytest.raises(ConfigError, match=f"dataset.reader.{message}"):
+            read_npz(tmp_path / "x.npz", "x", 2, **options)

@@ -114,6 +114,11 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "paths.checkpoints="], r"paths\.checkpoints= \(or \$NAP2_CHECKPOINTS\) is empty; give"),
         (["stage=cae", "paths.runs="], r"paths\.runs= is empty"),
         (["stage=publish", "publish.name="], r"publish\.name= is empty"),
+        (
+            ["stage=snapshot", "dataset.name='my flowers'"],
+            r"dataset\.name=my flowers cannot name a dataset",
+        ),
+        (["stage=snapshot", "dataset.num_classes=1"], r"dataset\.num_classes=1 is too small; use at least 2"),
         (["stage=cae", "dataset=null"], r"No dataset \(conf/dataset/\) is called 'None'"),
         (["stage=cae", "experiment=null"], r"No experiment \(conf/experiment/\) is called 'None'"),
         (["stage=cae", "model.predictor.prefix_sharing=maybe"], r"prefix_sharing=maybe is not true or false"),
