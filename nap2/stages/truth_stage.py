@@ -21,11 +21,15 @@ def run(config: Config) -> int:
         )
     table = _imported(config, Path(options.source))
     path = Path(config.paths.truth) / f"{space.name}.h5"
+    before: dict[str, int] = {}
     if path.is_file():
-        table = TruthTable.open(path).merged(table, replace=options.replace)
+        former = TruthTable.open(path)
+        before = {dataset: len(former.known(dataset)) for dataset in former.datasets.keys() & table.datasets.keys()}
+        table = former.merged(table, replace=options.replace)
     table.save(path)
     for dataset in sorted(table.datasets):
-        say(f"{path}: {dataset}, {len(table.known(dataset))} of {len(table.arch_strs)} accuracies known")
+        known = f"{len(table.known(dataset))} of {len(table.arch_strs)} accuracies known"
+        say(f"{path}: {dataset}, {known}{f' ({before[dataset]} before)' if dataset in before else ''}")
     return 0
 
 

@@ -99,7 +99,7 @@ def _table(file: Path, content: bytes) -> tuple[list[str], Lines]:
     reader = csv.reader(text.splitlines(), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        lines = [(reader.line_num, cells) for cells in reader if cells]
+        lines = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         raise DataFileError(
             f"{file} is no CSV up to line {reader.line_num} ({error}); close the quotes there."

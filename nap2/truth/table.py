@@ -93,10 +93,14 @@ class TruthTable:
         return tuple(arch for arch, value in zip(self.arch_strs, values, strict=True) if not np.isnan(value))
 
     def merged(self, other: "TruthTable", replace: bool = False) -> "TruthTable":
-        """This table with the datasets of another one of the same space.
+        """This table with the datasets of another one of the same space; what one does not know, the other may.
+
+        Args:
+            other: whose figures are added.
+            replace: whether of a dataset that both have the other's alone are kept.
 
         Raises:
-            DataFileError: another space, or a dataset of which both have other figures (unless it is to be replaced).
+            DataFileError: another space, or a dataset of which both know other figures (unless it is to be replaced).
         """
         if other.space != self.space:
             raise DataFileError(f"A truth table of {self.space} cannot take in one of {other.space}: use its own file.")
@@ -105,12 +109,14 @@ class TruthTable:
             {name: _realigned(table, truth, arch_strs) for name, truth in table.datasets.items()}
             for table in (self, other)
         )
-        differing = sorted(name for name in mine.keys() & theirs.keys() if not _is_equal(mine[name], theirs[name]))
-        if differing and not replace:
-            raise DataFileError(
-                f"The truth table of {self.space} already has other figures of {', '.join(differing)}: ask for them"
-                " to be replaced, or rename the new column."
-            )
+        if not replace:
+            both = mine.keys() & theirs.keys()
+            if differing := sorted(name for name in both if _contradict(mine[name], theirs[name])):
+                raise DataFileError(
+                    f"The truth table of {self.space} already has other figures of {', '.join(differing)}: "
+                    "truth.replace=true keeps the new ones alone; or rename the new column."
+                )
+            theirs |= {name: _joined(mine[name], theirs[name]) for name in both}
         return TruthTable(self.space, arch_strs, mine | theirs)
 
     def save(self, path: Path | str) -> None:
@@ -195,8 +201,22 @@ def _realigned(table: TruthTable, truth: DatasetTruth, arch_strs: Iterable[str])
     return DatasetTruth(columns, truth.source, truth.licence)
 
 
-def _is_equal(first: DatasetTruth, second: DatasetTruth) -> bool:
-    """Whether two datasets hold the same figures, wherever they come from."""
-    if first.columns.keys() != second.columns.keys():
-        return False
-    return all(np.array_equal(first.columns[name], second.columns[name], equal_nan=True) for name in first.columns)
+def _contradict(first: DatasetTruth, second: DatasetTruth) -> bool:
+    """Whether both know a figure, and not the same, wherever they come from."""
+    return any(
+        bool((~np.isnan(first.columns[name]) & ~np.isnan(second.columns[name]) & (first.columns[name] != values)).any())
+        for name, values in second.columns.items()
+        if name in first.columns
+    )
+
+
+def _joined(first: DatasetTruth, second: DatasetTruth) -> DatasetTruth:
+    """All that either knows; where it comes from names both."""
+    columns = {**second.columns, **first.columns}
+    for name in first.columns.keys() & second.columns.keys():
+        columns[name] = np.where(np.isnan(first.columns[name]), second.columns[name], first.columns[name])
+    source, licence = (
+        "; ".join(dict.fromkeys(text for text in pair if text))
+        for pair in ((first.source, second.source), (first.licence, second.licence))
+    )
+    return DatasetTruth(columns, source, licence)

@@ -26,7 +26,7 @@ def detected_unit(file: Path, accuracies: Mapping[str, Floats], is_published: bo
     name = next((name for name, count in small.items() if count), next(iter(known)))
     raise DataFileError(
         f"{file}: the column {name} may hold fractions or per cent ({small[name]} of {known[name].size} values are"
-        " between 0 and 1): declare the unit, percent or fraction."
+        " between 0 and 1): set truth.unit=percent or fraction, and remove columns that hold no accuracy."
     )
 
 

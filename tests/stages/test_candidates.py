@@ -86,7 +86,12 @@ def test_a_wrong_shard_is_refused(shard: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("architecture\nx\n", r"has columns \['architecture'\], but none called arch_str"),
+        ("architecture,x\nx,1\n", r"has no column called arch_str, it needs one; its header is architecture, x\.$"),
+        (f"id;arch_str\n1;{CELL}\n", r"its header is id;arch_str\. Columns are separated by commas\."),
+        (f"arch_str,arch_str\n{CELL},{CELL}\n", "has two columns called arch_str, it needs one"),
+        ("", "its header is empty"),
+        (f"id,arch_str\n1,{CELL}\n2\n", "line 3 has no arch_str; give it one, or remove the line"),
+        (f"id,arch_str\n1,{CELL}\n2,\n", "line 3 has no arch_str"),
         (f"arch_str\n\n{CELL}\n{CELL}\n", "line 4: .* stands there twice"),
         (f"arch_str\n{CELL}\n|nor~0|\n", "line 3: .*has 1 node separated"),
     ],
@@ -101,6 +106,8 @@ def test_a_wrong_list_is_refused_with_its_line(content: str, message: str, tmp_p
 def test_a_list_saved_by_a_spreadsheet_is_read_and_one_that_is_no_text_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_bytes(f"arch_str,note\r\n\r\n{CELL},é\r\n".encode("utf-8-sig"))
+    assert read_arch_strs(path, SPACE) == [CELL]
+    path.write_text(f"note, arch_str \n,\n a, {CELL} \n , \n")
     assert read_arch_strs(path, SPACE) == [CELL]
     path.write_bytes(f"arch_str,note\n{CELL},é\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"list\.csv is not UTF-8 text"):

@@ -96,7 +96,7 @@ def test_a_byte_order_mark_and_spaces_do_no_harm(load):
         (own_csv("50", "inf"), r"inf is not an accuracy"),
         (
             own_csv("50", "0.5"),
-            r"may hold fractions or per cent \(1 of 2 values are between 0 and 1\): declare the unit",
+            r"may hold fractions or per cent \(1 of 2 values are between 0 and 1\): set truth\.unit=percent",
         ),
         (own_csv("", ""), r"no accuracy at all"),
         (published_csv().replace("params_cifar10", "speed_cifar10"), r"'speed_cifar10' has no known meaning"),
@@ -108,9 +108,14 @@ def test_what_cannot_be_read_is_refused_by_line_and_column(load, text, message):
         load(text)
 
 
+def test_lines_that_a_spreadsheet_left_empty_are_no_architectures(load):
+    table = load(own_csv("50", "60").replace("\n", "\n,\n", 1) + " , \n,\n")
+    assert (table.arch_strs, table.accuracy("mine", ARCHS[1])) == (ARCHS[:2], 0.6)
+
+
 def test_fractions_under_published_names_must_be_declared(load):
     text = f"arch_str,test_acc_mine\n{ARCHS[0]},0.5\n"
-    with pytest.raises(DataFileError, match="declare the unit"):
+    with pytest.raises(DataFileError, match=r"set truth\.unit=percent or fraction, and remove columns"):
         load(text)
     assert load(text, unit="fraction").accuracy("mine", ARCHS[0]) == 0.5
 

@@ -61,7 +61,7 @@ def test_a_second_dataset_joins_and_its_new_architectures_are_unknown_on_the_fir
 
 def test_a_dataset_is_replaced_only_when_asked():
     other = table(values=VALUES / 2)
-    with pytest.raises(DataFileError, match="already has other figures of cifar10: ask for them to be replaced"):
+    with pytest.raises(DataFileError, match=r"already has other figures of cifar10: truth\.replace=true"):
         table().merged(other)
     assert table().merged(other, replace=True).accuracy("cifar10", ARCHS[0]) == 0.45
 
@@ -70,6 +70,24 @@ def test_the_same_figures_merge_without_a_question():
     merged = table().merged(table())
     np.testing.assert_array_equal(merged.accuracies("cifar10", ARCHS), VALUES)
     assert merged.arch_strs == ARCHS
+
+
+def test_figures_of_one_dataset_from_two_files_are_joined():
+    first, second = np.where(np.arange(8) < 4, VALUES, np.nan), np.where(np.arange(8) >= 3, VALUES, np.nan)
+    merged = table(values=first).merged(table(values=second))
+    np.testing.assert_array_equal(merged.accuracies("cifar10", ARCHS), VALUES)
+    only_accuracies = TruthTable(
+        "fake", ("|new|",), {"cifar10": DatasetTruth({"test_accuracy": np.array([0.1])}, "me")}
+    )
+    merged = table().merged(only_accuracies)
+    assert (merged.accuracy("cifar10", "|new|"), merged.accuracy("cifar10", ARCHS[0])) == (0.1, 0.9)
+    assert np.isnan(merged.column("cifar10", "params", ["|new|"])).all()
+    assert (merged.datasets["cifar10"].source, merged.datasets["cifar10"].licence) == ("a paper; me", "research only")
+
+
+def test_replacing_a_dataset_keeps_nothing_of_it():
+    other = table(values=VALUES[:3] / 2, arch_strs=ARCHS[:3])
+    assert table().merged(other, replace=True).known("cifar10") == (ARCHS[0], ARCHS[2])
 
 
 def test_tables_of_two_spaces_do_not_mix():

@@ -91,18 +91,28 @@ def read_arch_strs(path: Path, space: SearchSpace) -> list[str]:
 
 
 def _column(path: Path, text: str) -> Iterator[tuple[int, str]]:
-    """Line and value of each entry of `arch_str`.
+    """Line and value of each entry of `arch_str`; lines of nothing but commas are what spreadsheets leave behind.
 
     Raises:
-        ConfigError: if there is no such column, or a quote that is not closed.
+        ConfigError: if there is no such column or two, an entry is missing, or a quote is not closed.
     """
-    rows, last = csv.DictReader(text.splitlines(), strict=True), 0
+    rows = csv.reader(text.splitlines(), strict=True)
+    last = 0
     try:
-        if "arch_str" not in (rows.fieldnames or ()):
-            raise ConfigError(f"{path} has columns {rows.fieldnames}, but none called arch_str; name one so.")
-        for row in rows:
+        header = [name.strip() for name in next(rows, [])]
+        if header.count("arch_str") != 1:
+            hint = " Columns are separated by commas." if len(header) == 1 else ""
+            found = "two columns" if "arch_str" in header else "no column"
+            shown = ", ".join(header)[:200] or "empty"
+            raise ConfigError(f"{path} has {found} called arch_str, it needs one; its header is {shown}.{hint}")
+        place, last = header.index("arch_str"), rows.line_num
+        for cells in rows:
             last = rows.line_num
-            yield last, row["arch_str"]
+            if not any(cell.strip() for cell in cells):
+                continue
+            if place >= len(cells) or not cells[place].strip():
+                raise ConfigError(f"{path}, line {last} has no arch_str; give it one, or remove the line.")
+            yield last, cells[place].strip()
     except csv.Error as error:
         raise ConfigError(f"{path} is no CSV from line {last + 1} on ({error}); close the quotes there.") from error
 
