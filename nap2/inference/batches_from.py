@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Collection, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nap2.inference.batches import Batch
 from nap2.inference.importing import import_object, made
 
 SUFFIXES = (".safetensors", ".npz")
+ARRAYS = ("images", "labels")
 
 
 def batches_from(source: str, batch_size: int) -> Iterable[Batch]:
@@ -62,8 +63,6 @@ def _dataset(path: Path) -> TensorDataset:
     if not path.is_file():
         raise DataFileError(f"No data at {path.absolute()}; give a file with images and labels, or module:attribute.")
     arrays = _safetensors(path) if path.suffix == ".safetensors" else _npz(path)
-    if absent := [name for name in ("images", "labels") if name not in arrays]:
-        raise DataFileError(f"{path} holds {', '.join(arrays) or 'nothing'}, but no {' and no '.join(absent)}.")
     images, labels = arrays["images"], arrays["labels"]
     if not images.dim() or labels.shape != images.shape[:1] or labels.is_floating_point():
         raise DataFileError(
@@ -73,6 +72,11 @@ def _dataset(path: Path) -> TensorDataset:
     if not len(labels):
         raise DataFileError(f"{path} holds no image; write it again.")
     return TensorDataset(_inputs(images, path), labels.long())
+
+
+def _check_names(path: Path, found: Collection[str]) -> None:
+    if absent := [name for name in ARRAYS if name not in found]:
+        raise DataFileError(f"{path} holds {', '.join(found) or 'nothing'}, but no {' and no '.join(absent)}.")
 
 
 def _inputs(images: Tensor, path: Path) -> Tensor:
@@ -98,6 +102,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise DataFileError(f"{path} cannot be read as safetensors ({error}); write it again.") from error
+    _check_names(path, tensors)
     return tensors
 
 
@@ -108,8 +113,11 @@ def _npz(path: Path) -> dict[str, Tensor]:
         raise DataFileError(f"{path} needs numpy to be read; install it, or save a .safetensors file.") from error
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(file[name]) for name in file.files if name in ("images", "labels")}
+            found = list(file.files)  # others may be of any kind, and are not read
+            arrays = {name: torch.from_numpy(file[name]) for name in found if name in ARRAYS}
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, AttributeError, TypeError) as error:
         raise DataFileError(
             f"{path} cannot be read as .npz of numbers ({error}); write it again with numpy.savez."
         ) from error
+    _check_names(path, found)
+    return arrays

@@ -27,6 +27,8 @@ def import_object(path: str) -> object:
         found: object = import_module(module_name)
     except Exception as error:  # a foreign module may fail in any way
         advice = "; call from the folder that holds it" if _is_missing(error, module_name) else ""
+        if module_name.endswith(".py"):
+            advice = f"; a module is named without its suffix, {module_name.removesuffix('.py')}:{attribute}"
         raise ConfigError(f"{path!r} cannot be imported: {described(error)}{advice}.") from error
     except SystemExit as error:
         raise ConfigError(

@@ -312,6 +312,7 @@ def test_models_come_from_modules_classes_functions_and_mappings(here: Path) -> 
             ["nothing_here:x"],
             "No module named 'nothing_here'; call from the folder that holds it",
         ),
+        (["own_models.py:small"], r"a module is named without its suffix, own_models:small\.$"),
     ],
 )
 def test_what_is_no_model_is_named(here: Path, entries: list[str], message: str) -> None:
@@ -370,6 +371,9 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
             batches_from(str(tmp_path / name), 4)
     np = pytest.importorskip("numpy")
     np.savez(tmp_path / "whole.npz", images=IMAGES.numpy(), labels=np.arange(10))
+    np.savez(tmp_path / "xy.npz", x=IMAGES.numpy(), y=np.arange(10))
+    with pytest.raises(DataFileError, match=r"xy\.npz holds x, y, but no images and no labels"):
+        batches_from(str(tmp_path / "xy.npz"), 4)
     content = (tmp_path / "whole.npz").read_bytes()
     np.savez(tmp_path / "words.npz", images=IMAGES.numpy(), labels=np.array(["cat"] * 10))
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])

@@ -1,5 +1,6 @@
 """A store is filled from one set of images, whatever a later call gives under the same name."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from data_modules.images import read_digits
 from nap2.errors import StoreError
+from nap2.stages.campaign import image_note
 from nap2.stages.campaign.image_note import NOTE, check_images
 
 DIGITS = read_digits()
@@ -18,6 +20,18 @@ def test_the_same_images_are_accepted_from_anywhere_and_the_note_stays(tmp_path:
     check_images(tmp_path, replace(DIGITS, train_images=DIGITS.train_images.clone()))
     assert (tmp_path / NOTE).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [NOTE]
+
+
+def test_a_store_that_may_only_be_read_is_compared_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_images(tmp_path, DIGITS)
+
+    def refuse(*_: object) -> bool:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(image_note, "create_once", refuse)
+    check_images(tmp_path, DIGITS)
+    with pytest.raises(StoreError, match="with other flip"):
+        check_images(tmp_path, replace(DIGITS, flip=True))
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def check_scored_images(scores: Path, images: Images) -> None:
 def _check(note: Path, images: Images, what_was_done: str, advice: str) -> None:
     asked = described_images(images)
     with explained("Noting the images", note):
-        if create_once(note, (json.dumps(asked, indent=1) + "\n").encode()):
+        # Looked for first: whoever may only read a store has nothing to note there.
+        if not note.exists() and create_once(note, (json.dumps(asked, indent=1) + "\n").encode()):
             return
         content = note.read_bytes()
     try:
