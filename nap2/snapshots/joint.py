@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
 from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError
 from nap2.snapshots.candidate_folder import CandidateRecord
 from nap2.snapshots.failures import Failure
+from nap2.snapshots.image_note import check_same_images
 from nap2.snapshots.manifest import Setting
 from nap2.snapshots.reader import SnapshotReader, open_snapshots
 from nap2.snapshots.stored_candidate import StoredCandidate
@@ -142,11 +144,15 @@ def open_joint(roots: Sequence[Path | str], same_setting: bool = True) -> Snapsh
     """Open stores and released sets as one; a single one as itself.
 
     Raises:
-        StoreError: if one of them is neither, is named twice, or is of another setting where `same_setting`.
+        StoreError: if one of them is neither, is named twice, is of another setting where `same_setting`, or is of
+            one setting with another, but of other images.
         StoreVersionError: if another schema wrote it.
     """
     places = [Path(root).absolute() for root in roots]
     if twice := next((root for root in places if places.count(root) > 1), None):
         raise StoreError(f"{twice} is named twice; name each store and set once.")
     members = [open_snapshots(root) for root in roots]
+    for one, other in combinations(members, 2):
+        if not one.setting.differences(other.setting):
+            check_same_images(one.root, other.root)
     return members[0] if len(members) == 1 else JointSnapshots(members, same_setting)

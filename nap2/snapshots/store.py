@@ -5,6 +5,7 @@
 <root>/.staging/<id>/             claim, resumable state and unfinished folder of a candidate at work
 <root>/failed/<id>.json           candidates that failed
 <root>/index.csv                  a rebuildable overview (`nap2.snapshots.index`)
+<root>/images.json                on which images its candidates were trained (`nap2.snapshots.image_note`)
 """
 
 from collections.abc import Callable, Iterator

@@ -1,11 +1,14 @@
 """Stores and sets of one setting read as one: nothing doubled, nothing hidden, the longer version wins."""
 
+import json
+
 import fakes_set
 import pytest
 import torch
 from fakes_store import candidate, finish, setting, trajectory
 
 from nap2.errors import CorruptSnapshotError, StoreError
+from nap2.snapshots.image_note import NOTE
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.joint import open_joint
 from nap2.snapshots.reader import open_snapshots
@@ -47,6 +50,20 @@ def test_of_two_as_long_the_first_named_answers(tmp_path):
         joint = open_joint([tmp_path / first, tmp_path / second])
         assert joint.content_sha256(key) == wanted == joint.record(key).content_sha256
         assert [row.content_sha256 for row in refresh_index(joint).rows] == [wanted]
+
+
+def test_stores_of_other_images_under_one_name_are_not_read_as_one(tmp_path):
+    roots = stores(tmp_path, {1: 1}, {2: 1}, {3: 1})
+    for root, images in zip(roots, ("mine", "theirs", None), strict=True):
+        if images:
+            (root / NOTE).write_text(json.dumps({"training images": images, "flip": False}))
+    open_joint([roots[0], roots[2]])  # the last one is older than notes
+    for same_setting in (True, False):
+        with pytest.raises(StoreError, match=r"store-0 and of .*store-1 were .* images .* \(other training images\)"):
+            open_joint([roots[2], roots[0], roots[1]], same_setting)
+    (roots[1] / NOTE).write_text("{")
+    with pytest.raises(StoreError, match=r"images\.json is damaged"):
+        open_joint(roots[:2])
 
 
 LONG, SHORT = 3, 2

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import train
+from nap2.snapshots.image_note import NOTE
 from nap2.snapshots.reader import open_snapshots
 from nap2.snapshots.released import SnapshotSet
 from nap2.snapshots.store import SnapshotStore
@@ -63,6 +64,19 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_store_is_given_by_either_key(key: str) -> None:
     assert compose_config(["stage=index", "experiment=digits", f"{key}=some/where"])[1].paths.store == "some/where"
     assert compose_config(["stage=index", "experiment=digits"])[1].paths.store == "stores/digits"
+
+
+@pytest.mark.slow
+def test_a_set_says_on_which_images_its_candidates_were_trained_and_takes_no_others(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = here / SET / NOTE
+    content = note.read_bytes()
+    assert content == (here / "stores/digits" / NOTE).read_bytes()
+    note.write_text('{"test images": "others"}')
+    assert run("stage=release") == 2
+    assert "were trained on different images of one dataset.name (other test images)" in capsys.readouterr().err
+    note.write_bytes(content)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 <root>/set.json         form, setting, what is kept and how it is rounded
 <root>/part-0000.json   list and checksums of an instalment; existence means complete
 <root>/part-0000.bin    its candidates, one blob after another
+<root>/images.json      on which images they were trained, where the store says so (`nap2.snapshots.image_note`)
 """
 
 from collections.abc import Mapping

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from nap2.errors import StoreError
 from nap2.snapshots.disk import create_once, explained
-
-NOTE = "images.json"
+from nap2.snapshots.image_note import NOTE, read_note
 
 
 class Images(Protocol):
@@ -55,11 +54,7 @@ def _check(note: Path, images: Images, what_was_done: str, advice: str) -> None:
         # Looked for first: whoever may only read a store has nothing to note there.
         if not note.exists() and create_once(note, (json.dumps(asked, indent=1) + "\n").encode()):
             return
-        content = note.read_bytes()
-    try:
-        found = dict(json.loads(content))
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"{note} is damaged ({error}); delete it if the images are still the same.") from error
+    found = read_note(note) or {}
     if other := [name for name, value in asked.items() if found.get(name, value) != value]:
         raise StoreError(
             f"{what_was_done} on {images.name} with other {', '.join(other)}; give these images another dataset.name, "
