@@ -117,8 +117,14 @@ class CAE(nn.Module):
 
 
 def _normalise(norm: nn.BatchNorm2d, rows: Tensor, height: int = 1) -> Tensor:
-    """BatchNorm of `[B * height, C]` rows, shown to it as the channels-last image `[B, C, height, 1]` that they are."""
+    """BatchNorm of `[B * height, C]` rows, shown to it as the channels-last image `[B, C, height, 1]` that they are.
+
+    On a GPU the image has its channels first in memory: with them last, cuDNN would sum up in its "persistent" mode,
+    which torch avoids wherever it can because networks lost accuracy by it (pytorch/pytorch#11382).
+    """
     image = rows.view(-1, height, 1, rows.shape[1]).permute(0, 3, 1, 2)
+    if rows.is_cuda:
+        image = image.squeeze(3).contiguous().unsqueeze(3)  # whose strides say so even where height is 1
     normalised: Tensor = norm(image)
     return normalised.permute(0, 2, 3, 1).reshape(rows.shape)
 

@@ -47,6 +47,23 @@ def test_a_training_step_equals_that_of_convolutions(pair: tuple[CAE, ConvCAE], 
         torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12, msg=name)
 
 
+@pytest.mark.usefixtures("gpu")
+def test_a_training_step_on_a_gpu_is_the_same_and_normalises_no_channels_last_maps(
+    pair: tuple[CAE, ConvCAE], maps: torch.Tensor
+) -> None:
+    shown, gradients = [], []
+    for device in ("cpu", "cuda"):
+        net, read = copy.deepcopy(pair[0]).train().to(device), maps.to(device)
+        for norm in (module for module in net.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.register_forward_pre_hook(lambda _, images: shown.append(images[0]))
+        (net(read) - read).square().sum().backward()
+        gradients.append([parameter.grad.cpu() for parameter in net.parameters()])
+    for wanted, got in zip(*gradients, strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-8, atol=1e-9)  # a bias before a normalisation: 0 but for rounding
+    there = shown[-5:]
+    assert all(image.is_cuda and image.stride(3) < image.shape[1] for image in there)  # torch's rule if it is ambiguous
+
+
 def test_evaluation_equals_that_of_convolutions(pair: tuple[CAE, ConvCAE], maps: torch.Tensor) -> None:
     ours, plain = (copy.deepcopy(net).train() for net in pair)
     for net in (ours, plain):  # running statistics that differ from the initial ones
