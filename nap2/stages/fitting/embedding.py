@@ -13,6 +13,7 @@ from nap2.inference.components import columns
 from nap2.models.encode import encode_trajectories
 from nap2.models.encoders import AnyEncoder, empty_encoder
 from nap2.schema import MODALITIES
+from nap2.seeding import make_deterministic
 from nap2.snapshots.embedding_store import EmbeddingStore, fingerprint
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import say, track
@@ -75,7 +76,8 @@ def embeddings_of(config: Config, pool: Pool) -> EmbeddingStore:
 def embed(
     store: SnapshotReader, ids: list[str], path: Path, encoders: Encoders, num_snapshots: int, fold_name: str = ""
 ) -> EmbeddingStore:
-    """Bring the embeddings at `path` up to date with these candidates and encoders."""
+    """Bring the embeddings at `path` up to date with these candidates and encoders; flags of torch are set for it."""
+    make_deterministic()  # the same numbers by stage=embed alone as after a fit in one process
     size = encoders.weights.size + encoders.gradients.size
     target = EmbeddingStore.create(path, ids, num_snapshots, size, encoders.fingerprint)
     missing = target.missing()
