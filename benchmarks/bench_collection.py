@@ -151,7 +151,7 @@ def make_train(num_snapshots: int, device: str, images: dict[str, Any], logs: st
 
     reader = {"_target_": "benchmarks.bench_collection.noise_images", **images}
     module = {"_target_": "data_modules.images.ImageDataModule"}
-    train, begun = snapshot_train(reader, module, num_snapshots, False, True, device, None), Path(logs)
+    train, begun = snapshot_train(reader, module, num_snapshots, False, True, device, "float32", None), Path(logs)
     # CUDA and cuDNN are loaded by the first operation, which takes seconds and belongs to the start-up.
     conv2d(torch.zeros(1, 3, 8, 8, device=device), torch.zeros(1, 3, 3, 3, device=device)).sum().item()
 

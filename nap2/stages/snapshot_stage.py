@@ -1,15 +1,16 @@
 """stage=snapshot: train candidates for a while, look at them every so many steps, and store what was seen."""
 
 from pathlib import Path
+from typing import Any
 
 from nap2.config import Config
-from nap2.errors import ConfigError, counted
+from nap2.errors import CampaignError, ConfigError, counted, described
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker, without_released
 from nap2.stages.campaign.image_fit import check_fit
 from nap2.stages.campaign.image_note import check_images
-from nap2.stages.campaign.training import make_train, trainer_parts
+from nap2.stages.campaign.training import Train, make_train, trainer_parts
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.command.parts import built
@@ -54,7 +55,7 @@ def run(config: Config) -> int:
     say(f"{counted(len(candidates), 'candidate')}, {each} each, into {root} ({device})")
     if config.workers == 1:
         with StopFlag.on_signals() as stop:
-            train = make_train(**parts)
+            train = _train_here(parts)
             summary = run_worker(store, candidates, length, train, retry_failed=retry, stop=stop, to_the_end=to_the_end)
     else:
         factory, logs = ("nap2.stages.campaign.training:make_train", parts), worker_logs(config)
@@ -62,6 +63,23 @@ def run(config: Config) -> int:
         summary = run_local_campaign(*crew, retry_failed=retry, to_the_end=to_the_end)
     say(summary.sentence())
     return summary.exit_code
+
+
+def _train_here(parts: dict[str, Any]) -> Train:
+    """What trains in this process.
+
+    Raises:
+        CampaignError: if the GPU fails what is computed on it first.
+    """
+    try:
+        return make_train(**parts)
+    except RuntimeError as error:
+        if parts["device"] == "cpu":
+            raise
+        raise CampaignError(
+            f"Nothing can be computed on the GPU ({described(error)}); see by nvidia-smi who holds it, and call again "
+            "when it is free."
+        ) from error
 
 
 def _nothing_in(shard: str) -> int:

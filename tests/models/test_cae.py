@@ -59,7 +59,7 @@ def test_a_training_step_on_a_gpu_is_the_same_and_normalises_no_channels_last_ma
         (net(read) - read).square().sum().backward()
         gradients.append([parameter.grad.cpu() for parameter in net.parameters()])
     for wanted, got in zip(*gradients, strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-8, atol=1e-9)  # a bias before a normalisation: 0 but for rounding
+        torch.testing.assert_close(got, wanted, rtol=1e-8, atol=1e-9)  # a bias before a normalisation has none
     there = shown[-5:]
     assert all(image.is_cuda and image.stride(3) < image.shape[1] for image in there)  # torch's rule if it is ambiguous
 

@@ -1,13 +1,16 @@
-"""A torchvision that does not fit torch gets one clear line instead of a stack of other libraries."""
+"""What does not fit this code (a torchvision, a GPU) gets one clear line instead of a stack of other libraries."""
 
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from fakes_campaign import gpu_error
 
-from nap2.errors import ConfigError
+from nap2.errors import CampaignError, ConfigError
+from nap2.stages.campaign import training
 from nap2.stages.command.environment import check_kernels, check_torchvision
+from nap2.stages.snapshot_stage import _train_here
 
 
 @pytest.fixture
@@ -44,3 +47,20 @@ def test_a_gpu_older_than_every_kernel_is_refused(
     ):
         check_kernels()
     return None
+
+
+def test_a_gpu_that_fails_what_it_is_asked_first_is_refused_and_the_check_is_of_the_recipes_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(device: str, precision: str) -> None:
+        raise gpu_error(f"CUDA error: {device} is busy or unavailable in {precision}\nCUDA kernel errors might be late")
+
+    monkeypatch.setattr(training, "check_kernels", lambda: None)
+    monkeypatch.setattr("nap2.training.arithmetic.check_arithmetic", fail)
+    monkeypatch.setattr(training, "make_deterministic", lambda: None)
+    parts = dict.fromkeys(("reader", "images", "num_snapshots", "to_the_end", "prune", "threads"))
+    with pytest.raises(
+        CampaignError,
+        match=r"^Nothing .* GPU \(.*cuda is busy or unavailable in bf16 CUDA kernel.*\); see by nvidia-smi",
+    ):
+        _train_here({**parts, "device": "cuda", "precision": "bf16"})

@@ -44,6 +44,13 @@ def test_every_result_and_gradient_is_compared_in_the_sizes_of_training():
     assert "the gradient of bias of a linear layer" in names
 
 
+def test_bfloat16_is_compared_in_its_own_layout_and_by_its_own_measure():
+    check_arithmetic("cpu", "bf16", batch_size=SMALL)
+    errors = dict(arithmetic_errors("cpu", "bf16", batch_size=SMALL))
+    assert len(errors) == 31
+    assert min(errors.values()) > LARGEST_ERROR["float32"]
+
+
 @pytest.mark.parametrize(("bits", "is_refused"), [(10, True), (23, False)])
 def test_what_rounds_like_tf32_is_refused_in_one_line(monkeypatch, bits, is_refused):
     monkeypatch.setattr(Coarse, "bits", bits)
@@ -59,12 +66,15 @@ def test_what_rounds_like_tf32_is_refused_in_one_line(monkeypatch, bits, is_refu
     return None
 
 
-def test_what_is_not_finite_is_refused(monkeypatch):
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_not_finite_is_refused_wherever_it_stands(monkeypatch, place):
     class Broken(nn.Identity):
         def forward(self, x):
             return x * torch.nan if x.dtype is torch.float32 else x * 1.0
 
-    monkeypatch.setattr(arithmetic, "_trials", lambda: iter([arithmetic.Trial("a broken one", Broken(), 3, 4)]))
+    trials = [arithmetic.Trial(f"a sound one ({i})", nn.Conv2d(3, 3, 1, bias=False), 3, 4) for i in range(2)]
+    trials.insert(place, arithmetic.Trial("a broken one", Broken(), 3, 4))
+    monkeypatch.setattr(arithmetic, "_trials", lambda: iter(trials))
     with pytest.raises(ConfigError, match="of a broken one is off by nan"):
         check_arithmetic("cpu", batch_size=SMALL)
 
@@ -79,10 +89,10 @@ def test_random_numbers_afterwards_are_as_before():
 
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.slow
-def test_a_gpu_computes_in_float32():
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_gpu_computes_as_a_recipe_asks(precision):
     make_deterministic()
-    assert max(error for _, error in arithmetic_errors("cuda", batch_size=SMALL)) <= LARGEST_ERROR
-    check_arithmetic("cuda", batch_size=SMALL)
+    check_arithmetic("cuda", precision, batch_size=SMALL)
 
 
 @pytest.mark.cuda

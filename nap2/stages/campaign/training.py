@@ -27,6 +27,7 @@ def trainer_parts(config: Config) -> dict[str, Any]:
         "to_the_end": config.snapshot.to_the_end,
         "prune": config.snapshot.prune,
         "device": config.trainer.device,
+        "precision": str(config.recipe.get("precision", "float32")),
         "threads": config.trainer.threads,
     }
 
@@ -38,6 +39,7 @@ def make_train(
     to_the_end: bool,
     prune: bool,
     device: str,
+    precision: str,
     threads: int | None,
 ) -> Train:
     """Read the images once; the function returned trains one candidate on them."""
@@ -52,7 +54,7 @@ def make_train(
         torch.set_num_threads(1)
     make_deterministic()
     if device == "cuda":
-        check_arithmetic(device)
+        check_arithmetic(device, precision)
     image_set = built(reader)
 
     def train(candidate: Candidate, writer: CandidateWriter, stop_requested: Callable[[], bool]) -> None:
