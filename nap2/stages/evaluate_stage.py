@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nap2.config import Config
-from nap2.errors import counted
+from nap2.errors import EvaluationError, counted
 from nap2.evaluation.judging.differences import Difference, differences
 from nap2.evaluation.judging.exam import Exam, Predictions
 from nap2.evaluation.judging.metrics import kendall_tau
@@ -49,6 +49,11 @@ def run(config: Config) -> int:
     """Write rows, differences, predictions, tables and plots into the folder of results."""
     contest = contest_of(config)
     truth, folder = np.array([contest.accuracy[arch] for arch in contest.tested]), contest.results
+    if np.unique(truth).size == 1:
+        raise EvaluationError(
+            f"Nothing can rank {counted(len(truth), 'test candidate')} of one accuracy ({100 * truth[0]:.2f} %); test "
+            "on more (split.test_size, under another name=), or measure accuracies on more test images."
+        )
     split, split_seed = contest.fitted.split, contest.fitted.split.seed if contest.pools else None
     exam = exam_on(config, truth, split.flavour, protocol_of(contest.fitted), split_seed)
     another_seed = another_seed_of(config, contest.target.store)

@@ -27,7 +27,7 @@ def run(config: Config) -> int:
     """
     device, options = check_device(config.trainer.device), config.rank
     check_one_kind(config)
-    predictor = Predictor.from_pretrained(options.checkpoint or _own_checkpoint(config))
+    predictor = Predictor.from_pretrained(_checkpoint(config))
     query_batches = predictor.query_near(100) if options.query_batches is None else options.query_batches
     check_budget(query_batches, predictor.every, predictor.num_snapshots)
     if options.modality is not None:
@@ -56,6 +56,15 @@ def check_one_kind(config: Config) -> None:
     if len(asked) > 1:
         names = " and ".join(f"rank.{name}" for name in asked)
         raise ConfigError(f"{names} are both set; rank one kind at a time.")
+
+
+def _checkpoint(config: Config) -> Path | str:
+    """Where `rank.checkpoint` is: a name is one of `paths.checkpoints` first, where stage=publish writes."""
+    name = config.rank.checkpoint
+    if not name:
+        return _own_checkpoint(config)
+    released = Path(config.paths.checkpoints) / name
+    return released if (released / "spec.json").is_file() else name
 
 
 def _own_checkpoint(config: Config) -> Path:

@@ -46,8 +46,14 @@ def test_each_scored_proxy_is_a_method_turned_so_that_more_is_better(
 
 
 def test_without_scores_the_table_goes_without_proxies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert proxy_predictions(config_with(tmp_path, [line("another", synflow=1.0)]), ARCHS) == []
-    assert "run stage=proxies" in capsys.readouterr().out
+    config = config_with(tmp_path, [line("another", synflow=1.0)])
+    assert proxy_predictions(config, ARCHS) == []
+    said = capsys.readouterr().out
+    assert "run stage=proxies" in said
+    assert "other settings" not in said
+    larger = replace(config, proxies=replace(config.proxies, batch_size=config.proxies.batch_size + 1))
+    assert proxy_predictions(larger, ARCHS) == []
+    assert "(scores with other settings lie beside it: give both calls the same)" in capsys.readouterr().out
 
 
 def test_trials_are_in_the_order_of_their_seeds_whatever_the_order_in_which_they_are_asked_for(tmp_path: Path) -> None:

@@ -43,6 +43,18 @@ def test_without_a_predictor_it_says_which_to_fit(
     assert message in capsys.readouterr().err
 
 
+def test_a_predictor_is_looked_for_where_it_was_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random_predictor(every=1, num_snapshots=1).save("mine/tiny", "")
+    call = ["stage=rank", "experiment=digits", "paths.checkpoints=mine", "rank.modality=weights"]
+    assert train.main([*call, "rank.checkpoint=tiny"]) == 2
+    assert "No modality of this predictor is called 'weights'" in capsys.readouterr().err  # so it was found
+    assert train.main([*call, "rank.checkpoint=other"]) == 2
+    assert "is called 'other'" in capsys.readouterr().err
+
+
 def test_an_interrupted_ranking_goes_on_and_a_second_one_trains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

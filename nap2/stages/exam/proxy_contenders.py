@@ -25,7 +25,9 @@ def proxy_predictions(config: Config, arch_strs: Sequence[str]) -> list[Predicti
     untried = (read_scores(path, tasks, tuple(PROXIES)).reasons < 0).sum(axis=0).tolist()
     names = tuple(name for name, count in zip(PROXIES, untried, strict=True) if count < len(tasks))
     if not names:
-        say(f"no proxy was scored on these candidates in {path}; {HOW} to see them in the table")
+        others = any(other != path for other in path.parent.glob("scores-*.jsonl"))
+        same = " (scores with other settings lie beside it: give both calls the same)" if others else ""
+        say(f"no proxy was scored on these candidates in {path}{same}; {HOW} to see them in the table")
         return []
     scores = read_scores(path, tasks, names)
     absent = [name for name in PROXIES if name not in names]
