@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from nap2.baselines.zero_cost import score_network
-from nap2.errors import EvaluationError, counted
+from nap2.errors import EvaluationError, counted, described
 from nap2.evaluation.records.rows import append_lines
 from nap2.seeding import forked_random_state
 from nap2.spaces import SPACES
+from nap2.stages.campaign.lost_device import DID_NOT_FIT, is_device_lost
 from nap2.stages.command.console import track
 from nap2.stages.command.heap import keep_freed_memory, return_freed_memory
 from nap2.stages.command.parts import built
@@ -44,16 +45,21 @@ class ScoringJob:
 def score_all(job: ScoringJob, work: Sequence[Work], path: Path, workers: int) -> None:
     """Score everything in `work`; each finished network is appended to `path` at once.
 
+    A network that did not fit into a GPU's memory beside those of other workers is left out, so that it is tried again.
+
     Raises:
-        EvaluationError: a worker was killed; what it had finished is kept.
+        EvaluationError: a worker was killed, a GPU was lost, or networks were left out; what is finished is kept.
     """
     if not work:
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(work)), context, initializer=_start, initargs=(job,)) as pool:
-        done = 0
+        done = crowded = 0
         try:
             for content in track(_results(pool, work, IN_FLIGHT * workers), "networks scored", len(work)):
+                if workers > 1 and _did_not_fit(content):
+                    crowded += 1
+                    continue
                 append_lines(path, [content])
                 done += 1
         except BrokenProcessPool as error:
@@ -61,6 +67,18 @@ def score_all(job: ScoringJob, work: Sequence[Work], path: Path, workers: int) -
                 f"A worker was killed after {done} of {counted(len(work), 'network')} (out of memory?). What is scored "
                 f"is kept in {path}; run the same command again, with fewer workers if memory is short."
             ) from error
+        except RuntimeError as error:
+            if not is_device_lost(error):
+                raise
+            raise EvaluationError(
+                f"The GPU was lost after {done} of {counted(len(work), 'network')} ({described(error)}). What is "
+                f"scored is kept in {path}; run the same command again."
+            ) from error
+    if crowded:
+        raise EvaluationError(
+            f"{counted(crowded, 'network')} did not fit into the GPU's memory beside those of the other workers. What "
+            f"is scored is kept in {path}; run the same command again with fewer workers."
+        )
 
 
 def _results(pool: ProcessPoolExecutor, work: Iterable[Work], limit: int) -> Iterator[dict[str, Any]]:
@@ -72,6 +90,11 @@ def _results(pool: ProcessPoolExecutor, work: Iterable[Work], limit: int) -> Ite
         for future in finished:
             yield future.result()
         pending |= {pool.submit(_score, *piece) for piece in islice(rest, len(finished))}
+
+
+def _did_not_fit(content: Mapping[str, Any]) -> bool:
+    """Whether a proxy found no room on a GPU; with a single worker that is the network's own failure."""
+    return any(words in (score["failure"] or "") for score in content["scores"].values() for words in DID_NOT_FIT)
 
 
 _worker: dict[str, Any] = {}
