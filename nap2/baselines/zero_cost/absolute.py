@@ -50,7 +50,7 @@ def flow_entropy(bench: Workbench) -> list[float]:
     draws = []
     for _ in range(ENTROPY_DRAWS):
         _initialise(network)
-        image = torch.rand(shape, dtype=torch.float64).to(bench.inputs.device) - 0.5
+        image = torch.rand(shape, dtype=torch.float64, device="cpu").to(bench.inputs.device) - 0.5
         draws.append(_entropy(network, image))
     return draws
 
@@ -61,7 +61,7 @@ def _initialise(network: nn.Module) -> None:
         for layer in layers_of(network):
             weight = layer.weight
             assert isinstance(weight, Tensor)
-            drawn = nn.init.kaiming_normal_(torch.empty(weight.shape, dtype=weight.dtype), mode="fan_out")
+            drawn = nn.init.kaiming_normal_(torch.empty(weight.shape, dtype=weight.dtype, device="cpu"), mode="fan_out")
             weight.copy_(drawn.abs())
             if isinstance(layer.bias, Tensor):
                 layer.bias.zero_()

@@ -82,7 +82,7 @@ def _spectrum_entropy(rows: Tensor) -> float:
 
 
 def _gain(before: Tensor, after: Tensor) -> float | None:
-    signs = (torch.randint(0, 2, after.shape, dtype=torch.int8) * 2 - 1).to(after)
+    signs = (torch.randint(0, 2, after.shape, dtype=torch.int8, device="cpu") * 2 - 1).to(after)
     (arrived,) = grad(after, before, signs, retain_graph=True, allow_unused=True)
     if arrived is None:
         raise UndefinedScoreError("a block's output does not depend on the output of the block before")

@@ -34,7 +34,7 @@ def initialise(network: nn.Module, draw: str = "normal") -> None:
         for layer in layers_of(network):
             weight = layer.weight
             assert isinstance(weight, Tensor)
-            fresh = torch.empty(weight.shape, dtype=weight.dtype)
+            fresh = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
             weight.copy_(nn.init.normal_(fresh) if draw == "normal" else nn.init.kaiming_normal_(fresh))
             if isinstance(layer.bias, Tensor):
                 layer.bias.zero_()
@@ -46,7 +46,7 @@ def initialise(network: nn.Module, draw: str = "normal") -> None:
 def random_images(bench: Workbench, limit: int | None = None) -> Tensor:
     """As many N(0, 1) images as the batch has, at most `limit`; drawn on the CPU."""
     shape = (len(bench.inputs[:limit]), *bench.image_shape())
-    images = torch.randn(shape, dtype=bench.dtype).to(bench.inputs.device)
+    images = torch.randn(shape, dtype=bench.dtype, device="cpu").to(bench.inputs.device)
     return images.contiguous(memory_format=torch.channels_last) if bench.channels_last else images
 
 

@@ -381,6 +381,16 @@ def test_seeds_change_what_is_drawn_and_nothing_else(scored):
     assert any(other[name].value != scores[name].value for name in drawn)
 
 
+def test_draws_are_made_on_the_cpu_whatever_the_default_device():
+    network, (x, y) = cell_network(), batch()
+    drawing = ("swap_reinit", "zen", "entropic_score", "az_trainability")
+    expected = score_network(network, x, y, drawing)
+    with torch.device("meta"):  # where no number can be had
+        found = score_network(network, x, y, drawing)
+    assert [score.failure for score in found.values()] == [None] * len(drawing)
+    assert [score.value for score in found.values()] == [score.value for score in expected.values()]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("gpu")
 def test_a_network_on_the_gpu_has_the_same_values():
