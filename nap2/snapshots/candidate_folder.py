@@ -46,7 +46,7 @@ class CandidateRecord:
         arrays: NumPy arrays by the names in `STORED_ARRAYS`.
         layer_names: names of the recorded layers.
         final_accuracy: test accuracy (fraction) at the end of the recipe, where the run went that far.
-        versions: software that wrote it.
+        versions: software that wrote it, and as `device` what trained it (older ones lack that).
         content_sha256: hash of everything above.
     """
 
@@ -110,6 +110,7 @@ def write_candidate(
     arrays: Mapping[str, np.ndarray[Any, Any]],
     layer_names: tuple[str, ...],
     final_accuracy: float | None = None,
+    device: str = "cpu",
 ) -> None:
     """Write one candidate into a folder that does not exist yet.
 
@@ -119,6 +120,7 @@ def write_candidate(
         arrays: `STORED_ARRAYS`, of the shapes and dtypes of `nap2.schema.ARRAYS`.
         layer_names: `L` names.
         final_accuracy: a fraction, where known.
+        device: what trained it: a GPU's name, or `cpu`.
 
     Raises:
         StoreError: if the arrays do not fit the schema or one another.
@@ -140,7 +142,7 @@ def write_candidate(
         "num_snapshots": len(arrays["values"]),
         "num_entries": arrays["values"].shape[2],
         "final_accuracy": final_accuracy,
-        "versions": software_versions(),
+        "versions": software_versions() | {"device": device},
     }
     attributes[_HASH] = content_hash(attributes, arrays)
     group = zarr.create_group(folder, attributes=attributes)

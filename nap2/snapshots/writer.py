@@ -34,7 +34,7 @@ class CandidateWriter:
     _claim: Claim
     _replace: bool
 
-    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool = False) -> None:
+    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool = False, device: str = "cpu") -> None:
         """Make the candidate complete, in one step; shorter ones of the same candidate then disappear.
 
         They are of the same run: if one of them was trained further (to its end, with few snapshots), its losses and
@@ -44,6 +44,7 @@ class CandidateWriter:
             trajectory: the snapshots; their number names the folder.
             curve: what the run showed; `snapshot_accuracy` and `snapshot_seconds` have one entry per snapshot.
             keep_state: whether `state_path` stays, so that a longer request can go on from it.
+            device: what trained it: a GPU's name, or `cpu`.
 
         Raises:
             StoreError: if they do not fit together, the disk refuses, or another worker took the claim over.
@@ -57,7 +58,7 @@ class CandidateWriter:
         staged = self._claim.folder / f"write-{token()}"
         try:
             with explained(f"Writing candidate {self.candidate.id}", staged):
-                self._write(staged, trajectory, self._as_far_as_known(curve))
+                self._write(staged, trajectory, self._as_far_as_known(curve), device)
                 clear_failure(self._root / "failed", self.candidate.id)
                 clear_setbacks(self.state_path.parent)
         finally:
@@ -95,12 +96,12 @@ class CandidateWriter:
                 )
         return curve
 
-    def _write(self, staged: Path, trajectory: Trajectory, curve: Curve) -> None:
+    def _write(self, staged: Path, trajectory: Trajectory, curve: Curve, device: str) -> None:
         tensors = {"values": trajectory.values, "units": trajectory.units, "counts": trajectory.counts}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         arrays |= candidate_folder.curve_arrays(curve)
         names, accuracy = trajectory.layer_names, curve.final_accuracy
-        candidate_folder.write_candidate(staged, self.candidate, arrays, names, accuracy)
+        candidate_folder.write_candidate(staged, self.candidate, arrays, names, accuracy, device)
         make_durable(staged)
         self._refuse_if_taken_over()  # who took it over has removed what was written until then
         onto, trash = self._root / "candidates", self._root / ".staging"

@@ -66,8 +66,8 @@ class Writer(Protocol):
 
     state_path: Path
 
-    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool) -> None:
-        """Make the candidate complete, and forget the state unless it is to be kept."""
+    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool, device: str) -> None:
+        """Make the candidate complete, say what trained it, and forget the state unless it is to be kept."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def train_candidate(
     if to_the_end:
         test_batches = image_data.for_run(candidate.seed, 0, 0, plan.device).test_dataloader()
         curve.final_accuracy = accuracy(network.to(plan.device), test_batches)
-    writer.finish(recorder.trajectory().first(num_snapshots), curve, keep_state=is_of_longer_run)
+    writer.finish(recorder.trajectory().first(num_snapshots), curve, is_of_longer_run, _name_of(plan.device))
     return True
 
 
@@ -230,3 +230,7 @@ def _cut(curve: Curve, plan: _Plan, batches_per_epoch: int) -> Curve:
         snapshot_seconds=curve.snapshot_seconds[: plan.num_snapshots],
         epoch_accuracy=curve.epoch_accuracy[: plan.num_steps // batches_per_epoch],
     )
+
+
+def _name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

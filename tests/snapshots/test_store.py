@@ -29,8 +29,14 @@ def test_what_is_read_is_what_was_written(store):
     assert torch.equal(read.trajectory.counts, expected.counts)
     assert (read.trajectory.every, read.trajectory.layer_names) == (10, fakes.LAYERS)
     assert read.curve == fakes.curve(5, 0.875)
-    assert read.versions["zarr"] == zarr.__version__
+    assert (read.versions["zarr"], read.versions["device"]) == (zarr.__version__, "cpu")
     assert store.complete() == {candidate.id: 5}
+
+
+def test_a_candidate_says_what_trained_it(store):
+    with store.claim(fakes.candidate(0)) as writer:
+        writer.finish(fakes.trajectory(0, 2), fakes.curve(2), device="NVIDIA H100")
+    assert store.read(fakes.candidate(0).id).versions["device"] == "NVIDIA H100"
 
 
 def test_a_stranger_can_read_a_candidate_with_zarr_alone(store):

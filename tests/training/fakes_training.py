@@ -60,8 +60,9 @@ class FakeWriter:
         self.state_path = folder / "state.pt"
         self.trajectory: Trajectory | None = None
         self.curve: Curve | None = None
+        self.device: str | None = None
 
-    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool) -> None:
-        self.trajectory, self.curve = trajectory, curve
+    def finish(self, trajectory: Trajectory, curve: Curve, keep_state: bool, device: str) -> None:
+        self.trajectory, self.curve, self.device = trajectory, curve, device
         if not keep_state:
             self.state_path.unlink(missing_ok=True)

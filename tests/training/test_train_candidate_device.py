@@ -94,6 +94,7 @@ def test_a_gpu_trains_what_a_cpu_trains(on_gpu, tmp_path):
     on_cpu, found = trained(tmp_path / "cpu", 5, num_train=44), on_gpu("gpu")
     losses = (torch.tensor(writer.curve.train_loss) for writer in (found, on_cpu))
     torch.testing.assert_close(*losses, rtol=1e-2, atol=1e-3)
+    assert (on_cpu.device, found.device) == ("cpu", torch.cuda.get_device_name())
     again = on_gpu("again")
     assert torch.equal(again.trajectory.values, found.trajectory.values)
     assert again.curve.train_loss == found.curve.train_loss
