@@ -34,9 +34,9 @@ def test_what_is_read_is_what_was_written(store):
 
 
 def test_a_candidate_says_what_trained_it(store):
-    with store.claim(fakes.candidate(0)) as writer:
+    with store.claim(fakes.candidate(), 2) as writer:
         writer.finish(fakes.trajectory(0, 2), fakes.curve(2), device="NVIDIA H100")
-    assert store.read(fakes.candidate(0).id).versions["device"] == "NVIDIA H100"
+    assert store.read(fakes.candidate().id).versions["device"] == "NVIDIA H100"
 
 
 def test_a_stranger_can_read_a_candidate_with_zarr_alone(store):
