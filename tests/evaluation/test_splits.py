@@ -87,7 +87,10 @@ def test_without_a_test_set_every_candidate_is_open_to_training():
 
 def test_too_few_candidates_are_refused_with_both_counts():
     few = dict(list(ACCURACIES.items())[:300])
-    with pytest.raises(EvaluationError, match=r"asks for 300 \+ 50 \+ 100 candidates.*the 300 with a label give"):
+    with pytest.raises(
+        EvaluationError,
+        match=r"asks for 300 \+ 50 \+ 100 candidates.*the 300 with a label give.*import the accuracies of more",
+    ):
         draw(accuracies=few)
     with pytest.raises(EvaluationError, match="the 0 with a label"):
         draw(accuracies={})

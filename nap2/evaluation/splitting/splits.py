@@ -169,8 +169,8 @@ class Draw:
             title = f"Fold {fold + 1} of {num_folds} of the" if num_folds else "The"
             raise EvaluationError(
                 f"{title} {self.flavour} split of {self.space}/{self.dataset} asks for {wanted} candidates (train, "
-                f"validation, test); the {len(self.accuracies)} with a label give {had}: ask for fewer, or train more "
-                "candidates."
+                f"validation, test); the {len(self.accuracies)} with a label give {had}: ask for fewer, train more "
+                "candidates, or import the accuracies of more (stage=truth)."
             )
         named, parts = (self.space, self.dataset, self.flavour, self.seed), (tuple(val), tuple(test), tuple(pool))
         orders = {trial: tuple(self.order(pool, "train", *purpose, trial)) for trial in trials}
