@@ -121,41 +121,45 @@ def encoders() -> list[float]:
 
 
 def transfer() -> list[float]:
-    s = Section("3-transfer")
-    gaps = [
-        one
-        for size in (48, 50, 103)
-        for one in read_differences(s.folder / DIFFERENCES, size)
-        if (one.method, one.against) == ("graph regression", PCA)
+    s, plus, own = Section("3-transfer"), "nap2_plus (pca encoder)", "tinyimagenet16-120"
+    fits = {(240, "cifar10"): "better", (144, own): "better", (50, own): "none", (50, "cifar10"): "worse"}
+    graph = [s.paired(size, "graph regression", PCA, source) for size, source in fits]
+    assert {one.verdict for one in graph} == {"better"}
+    by_size = [s.paired(size, "parameters", PCA, source) for size, source in fits]
+    opposite = {"worse": "better", "better": "worse", "none": "none"}
+    assert [opposite[one.verdict] for one in by_size] == list(fits.values())
+    assert [tuple(sorted(abs(b) for b in bounds(one, 3))) for one in by_size[:2]] == [(0.012, 0.106), (0.0, 0.094)]
+    parts = ("graph alone", "size alone", "dynamics alone (pca encoder)")
+    verdicts = [s.paired(240, f"nap2_plus: {part}", plus, "cifar10").verdict for part in parts]
+    assert verdicts == ["better", "none", "none"]
+    assert all(
+        s.tau(f"nap2_plus: {part}", 240, batches) > s.tau(plus, 240)
+        for part, batches in zip(parts, (0, 0, 100), strict=True)
+    )
+    assert s.paired(144, "nap2_plus: graph alone", plus, own).verdict == "none"
+    for name in ("sotl", "early_stopping"):
+        assert (s.one(name).row.high or 0) < 0
+    gaps = sorted(one.interval.value for one in graph)
+    return [
+        *(s.tau(PCA, 240, source="cifar10"), s.tau(PCA, 144), s.tau(PCA, 240, source="cifar10") - s.tau(PCA, 144)),
+        *(s.tau("parameters", batches=0), -by_size[0].interval.value, -by_size[1].interval.value, gaps[0], gaps[-1]),
+        *(s.tau(PCA, 50, source="cifar10"), by_size[3].interval.value, s.tau(PCA, 50, source=own)),
+        *(s.tau("sotl"), s.tau("early_stopping"), s.tau("last_losses"), s.tau(plus, 144)),
+        *(s.tau("nap2_plus: graph alone", 144, 0), s.tau(plus, 240), s.tau("nap2_plus: graph alone", 240, 0)),
     ]
-    assert (len(gaps), sum(one.verdict == "none" for one in gaps)) == (5, 3)
-    whole = s.tau("nap2_plus (pca encoder)", 103)
-    batches = {"graph alone": 0, "size alone": 0, "dynamics alone (pca encoder)": 100, "curve alone": 100}
-    ahead = [s.tau(f"nap2_plus: {part}", 103, seen) > whole for part, seen in batches.items()]
-    assert ahead == [True, True, True, False]
-    plus, own = "nap2_plus (pca encoder)", {48: "tinyimagenet16-120", 50: "cifar10", 103: "cifar10"}
-    for size, shown in ((50, ["better"] * 3), (103, ["better", "none", "none"])):
-        assert [s.paired(size, f"nap2_plus: {part}", plus).verdict for part in list(batches)[:3]] == shown
-    assert {s.paired(size, "parameters", PCA, source).verdict for size, source in own.items()} == {"none"}
-    assert s.tau(PCA, 50, source="cifar10") < s.tau("parameters", batches=0) < s.tau(PCA, 48)
-    least, others = s.one("last_losses"), [s.one("sotl"), s.one("early_stopping")]
-    assert least.row.high is not None
-    assert least.row.high > 0
-    assert all(one.row.high is not None and one.row.high < 0 for one in others)
-    by_size = sorted(one.interval.value for one in gaps)
-    return [by_size[0], by_size[-1], s.tau("last_losses"), s.tau("early_stopping")]
 
 
 def union() -> list[float]:
     s, t = Section("4-union"), Section("3-transfer")
-    gains = [s.tau(PCA, size, source=UNION) - s.tau(PCA, size, source="cifar10") for size in (103, 50)]
-    elsewhere = [t.tau(PCA, size, source=UNION) - t.tau(PCA, size, source="cifar10") for size in (103, 50)]
-    errors = [t.one(PCA, size, source=UNION).row.standard_error for size in (103, 50)]
-    paired = [s.paired(size, PCA, PCA) for size in (103, 50)]
-    assert [one.verdict for one in paired] == ["none", "none"]
-    assert [bounds(one, 2) for one in paired] == [(-0.02, 0.08), (-0.02, 0.11)]
-    assert all(abs(gap) < error for gap, error in zip(elsewhere, errors, strict=True) if error is not None)
-    return [*gains, -elsewhere[0], elsewhere[1]]
+    both, alone = ([s.tau(PCA, size, source=source) for size in (50, 240)] for source in (UNION, "cifar10"))
+    paired = [s.paired(size, PCA, PCA) for size in (50, 240)]
+    assert [one.verdict for one in paired] == ["better", "worse"]
+    assert [bounds(one, 3) for one in paired] == [(0.009, 0.185), (-0.076, -0.018)]
+    elsewhere = {size: [t.tau(PCA, size, source=source) for source in (UNION, "cifar10")] for size in (240, 50)}
+    return [
+        *(both[0], alone[0], paired[0].interval.value, both[1], alone[1], paired[1].interval.value),
+        *(*elsewhere[240], elsewhere[50][0] - elsewhere[50][1]),
+    ]
 
 
 def what_it_reads() -> list[float]:
