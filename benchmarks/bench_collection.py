@@ -67,7 +67,8 @@ def _campaigns(cases: Sequence[Case]) -> list[Measurement]:
         how = f"{case.processes} process(es){' side by side (MPS)' if case.side_by_side else ''}"
         row = f"candidates per 10 minutes, {how}, {torch.cuda.get_device_name()}"
         goal = case.goal or rows[-1].figure  # more at a time must not lose
-        note = f"{case.candidates} random architectures, one snapshot after 100 steps, batch {BATCH}, {SIDE}×{SIDE}"
+        size = f"{case.candidates} random architectures, one snapshot after 100 steps, batch {BATCH}, {SIDE}×{SIDE}"
+        note = f"{size}; start-up of the processes left out"
         rows.append(Measurement(row, (), (), goal, unit="candidates", value=rate, note=note))
     return rows
 
