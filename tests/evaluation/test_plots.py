@@ -73,16 +73,22 @@ def test_a_plot_by_labels_shows_what_learned_from_several_numbers_and_the_best_t
     first = labels_plot(found, tmp_path / "a.png", another_seed=0.95, title="t").read_bytes()
     assert first.startswith(b"\x89PNG")
     assert labels_plot(found, tmp_path / "b.png", another_seed=0.95, title="t").read_bytes() == first
-    assert {name: [one.row.train_size for one in points] for name, points in _learners(found).items()} == {
-        "nap2": [50, 100, 200]
-    }
-    assert {one.row.query_batches for one in _learners(found)["nap2"]} == {200}
+    ((method, _), points), *others = _learners(found).items()
+    assert (method, [one.row.train_size for one in points], others) == ("nap2", [50, 100, 200], [])
+    assert {one.row.query_batches for one in points} == {200}
     assert [one.row.method for one in _unlearned(found)] == ["parameters", "better", "curve"]
 
 
-def test_one_method_of_two_sources_is_two_lines():
-    found = [a for s in ("ours", "theirs") for n in (50, 90) for a in aggregates("nap2", 0.1, (100,), None, n, s)]
-    assert list(_learners(found)) == ["nap2 (ours)", "nap2 (theirs)"]
+def test_several_sources_are_lines_of_their_own_and_leave_the_parts_of_a_method_out(tmp_path):
+    sources = ("ours", "theirs")
+    names = ("nap2", "plus", "plus: graph alone")
+    found = [a for m in names for s in sources for n in (50, 90) for a in aggregates(m, 0.1, (100,), None, n, s)]
+    assert list(_learners(found)) == [("nap2", "ours"), ("nap2", "theirs"), ("plus", "ours"), ("plus", "theirs")]
+    text = labels_plot(found, tmp_path / "a.svg").read_text()
+    assert "<!-- plus (theirs) -->" in text
+    assert "graph alone" not in text
+    of_one = [one for one in found if one.row.source == "ours"]
+    assert len(_learners(of_one)) == 3
 
 
 def test_a_plot_by_labels_wants_several_numbers_of_them(tmp_path):

@@ -11,6 +11,10 @@ from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
 from nap2.evaluation.plots.line_names import LineName, name_lines
 from nap2.evaluation.records.aggregate import Aggregate
 
+Pattern = tuple[int, tuple[float, ...]]
+_PATTERNS: Sequence[str | Pattern] = ("-", (0, (1.2, 1.4)), (0, (7, 1.5, 1.5, 1.5)))
+"""How lines of several sources are told apart; dashes alone are for what learns from no label."""
+
 
 def labels_plot(
     aggregates: Iterable[Aggregate],
@@ -20,8 +24,10 @@ def labels_plot(
 ) -> Path:
     """Draw Kendall's τ at each method's largest query budget, with its standard deviation over trials.
 
-    A method is a line where it was fitted on several numbers of labels. Of those that learn from no label three stand
-    there as dashed lines across: the parameter count, the best that sees no training, and the best that does.
+    A method is a line where it was fitted on several numbers of labels. Where labels came from several sources, a
+    colour is a method and a pattern of line a source, and what is part of another method (`nap2_plus: graph alone`) is
+    left to the tables. Of those that learn from no label three stand there as dashed lines across: the parameter count,
+    the best that sees no training, and the best that does.
 
     Args:
         aggregates: over one test set, of one target and flavour; the first method is drawn on top.
@@ -41,8 +47,13 @@ def labels_plot(
         )
     figure, axes = canvas(title)
     axes.set_xlim(sizes[0] - (sizes[-1] - sizes[0]) * 0.03, sizes[-1] + (sizes[-1] - sizes[0]) * 0.03)
-    names = [_learner(axes, name, points, place) for place, (name, points) in enumerate(learners.items())]
-    for place, found in enumerate(_unlearned(shown), start=len(names)):
+    methods, sources = (list(dict.fromkeys(key[part] for key in learners)) for part in (0, 1))
+    names = []
+    for (method, source), points in learners.items():
+        name = f"{method} ({source})" if len(sources) > 1 else method
+        pattern = _PATTERNS[sources.index(source) % len(_PATTERNS)]
+        names.append(_learner(axes, name, points, methods.index(method), pattern))
+    for place, found in enumerate(_unlearned(shown), start=len(methods)):
         colour = COLOURS[place % len(COLOURS)]
         axes.axhline(found.mean or 0.0, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
         names.append((found.mean or 0.0, found.row.method, colour))
@@ -61,11 +72,8 @@ def _taus(aggregates: Iterable[Aggregate]) -> list[Aggregate]:
     return [found for found in aggregates if found.row.metric == TAU.name and found.mean is not None]
 
 
-def _learners(shown: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
-    """By method, of those fitted on several train sizes, its figure at the largest budget for each, rising.
-
-    A method has the name of its source beside it where there are several sources.
-    """
+def _learners(shown: Iterable[Aggregate]) -> dict[tuple[str, str], list[Aggregate]]:
+    """By method and source: its figures at the largest budget, by rising train size, where there are several."""
     largest: dict[tuple[str, str, int], Aggregate] = {}
     for found in shown:
         if found.row.train_size:
@@ -75,8 +83,10 @@ def _learners(shown: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
     for (method, source, _), found in sorted(largest.items(), key=lambda item: item[0][2]):
         fitted.setdefault((method, source), []).append(found)
     several = {key: points for key, points in fitted.items() if len(points) > 1}
-    has_sources = len({source for _, source in several}) > 1
-    return {f"{method} ({source})" if has_sources else method: points for (method, source), points in several.items()}
+    if len({source for _, source in several}) > 1:
+        whole = {key: points for key, points in several.items() if ": " not in key[0]}
+        return whole or several
+    return several
 
 
 def _unlearned(shown: Sequence[Aggregate]) -> list[Aggregate]:
@@ -92,7 +102,7 @@ def _unlearned(shown: Sequence[Aggregate]) -> list[Aggregate]:
     return list({found.row.method: found for found in best}.values())
 
 
-def _learner(axes: Axes, name: str, points: Sequence[Aggregate], place: int) -> LineName:
+def _learner(axes: Axes, name: str, points: Sequence[Aggregate], place: int, pattern: str | Pattern) -> LineName:
     colour, width = COLOURS[place % len(COLOURS)], 2.3 if place == 0 else 1.6
     sizes, means = [one.row.train_size for one in points], [one.mean or 0.0 for one in points]
     spread = [one.std or 0.0 for one in points]
@@ -102,6 +112,7 @@ def _learner(axes: Axes, name: str, points: Sequence[Aggregate], place: int) -> 
         spread,
         color=colour,
         linewidth=width,
+        linestyle=pattern,
         marker="o",
         markersize=4.5,
         capsize=2,
