@@ -13,7 +13,7 @@ from nap2.inference.batches import Batch, CallerError, SameBatches, num_batches_
 from nap2.inference.prediction import Prediction
 from nap2.inference.scope import Remark
 from nap2.inference.training_loop import ready_copy, train
-from nap2.inference.training_remarks import Training, dtype_remarks
+from nap2.inference.training_remarks import Training, dtype_remarks, output_remarks
 from nap2.seeding import deterministic_arithmetic, forked_python_state, forked_random_state
 from nap2.snapshots.layers import recorded_layers
 from nap2.snapshots.recorder import SnapshotRecorder
@@ -137,10 +137,12 @@ def _query(
         with forked_random_state(query.seed), forked_python_state(query.seed), deterministic_arithmetic():
             shown = seen.checked(batches)
             network, shown = ready_copy(model, shown)
-            rounded = dtype_remarks(layer.weight.dtype for layer in recorded_layers(network))
+            doubts = dtype_remarks(layer.weight.dtype for layer in recorded_layers(network))
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)
-            losses = train(network, shown, recorder, query.recipe, num_batches_of(query.loader))
-            for num_steps, loss in enumerate(losses, 1):
+            steps = train(network, shown, recorder, query.recipe, num_batches_of(query.loader))
+            for num_steps, (loss, logits) in enumerate(steps, 1):
+                if num_steps == 1:
+                    doubts += output_remarks(logits)
                 _tell(query.on_batch, name, num_steps)
                 if not torch.isfinite(loss):
                     failure = f"diverged: the loss was {float(loss)} at mini-batch {num_steps}"
@@ -149,7 +151,7 @@ def _query(
         seconds = time.perf_counter() - started
         if failure is None:
             prediction = predict(recorder.trajectory())
-            own_warnings = tuple(remark.text for remark in rounded)
+            own_warnings = tuple(remark.text for remark in doubts)
             prediction = replace(prediction, warnings=own_warnings + prediction.warnings)
     except CallerError:
         raise

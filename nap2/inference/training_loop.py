@@ -44,8 +44,8 @@ def ready_copy(model: object, batches: Batches) -> tuple[nn.Module, Batches]:
 
 def train(
     network: nn.Module, batches: Batches, recorder: SnapshotRecorder, recipe: Recipe, batches_per_epoch: int
-) -> Iterator[Tensor]:
-    """Train on every batch; yields each loss.
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Train on every batch; yields each loss and the logits `[B, classes]` behind it.
 
     Args:
         network: in training mode.
@@ -63,7 +63,8 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, enabled=False):  # a caller's would reach into backward
             with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
-                loss = functional.cross_entropy(_logits(network(_own(inputs, device)), targets), _own(targets, device))
+                logits = _logits(network(_own(inputs, device)), targets)
+                loss = functional.cross_entropy(logits, _own(targets, device))
             loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         for parameter in network.parameters():
             if parameter.grad is not None and parameter.grad.is_sparse:  # which weight decay cannot be added to
@@ -71,7 +72,7 @@ def train(
         recorder.step()
         _begin_momentum(optimizer)
         optimizer.step()
-        yield loss.detach()
+        yield loss.detach(), logits.detach()
 
 
 def epoch_of(step: int, batches_per_epoch: int, recipe: Recipe) -> int:

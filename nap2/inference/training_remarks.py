@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from nap2.errors import counted
 from nap2.inference.scope import GRADIENTS_ALONE, TOLERANCE, Remark
@@ -43,6 +44,18 @@ def dtype_remarks(dtypes: Iterable[torch.dtype]) -> list[Remark]:
         "its gradients are rounded; rank it as model.float() on float32 inputs"
     )
     return [Remark("dtype", text)]
+
+
+def output_remarks(logits: Tensor) -> list[Remark]:
+    """Where a network's outputs `[B, classes]` sum to 1 already: the cross-entropy takes a softmax of them again."""
+    sums = logits.double().sum(1)
+    if bool((logits < 0).any()) or not torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
+        return []
+    text = (
+        "its outputs are probabilities, and the cross-entropy takes a softmax of them again, so its gradients are "
+        "small; rank it without its last softmax"
+    )
+    return [Remark("outputs", text)]
 
 
 def training_remarks(training: Training, own: Recipe | None, modality: str, has_gradients_alone: bool) -> list[Remark]:
