@@ -58,7 +58,7 @@ def run(config: Config) -> int:
     exam = exam_on(config, truth, split.flavour, protocol_of(contest.fitted), split_seed)
     another_seed = another_seed_of(config, contest.target.store)
     by_curve = curve_predictions(contest) if config.evaluate.baselines else []
-    tables: list[Table] = []
+    tables: list[tuple[Table, ...]] = []
     plots: list[Path] = []
     said: list[Path] = []
     summary: list[str] = []
@@ -70,11 +70,11 @@ def run(config: Config) -> int:
         found = aggregate(rows)
         compared = compare(config, methods, exam)
         append_differences(folder / "differences.jsonl", compared, size, exam.commit)
-        tables += [
-            budget_table(found, "spearman_rho"),
-            difference_table(compared),
+        by_tau, by_rho = (
             budget_table(found, "kendall_tau", another_seed=another_seed),
-        ]
+            budget_table(found, "spearman_rho"),
+        )
+        tables.append((by_tau, difference_table(compared), by_rho))
         said.append(folder / _file_name(config, f"predictions-n{size}", ".csv"))
         write_predictions(said[-1], contest.tested, truth, methods)
         picture, title = _file_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
@@ -177,10 +177,12 @@ def another_seed_of(config: Config, store: SnapshotReader) -> float | None:
     return tau
 
 
-def _write_tables(folder: Path, tables: list[Table]) -> None:
-    for table in tables:
-        console.print(to_rich(table))
-    (folder / "table.md").write_text("\n\n".join(to_markdown(table) for table in tables) + "\n")
+def _write_tables(folder: Path, tables: Sequence[tuple[Table, ...]]) -> None:
+    """What matters most stands first in a file, and last on a terminal."""
+    for by_size in tables:
+        for table in reversed(by_size):
+            console.print(to_rich(table))
+    (folder / "table.md").write_text("\n\n".join(to_markdown(table) for by_size in tables for table in by_size) + "\n")
     (folder / "table.csv").write_text(aggregates_csv(aggregate(of_latest_test(read_rows(folder / "rows.jsonl")))))
     say(f"tables: {folder / 'table.md'}, {folder / 'table.csv'}; rows: {folder / 'rows.jsonl'}")
 

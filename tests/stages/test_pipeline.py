@@ -66,6 +66,7 @@ def test_it_ends_with_rows_tables_a_plot_and_a_checkpoint(here: Path) -> None:
     assert all(row.label == "measured" and row.cae_pool and row.versions for row in taus)
     table = (results / "table.md").read_text()
     assert "nap2" in table
+    assert table.startswith("**Kendall τ by mini-batches seen")
     assert table.count("- Not in the table: lce, lc_pfn (needs 5 snapshots; undefined: no candidate has a score).") == 2
     assert "| lce" not in table
     assert all((results / f"{name}-n4.png").stat().st_size > 10_000 for name in ("tau-by-budget", "ranks"))
