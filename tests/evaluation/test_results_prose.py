@@ -112,7 +112,7 @@ def cifar10() -> list[float]:
 
 
 def encoders() -> list[float]:
-    s = Section("7-encoders")
+    s = Section("9-encoders")
     gap, other = s.tau(PCA, 103) - s.tau("nap2", 103), s.tau("nap2", 50) - s.tau(PCA, 50)
     paired = [s.paired(size, "nap2", PCA) for size in (103, 50)]
     assert [one.verdict for one in paired] == ["none", "none"]  # "cannot be told apart"
@@ -150,7 +150,7 @@ def transfer() -> list[float]:
 
 
 def union() -> list[float]:
-    s, t = Section("4-union"), Section("3-transfer")
+    s, t = Section("5-union"), Section("3-transfer")
     both, alone = ([s.tau(PCA, size, source=source) for size in (50, 240)] for source in (UNION, "cifar10"))
     paired = [s.paired(size, PCA, PCA) for size in (50, 240)]
     assert [one.verdict for one in paired] == ["better", "worse"]
@@ -163,7 +163,7 @@ def union() -> list[float]:
 
 
 def what_it_reads() -> list[float]:
-    s = Section("5-what-it-reads")
+    s = Section("6-what-it-reads")
     gains = [
         s.tau(name, 160) - s.tau(name, 160, 1) for name in (f"{PCA[:-1]}, {m} alone)" for m in ("weights", "gradients"))
     ]
@@ -192,7 +192,7 @@ def what_it_reads() -> list[float]:
 
 
 def after_release() -> list[float]:
-    s, alone, both = Section("6-after-release"), "nb201-cifar10", "nb201-cifar10-tiny"
+    s, alone, both = Section("7-after-release"), "nb201-cifar10", "nb201-cifar10-tiny"
     compared = {one.method: one for one in read_differences(s.folder / DIFFERENCES, 131)}
     size, graph = compared["parameters"].interval, compared["graph regression"].interval
     assert [round(number, 3) for number in (-size.high, -size.low)] == [0.013, 0.112]
@@ -200,7 +200,7 @@ def after_release() -> list[float]:
     assert {one.verdict for name, one in compared.items() if name not in ("graph regression", PCA)} == {"worse"}
     assert (compared[PCA].verdict, bounds(compared[PCA], 3)) == ("none", (-0.048, 0.02))
     own, union = s.tau(PCA, 131, source=alone), s.tau(PCA, 131, source=both)
-    before = Section("7-encoders").tau(PCA, 103)
+    before = Section("9-encoders").tau(PCA, 103)
     assert own > before
     return [
         *(own, before, s.tau("parameters", batches=0), -size.value),
@@ -208,14 +208,29 @@ def after_release() -> list[float]:
     ]
 
 
+def after_release_16() -> list[float]:
+    s = Section("8-after-release-16")
+    compared = {one.method: one for one in read_differences(s.folder / DIFFERENCES, 184)}
+    size, graph = compared["parameters"].interval, compared["graph regression"].interval
+    assert [round(number, 3) for number in (-size.high, -size.low)] == [-0.064, 0.287]
+    assert [round(number, 3) for number in (graph.low, graph.high)] == [-0.033, 0.318]
+    own, of_folds = s.tau(PCA, 184), Section("3-transfer").tau(PCA, 144, source="tinyimagenet16-120")
+    assert (s.one(PCA, 184).row.low or 0) < of_folds < (s.one(PCA, 184).row.high or 0)
+    return [
+        *(own, of_folds, s.tau("parameters", batches=0), s.tau("graph regression", 184, 0), -size.value, graph.value),
+        *(s.tau("sotl"), s.tau("early_stopping")),
+    ]
+
+
 CLAIMED = {
     "1-cifar10": cifar10,
     "2-pool": list,
     "3-transfer": transfer,
-    "4-union": union,
-    "5-what-it-reads": what_it_reads,
-    "6-after-release": after_release,
-    "7-encoders": encoders,
+    "5-union": union,
+    "6-what-it-reads": what_it_reads,
+    "7-after-release": after_release,
+    "8-after-release-16": after_release_16,
+    "9-encoders": encoders,
 }
 
 
