@@ -1,6 +1,7 @@
 """How the heads of a pool's predictors are fitted, one for each trial and train size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,19 @@ def fit_head(config: Config, data: Any, seed: int, folder: Path, what: str) -> t
     net = Variant.of(config).net(config, data.trajectory.shape[2])
     module = PredictorModule(net, **{key: options[key] for key in ("lr", "max_lr", "loss", "prefix_sharing")})
     epochs, device = options["epochs"], config.trainer.device
-    return net, fit(module, data, folder, what=what, epochs=epochs, patience=None, device=device)
+    with _threads(config.trainer.threads or 1):
+        return net, fit(module, data, folder, what=what, epochs=epochs, patience=None, device=device)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """A step of a GRU is small: two threads that wait for each other took half as long again as one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def head_spec(
