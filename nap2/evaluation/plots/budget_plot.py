@@ -20,7 +20,7 @@ def budget_plot(
     another_seed: float | None = None,
     title: str = "",
 ) -> Path:
-    """Draw Kendall's τ against the mini-batches seen, one line per method, with its interval.
+    """Draw Kendall's τ against the mini-batches seen, one line per method; intervals of the first, and at the end.
 
     A method that sees no training is a dashed line across. Where there is one budget alone, no line can be drawn: each
     method gets a row instead (`method_plot`).
@@ -67,7 +67,8 @@ def _draw_method(axes: Axes, name: str, points: Sequence[Aggregate], place: int,
         width, marker = (2.3, 5.0) if place == 0 else (1.6, 3.8)
         batches = [found.row.query_batches for found in points]
         axes.plot(batches, means, color=colour, linewidth=width, marker="o", markersize=marker, zorder=10 - place / 10)
-    bounds = [(found.row.query_batches, found.row.low, found.row.high) for found in points]
+    with_interval = points if place == 0 else points[-1:]
+    bounds = [(found.row.query_batches, found.row.low, found.row.high) for found in with_interval]
     _draw_intervals(
         axes, [(x, low, high) for x, low, high in bounds if low is not None and high is not None], colour, place, span
     )
@@ -77,7 +78,7 @@ def _draw_method(axes: Axes, name: str, points: Sequence[Aggregate], place: int,
 def _draw_intervals(
     axes: Axes, bounds: Sequence[tuple[float, float, float]], colour: str, place: int, span: tuple[float, float]
 ) -> None:
-    """A band for the first method; whiskers for the others, set side by side, so that bands do not cover each other."""
+    """A band for the first method; a whisker for each other at its last budget, set side by side."""
     if place == 0 and len(bounds) > 1:
         batches, lows, highs = ([bound[part] for bound in bounds] for part in range(3))
         axes.fill_between(batches, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
