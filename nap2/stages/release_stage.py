@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.errors import counted
+from nap2.errors import Nap2Error, counted
 from nap2.snapshots.disk import create_once
 from nap2.snapshots.image_note import NOTE, check_same_images
 from nap2.snapshots.reader import refuse_set
@@ -46,8 +46,16 @@ def run(config: Config) -> int:
     else:
         say(f"nothing new in {root}; {held}")
     page = Path(options.folder).parent / "README.md"
-    if new.path is not None and page.is_file():
-        write_between(page, BEGIN, END, sets_table(sets_in(page.parent)))
+    if page.is_file():
+        _bring_up_to_date(page)
     if new.path is not None and new.num_waiting > len(new.damaged):
         say(f"{new.num_waiting - len(new.damaged)} more wait: call again for the next part, or raise release.at_most")
     return 1 if new.damaged else 0
+
+
+def _bring_up_to_date(page: Path) -> None:
+    """The table of all sets beside it. What was written stays written, whatever another set or the page refuses."""
+    try:
+        write_between(page, BEGIN, END, sets_table(sets_in(page.parent)))
+    except (Nap2Error, OSError) as error:
+        say(f"the table in {page} stays as it was, for the time being: {error} Then call again.")

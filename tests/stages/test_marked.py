@@ -18,3 +18,11 @@ def test_a_page_without_marks_is_not_touched(tmp_path):
     page.write_text("My own words.\n")
     write_between(page, BEGIN, END, "table")
     assert page.read_text() == "My own words.\n"
+
+
+def test_a_page_that_says_it_already_is_not_touched(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(f"{BEGIN}\ntable\n{END}\n")
+    written = page.stat().st_mtime_ns
+    write_between(page, BEGIN, END, "table")
+    assert page.stat().st_mtime_ns == written

@@ -1,6 +1,7 @@
 """stage=release, every stage that reads on what it wrote, and stage=snapshot that leaves out what is released."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,26 @@ def test_a_set_holds_what_the_store_holds(here: Path, capsys: pytest.CaptureFixt
     assert run("stage=release") == 0
     assert "nothing new in stores/digits" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in Path(SET).iterdir()} == files
+
+
+@pytest.mark.slow
+def test_damage_of_another_set_does_not_fail_what_was_written(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table beside them waits until that set is whole, and the next call brings it up to date."""
+    page, other, own = tmp_path / "README.md", tmp_path / "other", tmp_path / "own"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    shutil.copytree(SET, other)
+    (other / "part-0001.bin").write_bytes(b"")
+    assert run("stage=release", f"release.folder={own}") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{own} holds 10 candidates" in said
+    assert f"the table in {page} stays as it was, for the time being: {other}/part-0001.bin is damaged" in said
+    assert page.read_text() == f"{BEGIN}\n{END}\n"
+    shutil.copy(f"{SET}/part-0001.bin", other)
+    assert run("stage=release", f"release.folder={own}") == 0
+    assert "nothing new" in capsys.readouterr().out
+    assert page.read_text().count("| 10 | 2 | 5 |") == 2
 
 
 @pytest.mark.slow

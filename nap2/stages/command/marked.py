@@ -4,7 +4,8 @@ from pathlib import Path
 
 
 def write_between(page: Path, begin: str, end: str, text: str) -> None:
-    """Replace what stands between two marks of a page; the marks stay. A page without them is left as it is.
+    """Replace what stands between two marks of a page; the marks stay. A page without them is left as it is, and so is
+    one that says it already: it may be read-only.
 
     Args:
         page: Markdown.
@@ -14,5 +15,6 @@ def write_between(page: Path, begin: str, end: str, text: str) -> None:
     """
     content = page.read_text(encoding="utf-8")
     head, found, rest = content.partition(begin)
-    if found:
-        page.write_text(f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+    new = f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+    if found and new != content:
+        page.write_text(new, encoding="utf-8")
