@@ -23,6 +23,7 @@ class Failure:
         arch_str: its architecture.
         seed: its seed.
         versions: software of the last try.
+        job: the Slurm job of the last try; None outside of Slurm.
     """
 
     reason: str
@@ -31,6 +32,7 @@ class Failure:
     arch_str: str
     seed: int
     versions: Mapping[str, str]
+    job: str | None = None
 
 
 def write_failure(folder: Path, candidate: Candidate, reason: str, step: int | None) -> Failure:
@@ -38,7 +40,8 @@ def write_failure(folder: Path, candidate: Candidate, reason: str, step: int | N
     path = folder / f"{candidate.id}.json"
     before = read_failure(path)
     tries = 1 if before is None else before.tries + 1
-    failure = Failure(" ".join(reason.split()), step, tries, candidate.arch_str, candidate.seed, software_versions())
+    versions, job = software_versions(), os.environ.get("SLURM_JOB_ID")
+    failure = Failure(" ".join(reason.split()), step, tries, candidate.arch_str, candidate.seed, versions, job)
     write_atomically(path, json.dumps(asdict(failure), indent=1).encode())
     return failure
 

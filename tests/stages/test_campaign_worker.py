@@ -90,6 +90,24 @@ def test_a_failed_candidate_is_retried_once_a_call_and_from_its_beginning(store,
     assert store.failures()[asked[1].id].tries == 2
 
 
+def test_a_job_that_comes_back_from_the_queue_tries_failed_candidates_no_second_time(store, monkeypatch):
+    asked, train = candidates(1), make_train(disaster={"arch-0": "diverge"})
+
+    def tries():
+        run(store, asked, train, retry_failed=True)
+        return store.failures()[asked[0].id].tries
+
+    run(store, asked, train)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert tries() == 2
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert tries() == 2
+    monkeypatch.setenv("SLURM_JOB_ID", "8")  # another job, that comes back for the first time, tries what 7 tried
+    assert [tries(), tries()] == [3, 3]
+    monkeypatch.delenv("SLURM_RESTART_COUNT")  # a shell on a node: each of its calls is one that somebody gave
+    assert [tries(), tries()] == [4, 5]
+
+
 def test_a_stopped_worker_keeps_the_state_and_the_next_one_goes_on_from_it(store, tmp_path):
     flag, journal = StopFlag(), tmp_path / "journal"
 

@@ -11,6 +11,7 @@ from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.crew import Crew
 from nap2.stages.campaign.ledger import Ledger
 from nap2.stages.campaign.overview import UPDATE_EVERY_S, Overview, shown_overview
+from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
 from nap2.stages.campaign.worker_job import WorkerJob
@@ -48,7 +49,7 @@ def run_local_campaign(
         StoreError: if the store cannot be read, or holds what cannot be trained as asked.
     """
     store, started = SnapshotStore.open(root), time.monotonic()
-    tries_before = {id: failure.tries for id, failure in store.failures().items()} if retry_failed else None
+    tries_before = tries_so_far(store, retry_failed)
     ledger = Ledger(store, candidates, num_snapshots, to_the_end, tries_before)
     found, missing = ledger.counts().done, len(ledger.missing())
     reason: str | None = None

@@ -17,6 +17,7 @@ from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
 from nap2.stages.campaign.ledger import Counts, Ledger
+from nap2.stages.campaign.retries import tries_so_far
 
 COMPRESSED_SHARE = 0.9
 """Bytes on disk over raw float32 bytes of ragged maps: mantissas hardly compress, and there is no padding left to."""
@@ -109,8 +110,7 @@ def _counts(
 ) -> Counts:
     if store is None:
         return Counts(len(candidates), 0, 0, 0)
-    tries_before = {id: failure.tries for id, failure in store.failures().items()} if retry_failed else None
-    return Ledger(store, candidates, length, to_the_end, tries_before).counts()
+    return Ledger(store, candidates, length, to_the_end, tries_so_far(store, retry_failed)).counts()
 
 
 def _measured_pace(store: SnapshotStore | None, num_steps: int) -> Estimate | None:

@@ -16,6 +16,7 @@ from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign.ledger import Ledger
 from nap2.stages.campaign.lost_device import free_memory, is_device_lost
 from nap2.stages.campaign.overview import Overview, shown_overview
+from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
 from nap2.stages.command.console import LINE_EVERY_S
@@ -70,7 +71,7 @@ def run_worker(
         stop: asks to save and leave.
         to_the_end: whether a candidate without its final accuracy counts as incomplete.
         first: index of the candidate to begin with, so that workers seldom meet.
-        tries_before: failed tries by id when the campaign began (default: now); used with `retry_failed`.
+        tries_before: failed tries by id when the campaign began; by default `tries_so_far`.
         patience_s: how long to wait at the end for candidates that others hold.
         overview: what is told of the progress; by default one that suits where the output goes.
 
@@ -79,9 +80,9 @@ def run_worker(
             do not fit together: no candidate is to blame, so none is recorded as failed.
         CampaignError: if so many candidates in a row failed unexpectedly that something else must be wrong.
     """
-    if retry_failed and tries_before is None:
-        tries_before = {id: failure.tries for id, failure in store.failures().items()}
-    ledger = Ledger(store, candidates, num_snapshots, to_the_end, tries_before if retry_failed else None)
+    if tries_before is None:
+        tries_before = tries_so_far(store, retry_failed)
+    ledger = Ledger(store, candidates, num_snapshots, to_the_end, tries_before)
     found, started = ledger.counts().done, time.monotonic()
     stop = stop or StopFlag()
     with shown_overview() if overview is None else nullcontext(overview) as shown:

@@ -28,7 +28,6 @@ def main() -> int:
                 job.candidates,
                 job.num_snapshots,
                 job.make_train(),
-                retry_failed=job.tries_before is not None,
                 stop=stop,
                 to_the_end=job.to_the_end,
                 first=job.first,
