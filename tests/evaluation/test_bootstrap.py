@@ -82,6 +82,16 @@ def test_a_clear_difference_excludes_zero_and_changes_sign_when_swapped():
     assert swapped.low == pytest.approx(-found.high, abs=1e-6)
 
 
+def test_where_an_interval_ends_near_zero_ten_times_the_rounds_decide_the_side(monkeypatch):
+    truth = np.random.default_rng(3).normal(size=40)
+    near = noisy(truth, 0.93, 1, seed=13), noisy(truth, 1.45, 1, seed=4), truth
+    far = noisy(truth, 0.2, 1), noisy(truth, 3.0, 1, seed=1), truth
+    found = [bootstrap.paired_difference(*asked, rounds=200) for asked in (near, far)]
+    monkeypatch.setattr(bootstrap, "MORE", 1)
+    assert found == [bootstrap.paired_difference(*near, rounds=2000), bootstrap.paired_difference(*far, rounds=200)]
+    assert found[0] != bootstrap.paired_difference(*near, rounds=200)
+
+
 def test_any_metric_has_an_interval():
     found = bootstrap.interval(noisy(TRUTH, 1.0, 2), TRUTH, METRICS["coverage_top-10_in_top-20"], rounds=50)
     assert 0 <= found.low <= found.value <= found.high <= 1
