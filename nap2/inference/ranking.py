@@ -12,7 +12,7 @@ from nap2.errors import NetworkError, described, kind_of
 from nap2.inference.batches import Batch, CallerError, SameBatches, num_batches_of, read_once, replayed
 from nap2.inference.prediction import Prediction
 from nap2.inference.scope import Remark
-from nap2.inference.training_loop import ready_copy, train
+from nap2.inference.training_loop import left_alone, ready_copy, train
 from nap2.inference.training_remarks import Training, dtype_remarks, output_remarks
 from nap2.seeding import deterministic_arithmetic, forked_python_state, forked_random_state
 from nap2.snapshots.layers import recorded_layers
@@ -140,14 +140,15 @@ def _query(
             doubts = dtype_remarks(layer.weight.dtype for layer in recorded_layers(network))
             recorder = SnapshotRecorder(network, query.every, query.query_batches // query.every)
             steps = train(network, shown, recorder, query.recipe, num_batches_of(query.loader))
-            for num_steps, (loss, logits) in enumerate(steps, 1):
-                if num_steps == 1:
-                    doubts += output_remarks(logits)
-                _tell(query.on_batch, name, num_steps)
-                if not torch.isfinite(loss):
-                    failure = f"diverged: the loss was {float(loss)} at mini-batch {num_steps}"
-                    failure += seen.doubts.get(num_steps - 1, "")
-                    break
+            with left_alone(model):
+                for num_steps, (loss, logits) in enumerate(steps, 1):
+                    if num_steps == 1:
+                        doubts += output_remarks(logits)
+                    _tell(query.on_batch, name, num_steps)
+                    if not torch.isfinite(loss):
+                        failure = f"diverged: the loss was {float(loss)} at mini-batch {num_steps}"
+                        failure += seen.doubts.get(num_steps - 1, "")
+                        break
         seconds = time.perf_counter() - started
         if failure is None:
             prediction = predict(recorder.trajectory())

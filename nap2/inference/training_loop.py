@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -17,6 +18,15 @@ from nap2.snapshots.recorder import SnapshotRecorder
 from nap2.training.recipe import Recipe
 
 Batches = Iterator[tuple[Tensor, Tensor]]
+
+NO_COPY = (
+    "part of its forward is a function that holds this very network (a lambda, torch.compile(model.forward)), so a "
+    "copy cannot be trained; use torch.compile(model), or write it as a Module's forward."
+)
+LATE = (
+    "its forward pass made parameters at mini-batch {step}, which no optimizer moves; make all of them in __init__, or "
+    "run one batch through the network before ranking."
+)
 
 
 def ready_copy(model: object, batches: Batches) -> tuple[nn.Module, Batches]:
@@ -42,6 +52,23 @@ def ready_copy(model: object, batches: Batches) -> tuple[nn.Module, Batches]:
     return network, batches
 
 
+@contextmanager
+def left_alone(model: nn.Module) -> Iterator[None]:
+    """A block in which no gradient may reach a network whose copy is trained: torch copies no function that holds it.
+
+    Raises:
+        NetworkError: in the block, from the backward pass that would reach it, and before that writes anything.
+    """
+    own = [weight for weight in model.parameters() if weight.requires_grad and not is_lazy(weight)]
+    reachable = [weight for weight in own if not weight.is_inference()]
+    handles = [weight.register_hook(_refuse) for weight in reachable]  # type: ignore[no-untyped-call]  # torch's own
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def train(
     network: nn.Module, batches: Batches, recorder: SnapshotRecorder, recipe: Recipe, batches_per_epoch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -53,8 +80,12 @@ def train(
         recorder: of the network.
         recipe: how it is trained.
         batches_per_epoch: after how many the learning rate changes; 0 where nobody knows.
+
+    Raises:
+        NetworkError: if its output is no logits for the targets, or its forward pass makes parameters.
     """
     optimizer = recipe.build_optimizer(network.parameters())
+    moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     device = _device(network)
     is_bf16 = recipe.precision == "bf16"
     for step, (inputs, targets) in enumerate(batches):
@@ -67,12 +98,18 @@ def train(
                 loss = functional.cross_entropy(logits, _own(targets, device))
             loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         for parameter in network.parameters():
+            if id(parameter) not in moved:
+                raise NetworkError(LATE.format(step=step + 1))
             if parameter.grad is not None and parameter.grad.is_sparse:  # which weight decay cannot be added to
                 parameter.grad = parameter.grad.to_dense()
         recorder.step()
         _begin_momentum(optimizer)
         optimizer.step()
         yield loss.detach(), logits.detach()
+
+
+def _refuse(gradient: Tensor) -> None:
+    raise NetworkError(NO_COPY)
 
 
 def epoch_of(step: int, batches_per_epoch: int, recipe: Recipe) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nap2.errors import NetworkError, kind_of
+from nap2.errors import NetworkError, counted, kind_of
 from nap2.schema import COUNTS, DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
 from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows, unread_share
 from nap2.snapshots.layout import num_entries
@@ -154,8 +154,9 @@ class SnapshotRecorder:
             zip(self.layer_names, self.units, strict=True)
         ):
             raise NetworkError(
-                f"The network changed while it was recorded: {len(self.units)} layers when the recorder was made, "
-                f"{len(layers)} (or others) at step {step}; make a new recorder for a new network."
+                f"The network changed while it was recorded: {counted(len(self.units), 'layer')} when the recorder was "
+                f"made, {len(layers)} (or others) at step {step}; make a new recorder for a new network, and where the "
+                "first forward pass makes layers, run one batch through it before."
             )
         return layers
 
