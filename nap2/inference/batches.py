@@ -61,6 +61,8 @@ def replayed(loader: Iterable[Batch], num_batches: int, seed: int) -> Generator[
 def read_once(batches: Iterator[Batch], num_batches: int, seed: int) -> list[Batch]:
     """The next batches of an iterator, no more than asked for, on the random state that `replayed` reads a loader on.
 
+    They are copies: an iterator may give the same tensors again, with the next batch in them.
+
     Raises:
         CallerError: if it fails.
     """
@@ -68,7 +70,7 @@ def read_once(batches: Iterator[Batch], num_batches: int, seed: int) -> list[Bat
     with _stream(seed).block():
         try:
             for batch in islice(batches, num_batches):
-                read.append(batch)
+                read.append(_kept(batch))
         except Exception as error:  # a foreign iterator may fail in any way
             raise _failed(len(read) + 1, error) from error
     return read
@@ -94,7 +96,7 @@ class SameBatches:
             self.batch_size = self.batch_size or len(inputs)
             if place == len(self.marks):
                 self.marks.append(mark)
-                self.doubts[place] = _doubt(inputs.dtype, sums)
+                self.doubts[place] = _doubt(inputs, sums)
             if mark != self.marks[place]:
                 raise CallerError(
                     f"The loader gave another batch {place + 1} the second time, so networks cannot be compared; pass "
@@ -103,12 +105,21 @@ class SameBatches:
             yield inputs, targets
 
 
-def _doubt(dtype: torch.dtype, sums: tuple[str, ...]) -> str:
+def _kept(batch: Batch) -> Batch:
+    """A batch that stays as it is; what is none is refused when it is shown."""
+    if not isinstance(batch, (tuple, list)):
+        return batch
+    return tuple(part.clone() if isinstance(part, Tensor) else part for part in batch)
+
+
+def _doubt(inputs: Tensor, sums: tuple[str, ...]) -> str:
     """Why a network may fail on such inputs through no fault of its own; empty if nothing speaks against them."""
-    if dtype == torch.uint8:
+    if inputs.dtype == torch.uint8:
         return "; the loader gives bytes (uint8): give floating-point inputs, standardised per channel"
     if not all(math.isfinite(float(total)) for total in sums):
         return "; the loader's inputs there are not all finite"
+    if len(inputs) == 1:
+        return "; the loader's batch there holds a single input: drop_last=True leaves it out"
     return ""
 
 
@@ -165,8 +176,8 @@ def _pair(batch: object) -> tuple[Tensor, Tensor]:
     targets = targets.long()  # torch finds no minimum of some whole numbers
     if targets.dim() != 1 or int(targets.min()) < 0:
         raise CallerError(
-            f"Targets must be class indices from 0, one for each input; the loader gave {list(targets.shape)} with "
-            f"smallest {int(targets.min()) if targets.numel() else 'none'}; {OTHER_TASKS}."
+            "Targets must be class indices from 0, one for each input (or one-hot in floating point); the loader gave "
+            f"{list(targets.shape)} with smallest {int(targets.min()) if targets.numel() else 'none'}; {OTHER_TASKS}."
         )
     return inputs, targets
 

@@ -85,6 +85,12 @@ def test_a_failure_says_what_is_odd_about_the_batch_that_it_came_with(ranker: Pr
             assert re.match(reason, place.failure), place.failure
 
 
+def test_normalisation_that_fails_on_a_batch_of_one_input_names_the_batch(ranker: Predictor) -> None:
+    model = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    (place,) = ranker.rank({"net": model}, [BATCH, (BATCH[0][:1], BATCH[1][:1])], 4)
+    assert re.match(r"ValueError: Expected more than 1 .* single input: drop_last=True leaves it out", place.failure)
+
+
 def test_a_loader_that_knows_no_length_is_read_all_the_same(ranker: Predictor) -> None:
     expected = [place.predicted_accuracy for place in ranker.rank(MODELS, [BATCH] * 4, 4)]
     for length in (NotImplementedError(), TypeError()):
@@ -134,6 +140,20 @@ def test_an_iterator_is_read_like_its_loader_and_no_further(ranker: Predictor) -
     again = ranker.rank(MODELS, iter(shuffled()), 4)
     for found in (by_iterator, again):
         assert [place.predicted_accuracy for place in found] == [place.predicted_accuracy for place in by_iterator]
+
+
+def test_an_iterator_may_write_each_batch_into_the_same_tensors(ranker: Predictor) -> None:
+    batches = [(BATCH[0] + shift, (BATCH[1] + shift) % 3) for shift in range(4)]
+
+    def refilled():
+        inputs, targets = torch.empty(6, 5), torch.empty(6, dtype=torch.int64)
+        for batch in batches:
+            inputs.copy_(batch[0])
+            targets.copy_(batch[1])
+            yield inputs, targets
+
+    expected = [place.predicted_accuracy for place in ranker.rank(MODELS, batches, 4)]
+    assert [place.predicted_accuracy for place in ranker.rank(MODELS, refilled(), 4)] == expected
 
 
 class Noise(torch.utils.data.Dataset):
