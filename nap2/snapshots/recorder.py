@@ -13,6 +13,7 @@ from nap2.errors import NetworkError, counted, kind_of
 from nap2.schema import COUNTS, DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
 from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows, unread_share
 from nap2.snapshots.layout import num_entries
+from nap2.snapshots.movement import Mark, have_moved, marks
 from nap2.snapshots.schedule import Schedule
 from nap2.snapshots.statistics import modality_statistics
 from nap2.snapshots.trajectory import Trajectory
@@ -55,6 +56,7 @@ class SnapshotRecorder:
         self.num_steps = 0
         self._values: list[Tensor] = []  # each [M, N]
         self._counts: list[Tensor] = []  # each [M, C]
+        self._before: list[Mark] = []  # of the weights, at the step before a snapshot
 
     @property
     def every(self) -> int:
@@ -90,10 +92,12 @@ class SnapshotRecorder:
             )
         step = self.num_steps + 1
         if not self.schedule.is_due(step):
+            self._before = marks(self.model) if self.schedule.is_due(step + 1) else []
             self.num_steps = step
             return False
         layers = self._current_layers(step)
         self._warn_without_gradients(step)
+        self._warn_without_movement(step)
         weights = [sampled_rows(layer.weight) for layer in layers]
         gradients = [gradient_rows(layer, grad_scale) for layer in layers]
         values, counts = modality_statistics([weights, gradients])
@@ -165,6 +169,15 @@ class SnapshotRecorder:
             warnings.warn(
                 f"No parameter has a gradient at step {step}, so its gradient map is all zero; "
                 "call step() after backward and before zero_grad.",
+                stacklevel=3,
+            )
+
+    def _warn_without_movement(self, step: int) -> None:
+        before, self._before = self._before, []
+        if not have_moved(before):
+            warnings.warn(
+                f"No weight has moved between steps {step - 1} and {step} of the recorder, so its gradients may be of "
+                "part of a step; call step() once per optimizer step, after the last backward.",
                 stacklevel=3,
             )
 

@@ -17,7 +17,8 @@ from nap2.snapshots.trajectory import Trajectory
 class RecorderCallback(Callback):
     """Takes a snapshot every `every` optimizer steps, after backward and before the step; it changes nothing.
 
-    Gradients are as Lightning hands them to `on_before_optimizer_step`: accumulated, unscaled, unclipped. With several
+    Gradients are as Lightning hands them to `on_before_optimizer_step`: accumulated, unscaled, unclipped (but clipped
+    where optimization is manual and clips before it steps: call a recorder's `step` yourself there). With several
     optimizers, steps of the first that moves the recorded network are counted. An optimizer that evaluates the loss
     several times in a step (LBFGS) is recorded at the first, whose weights are those before the step. Its state is part
     of Lightning's checkpoints; several callbacks of one trainer need an `attribute` each.
