@@ -282,6 +282,20 @@ def test_a_worker_waits_for_the_last_candidates_of_others(store):
     assert (summary.done, summary.exit_code) == (2, 0)
 
 
+def test_a_worker_that_waits_for_others_says_how_things_stand(store, monkeypatch):
+    told = []
+    monkeypatch.setattr(worker_module, "LINE_EVERY_S", 0.0)
+
+    class Listener:
+        def update(self, counts, candidate):
+            told.append((counts.running, counts.missing, candidate))
+
+    asked = candidates(1)
+    with store.claim(asked[0], STEPS):
+        run_worker(store, asked, STEPS, make_train(), patience_s=0.1, overview=Listener())
+    assert told == [(1, 1, None)]
+
+
 def test_what_a_dead_worker_left_is_tried_last(store, tmp_path):
     asked, journal = candidates(3), tmp_path / "journal"
     child = os.fork()

@@ -126,7 +126,7 @@ class _Worker:
             elif time.monotonic() >= patient_until:
                 return
             pending = held
-            if pending and not self.stop():
+            if pending and not self.stop_requested():
                 time.sleep(min(1.0, max(0.0, patient_until - time.monotonic())))
 
     def settle(self, candidate: Candidate) -> Outcome:
@@ -153,7 +153,7 @@ class _Worker:
         return outcome
 
     def stop_requested(self) -> bool:
-        """What training asks after every step; a candidate may take long, and its log must not look dead meanwhile."""
+        """What training asks after every step, and waiting every second: a log must not look dead meanwhile."""
         if time.monotonic() - self.looked >= LINE_EVERY_S:
             self.overview.update(self.ledger.counts(), None)
             self.looked = time.monotonic()
