@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nap2.config import Config
+from nap2.snapshots.disk import explained
 
 Item = TypeVar("Item")
 LINE_EVERY_S = 30.0
@@ -31,14 +32,19 @@ class RunLog:
     config_text: str
 
     def write(self, text: str) -> None:
-        """Append one dated line."""
-        self.folder.mkdir(parents=True, exist_ok=True)  # the tasks of an array begin at the same moment
-        config = self.folder / f"{self.stage}.yaml"
-        if self.config_text:
-            config.write_text(self.config_text)
-            self.config_text = ""
-        with (self.folder / f"{self.stage}.log").open("a") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        """Append one dated line.
+
+        Raises:
+            StoreError: if the disk refuses; raised in the middle of a candidate, it blames none.
+        """
+        with explained("Keeping the log", self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)  # the tasks of an array begin at the same moment
+            config = self.folder / f"{self.stage}.yaml"
+            if self.config_text:
+                config.write_text(self.config_text)
+                self.config_text = ""
+            with (self.folder / f"{self.stage}.log").open("a") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
 
 _logs: list[RunLog] = []
