@@ -19,6 +19,7 @@ from nap2.errors import CampaignError, Nap2Error
 from nap2.stages.campaign import refuse_unread
 from nap2.stages.command.compose import compose_config, refuse_launcher
 from nap2.stages.command.console import say
+from nap2.stages.pool.candidates import candidates_of, check_length
 from slurm.chain import STAGES, Job, Resources, chain
 
 LOGS = Path("runs/slurm")
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             _check_cluster()
             _check_labels(config, jobs)
-            LOGS.mkdir(parents=True, exist_ok=True)
+            _check_logs()
             submit(jobs, _submitted)
     except Nap2Error as error:
         sys.stderr.write(f"error: {error}\n")
@@ -96,6 +97,8 @@ def _checked(overrides: Sequence[str], gres: str | None) -> Config:
             raise CampaignError(f"{text} is for the submitter to set; choose stages with --stages.")
     refuse_launcher(overrides)
     _, config = compose_config(["stage=snapshot", *overrides])
+    check_length(config)
+    candidates_of(config)  # a missing or damaged list
     if config.snapshot.plan:
         raise CampaignError("snapshot.plan=true only prints; ask `python train.py stage=snapshot …` for it, here.")
     is_cuda = config.trainer.device.startswith("cuda")
@@ -118,6 +121,17 @@ def _check_cluster() -> None:
         )
     if not Path("train.py").is_file():
         raise CampaignError(f"train.py is not in {Path.cwd()}; submit from the folder of the checkout.")
+
+
+def _check_logs() -> None:
+    """Slurm fails a job whose log it cannot write, and says so nowhere."""
+    reason = "it is not writable"
+    try:
+        LOGS.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if not os.access(LOGS, os.W_OK | os.X_OK):
+        raise CampaignError(f"Slurm is to write the jobs' logs to {LOGS.absolute()}, but {reason}; correct that first.")
 
 
 def _check_labels(config: Config, jobs: Sequence[Job]) -> None:

@@ -14,7 +14,7 @@ from nap2.stages.campaign.training import Train, make_train, trainer_parts
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.command.parts import built
-from nap2.stages.pool.candidates import batches_per_epoch, candidates_of, setting_of
+from nap2.stages.pool.candidates import batches_per_epoch, candidates_of, check_length, setting_of
 
 
 def run(config: Config) -> int:
@@ -22,6 +22,7 @@ def run(config: Config) -> int:
     candidates = candidates_of(config)
     if not candidates:
         return _nothing_in(config.snapshot.shard)
+    check_length(config)
     device = check_device(config.trainer.device)
     options, root, retry = config.snapshot, Path(config.paths.store), config.retry_failed
     length, to_the_end = options.num_snapshots, options.to_the_end

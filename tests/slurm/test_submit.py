@@ -81,6 +81,8 @@ def test_a_stage_waits_for_the_last_one_before_it_that_is_submitted_too(capsys):
         (["stage=cae"], r"stage=cae is for the submitter to set; choose stages with --stages"),
         (["snapshot.shard=1/2"], r"snapshot.shard=1/2 is for the submitter to set"),
         (["trainer=gpu"], r"trainer.device=cuda, but no GPU is asked for; add --gres gpu:1"),
+        (["snapshot.candidates=nowhere.csv"], r"No candidate list at nowhere.csv; give a CSV with a column arch_str"),
+        (["experiment=digits", "snapshot.every=20"], r"8 snapshots every 20 steps do not fit into the 63 steps"),
         (["--gres", "gpu:1"], r"--gres gpu:1 would stand idle, for trainer.device=cpu; add trainer=gpu"),
     ],
 )
@@ -170,6 +172,23 @@ def test_missing_labels_are_told_before_the_snapshots_are_trained(capsys, sbatch
     assert submit.main([*values, "--stages", "snapshot", "index"]) == 0
 
 
+@pytest.mark.parametrize("what", ["a file in its place", "closed to us"])
+def test_jobs_whose_logs_could_not_be_written_are_not_submitted(what, capsys, sbatch, monkeypatch):
+    """Slurm lets such jobs fail without a word anywhere."""
+    if what == "closed to us":
+        allowed = os.access
+        monkeypatch.setattr(os, "access", lambda path, mode: path != submit.LOGS and allowed(path, mode))
+    else:
+        Path("runs").touch()
+    assert submit.main(["experiment=digits", "--stages", "snapshot"]) == 2
+    reason = "it is not writable" if what == "closed to us" else "Not a directory"
+    logs = Path("runs/slurm").absolute()
+    assert capsys.readouterr().err == (
+        f"error: Slurm is to write the jobs' logs to {logs}, but {reason}; correct that first.\n"
+    )
+    assert not Path("one").exists()
+
+
 def test_a_machine_without_slurm_is_told_what_to_do(capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert submit.main(["experiment=digits"]) == 2
@@ -193,6 +212,27 @@ def test_a_node_without_the_python_says_so(tmp_path):
         result = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert result.returncode == 2
         assert "cannot run /no/python; name one that all nodes see: NAP2_PYTHON=/path/to/python" in result.stderr
+
+
+def test_a_task_that_is_not_told_the_number_of_parts_says_so():
+    result = subprocess.run(
+        ["bash", str(ROOT / "slurm/snapshot.sbatch"), "experiment=digits"], capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (
+        2,
+        "error: snapshot.sbatch COUNT [key=value …]: the number of parts comes first; found experiment=digits\n",
+    )
+
+
+def test_a_task_that_is_signalled_while_it_starts_goes_on(tmp_path):
+    """A short time limit leaves less than the start takes; what is done until Slurm ends the job is saved."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nkill -USR1 $$\n[ "$1" = -c ] || echo alive\n')
+    python.chmod(0o755)
+    environment = {**os.environ, "NAP2_PYTHON": str(python), "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "0"}
+    command = ["bash", str(ROOT / "slurm/snapshot.sbatch"), "1"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout.splitlines()[1:]) == (0, ["alive"])
 
 
 def test_an_array_task_trains_its_part_of_the_list():

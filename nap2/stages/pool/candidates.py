@@ -59,6 +59,16 @@ def candidates_of(config: Config) -> list[Candidate]:
     return shard(found, index, count)
 
 
+def check_length(config: Config) -> None:
+    """Refuse more snapshots than the recipe has steps for, where that is known before any image is read.
+
+    Raises:
+        ConfigError: with what would fit.
+    """
+    if (epoch := batches_per_epoch(config)) is not None:
+        Recipe.from_dict(config.recipe).check_length(config.snapshot.num_snapshots, config.snapshot.every, epoch)
+
+
 def batches_per_epoch(config: Config) -> int | None:
     """Mini-batches of one epoch, the last partial one included; None where the number of images is not known."""
     images = config.dataset.num_train
