@@ -21,9 +21,8 @@ from data_modules.map_order import BLOCK, MapOrder
 from nap2.errors import ConfigError, StoreError
 from nap2.feature_maps import log_normalise
 from nap2.schema import MAX_LAYERS, MAX_SNAPSHOTS, MAX_VALUES, MODALITIES, NUM_STATISTICS
-from nap2.snapshots.joint import open_joint
 from nap2.snapshots.layout import CACHED, dense_index
-from nap2.snapshots.reader import SnapshotReader
+from nap2.snapshots.reader import SnapshotReader, open_joint
 from nap2.snapshots.trajectory import Trajectory
 
 

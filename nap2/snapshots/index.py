@@ -12,7 +12,7 @@ from pathlib import Path
 from nap2.errors import CorruptSnapshotError, StoreError, counted
 from nap2.schema import COUNTS
 from nap2.snapshots.disk import explained, write_atomically
-from nap2.snapshots.joint import JointSnapshots
+from nap2.snapshots.joint import JointSnapshots, Member
 from nap2.snapshots.reader import SnapshotReader
 
 COMPLETE, CORRUPT, REFUSED, FAILED = "complete", "corrupt", "refused", "failed"
@@ -146,7 +146,7 @@ def _joint(summaries: Sequence[IndexSummary]) -> IndexSummary:
     return IndexSummary(rows, num_verified, None, tuple(damaged_copies))
 
 
-def _verified(store: SnapshotReader, candidate_id: str, longest: int, stamp: str) -> IndexRow | None:
+def _verified(store: Member, candidate_id: str, longest: int, stamp: str) -> IndexRow | None:
     try:
         record = store.record(candidate_id)
     except CorruptSnapshotError as error:
@@ -171,7 +171,7 @@ def _verified(store: SnapshotReader, candidate_id: str, longest: int, stamp: str
     )
 
 
-def _add_failures(store: SnapshotReader, rows: dict[str, IndexRow]) -> None:
+def _add_failures(store: Member, rows: dict[str, IndexRow]) -> None:
     for candidate_id, failure in store.failures().items():
         if candidate_id not in rows:
             reason = f"{failure.reason} ({counted(failure.tries, 'try', 'tries')})"

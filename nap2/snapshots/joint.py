@@ -4,23 +4,23 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
 from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError
 from nap2.snapshots.candidate_folder import CandidateRecord
 from nap2.snapshots.failures import Failure
-from nap2.snapshots.image_note import check_same_images
 from nap2.snapshots.manifest import Setting
-from nap2.snapshots.reader import SnapshotReader, open_snapshots
+from nap2.snapshots.released.snapshot_set import SnapshotSet
+from nap2.snapshots.store import SnapshotStore
 from nap2.snapshots.stored_candidate import StoredCandidate
 
 Value = TypeVar("Value")
+Member = SnapshotStore | SnapshotSet
 
 
 class JointSnapshots:
-    """A `SnapshotReader` over several others: every candidate comes from the one that holds most of its snapshots.
+    """Several others as one: every candidate comes from the one that holds most of its snapshots.
 
     Where two hold as many, the first named one answers: name a store before the set that was rounded from it. Where
     one is damaged, the next one answers. The final accuracy is that of the first of them that knows it: an id names one
@@ -35,7 +35,7 @@ class JointSnapshots:
         StoreError: if their settings differ and must not.
     """
 
-    def __init__(self, members: Sequence[SnapshotReader], same_setting: bool = True) -> None:
+    def __init__(self, members: Sequence[Member], same_setting: bool = True) -> None:
         self.members = tuple(members)
         for other in self.members[1:] if same_setting else ():
             if differences := self.setting.differences(other.setting):
@@ -43,7 +43,7 @@ class JointSnapshots:
                     f"{self.root} and {other.root} cannot be read as one, their settings differ "
                     f"({'; '.join(differences[:3])}); leave one of them out of store and also."
                 )
-        self._holders: dict[str, list[SnapshotReader]] = {}  # of each candidate, most snapshots first
+        self._holders: dict[str, list[Member]] = {}  # of each candidate, most snapshots first
 
     @property
     def root(self) -> Path:
@@ -55,14 +55,9 @@ class JointSnapshots:
         """What all candidates share, or those of the first member."""
         return self.members[0].setting
 
-    @property
-    def index_path(self) -> Path | None:
-        """None: each member has its own overview."""
-        return None
-
     def complete(self) -> dict[str, int]:
         """Number of snapshots of every complete candidate, by id in sorted order."""
-        held: dict[str, list[tuple[int, SnapshotReader]]] = defaultdict(list)
+        held: dict[str, list[tuple[int, Member]]] = defaultdict(list)
         for member in self.members:
             for candidate_id, count in member.complete().items():
                 held[candidate_id].append((count, member))
@@ -93,28 +88,14 @@ class JointSnapshots:
         """The hash that stands beside its longest version."""
         return self._first_intact(candidate_id, lambda member: member.content_sha256(candidate_id))
 
-    def final_accuracy(self, candidate_id: str) -> float | None:
-        """The final accuracy (fraction) that any member knows, unverified; None where none does."""
-        known = (_known_final_accuracy(member, candidate_id) for member in self._all_holders(candidate_id))
-        return next((accuracy for accuracy in known if accuracy is not None), None)
-
-    def stamp(self, candidate_id: str) -> str:
-        """Changes whenever a byte of its longest version is written, or another member holds it."""
-        holder = self._holder(candidate_id)
-        return f"{self.members.index(holder)}:{holder.stamp(candidate_id)}"
-
-    def num_bytes(self, candidate_id: str) -> int:
-        """Its size on disk, in the member that is read."""
-        return self._holder(candidate_id).num_bytes(candidate_id)
-
     def _verified_final_accuracy(self, candidate_id: str) -> float | None:
         for member in self._all_holders(candidate_id):
-            if _known_final_accuracy(member, candidate_id) is not None:
-                with suppress(CorruptSnapshotError):
+            with suppress(CorruptSnapshotError, StoreVersionError):
+                if member.final_accuracy(candidate_id) is not None:
                     return member.record(candidate_id).final_accuracy
         return None
 
-    def _first_intact(self, candidate_id: str, read: Callable[[SnapshotReader], Value]) -> Value:
+    def _first_intact(self, candidate_id: str, read: Callable[[Member], Value]) -> Value:
         """What `read` finds in the first holder in which it meets no damage; its first complaint if there is none."""
         damage: CorruptSnapshotError | None = None
         for member in self._all_holders(candidate_id):
@@ -125,34 +106,7 @@ class JointSnapshots:
         assert damage is not None
         raise damage
 
-    def _holder(self, candidate_id: str) -> SnapshotReader:
-        return self._all_holders(candidate_id)[0]
-
-    def _all_holders(self, candidate_id: str) -> Sequence[SnapshotReader]:
+    def _all_holders(self, candidate_id: str) -> Sequence[Member]:
         if candidate_id not in self._holders:
             self.complete()
         return self._holders.get(candidate_id, self.members[:1])  # which says that there is none
-
-
-def _known_final_accuracy(member: SnapshotReader, candidate_id: str) -> float | None:
-    with suppress(CorruptSnapshotError, StoreVersionError):
-        return member.final_accuracy(candidate_id)
-    return None
-
-
-def open_joint(roots: Sequence[Path | str], same_setting: bool = True) -> SnapshotReader:
-    """Open stores and released sets as one; a single one as itself.
-
-    Raises:
-        StoreError: if one of them is neither, is named twice, is of another setting where `same_setting`, or is of
-            one setting with another, but of other images.
-        StoreVersionError: if another schema wrote it.
-    """
-    places = [Path(root).absolute() for root in roots]
-    if twice := next((root for root in places if places.count(root) > 1), None):
-        raise StoreError(f"{twice} is named twice; name each store and set once.")
-    members = [open_snapshots(root) for root in roots]
-    for one, other in combinations(members, 2):
-        if not one.setting.differences(other.setting):
-            check_same_images(one.root, other.root)
-    return members[0] if len(members) == 1 else JointSnapshots(members, same_setting)

@@ -1,65 +1,20 @@
-"""What a stage may ask of collected snapshots, wherever they lie: a store that training fills, or a released set."""
+"""Opening collected snapshots, wherever they lie: a store that training fills, a released set, or several as one."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Protocol
 
 from nap2.errors import StoreError
-from nap2.snapshots.candidate_folder import CandidateRecord
-from nap2.snapshots.failures import Failure
-from nap2.snapshots.manifest import Setting
+from nap2.snapshots.image_note import check_same_images
+from nap2.snapshots.joint import JointSnapshots
 from nap2.snapshots.released.snapshot_set import SnapshotSet, is_set
 from nap2.snapshots.store import SnapshotStore
-from nap2.snapshots.stored_candidate import StoredCandidate
+
+SnapshotReader = SnapshotStore | SnapshotSet | JointSnapshots
+"""What stages read; they ask of each the same."""
 
 
-class SnapshotReader(Protocol):
-    """Snapshots of many candidates of one setting, to read. `SnapshotStore` and `SnapshotSet` both are one."""
-
-    @property
-    def root(self) -> Path:
-        """Its folder."""
-
-    @property
-    def setting(self) -> Setting:
-        """What all its candidates share."""
-
-    @property
-    def index_path(self) -> Path | None:
-        """Where an overview may be kept; None where nothing may be written."""
-
-    def complete(self) -> dict[str, int]:
-        """Number of snapshots of every complete candidate, by id in sorted order."""
-
-    def failures(self) -> Mapping[str, Failure]:
-        """Why candidates failed, by id in sorted order."""
-
-    def record(self, candidate_id: str) -> CandidateRecord:
-        """Read one candidate as NumPy arrays and check every byte of it; raises as `read` does."""
-
-    def read(self, candidate_id: str) -> StoredCandidate:
-        """Read one candidate and check every byte of it.
-
-        Raises:
-            StoreError: if there is none.
-            CorruptSnapshotError: if its bytes are not those that were written.
-            StoreVersionError: if another schema wrote it.
-        """
-
-    def content_sha256(self, candidate_id: str) -> str:
-        """The hash that stands beside its longest version, unverified: it names the content."""
-
-    def final_accuracy(self, candidate_id: str) -> float | None:
-        """Its final accuracy (fraction), unverified and without reading its arrays; None where it is not known."""
-
-    def stamp(self, candidate_id: str) -> str:
-        """Changes whenever a byte of its longest version is written; nothing is read. Empty: gone just now."""
-
-    def num_bytes(self, candidate_id: str) -> int:
-        """Its size on disk."""
-
-
-def open_snapshots(root: Path | str) -> SnapshotReader:
+def open_snapshots(root: Path | str) -> SnapshotStore | SnapshotSet:
     """Open a store or a released set.
 
     Raises:
@@ -67,6 +22,24 @@ def open_snapshots(root: Path | str) -> SnapshotReader:
         StoreVersionError: if another schema wrote it.
     """
     return SnapshotSet.open(root) if is_set(root) else SnapshotStore.open(root)
+
+
+def open_joint(roots: Sequence[Path | str], same_setting: bool = True) -> SnapshotReader:
+    """Open stores and released sets as one; a single one as itself.
+
+    Raises:
+        StoreError: if one of them is neither, is named twice, is of another setting where `same_setting`, or is of
+            one setting with another, but of other images.
+        StoreVersionError: if another schema wrote it.
+    """
+    places = [Path(root).absolute() for root in roots]
+    if twice := next((root for root in places if places.count(root) > 1), None):
+        raise StoreError(f"{twice} is named twice; name each store and set once.")
+    members = [open_snapshots(root) for root in roots]
+    for one, other in combinations(members, 2):
+        if not one.setting.differences(other.setting):
+            check_same_images(one.root, other.root)
+    return members[0] if len(members) == 1 else JointSnapshots(members, same_setting)
 
 
 def refuse_set(root: Path | str, what: str) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from nap2.config import Config
 from nap2.errors import StoreError
 from nap2.snapshots.index import REFUSED, refresh_index
-from nap2.snapshots.joint import open_joint
+from nap2.snapshots.reader import open_joint
 from nap2.stages.command.console import say, track
 from nap2.stages.pool.stored import store_roots
 

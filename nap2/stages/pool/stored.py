@@ -6,8 +6,7 @@ from pathlib import Path
 from nap2.config import Config
 from nap2.errors import StoreError, counted
 from nap2.snapshots.index import COMPLETE, REFUSED, IndexRow, IndexSummary, refresh_index
-from nap2.snapshots.joint import open_joint
-from nap2.snapshots.reader import SnapshotReader
+from nap2.snapshots.reader import SnapshotReader, open_joint
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import setting_of
 

@@ -13,9 +13,8 @@ from omegaconf import OmegaConf
 
 from nap2.config import Config
 from nap2.errors import EvaluationError, StoreError
-from nap2.snapshots.joint import open_joint
 from nap2.snapshots.manifest import Setting
-from nap2.snapshots.reader import SnapshotReader, open_snapshots
+from nap2.snapshots.reader import SnapshotReader, open_joint, open_snapshots
 from nap2.stages.command.compose import CONF
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.stored import index_rows, labels_of, store_roots
