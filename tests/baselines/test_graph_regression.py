@@ -50,7 +50,7 @@ def test_in_domain_it_reaches_the_measured_reference():
     accuracy = dict(zip(known, table.accuracies("cifar10", known), strict=True))
     taus = []
     for seed in range(3):
-        split = make_splits(Draw(accuracy, space.name, "cifar10", "paper", None, 700, 100, 1, seed), 200)[0]
+        split = make_splits(Draw(accuracy, space.name, "cifar10", "paper", str, 700, 100, 1, seed), 200)[0]
         features = [np.stack([space.graph_features(arch) for arch in part]) for part in (split.train, split.test)]
         labels = [np.array([accuracy[arch] for arch in part]) for part in (split.train, split.test)]
         predicted = GraphRegression(seed).fit(features[0], labels[0]).predict(features[1])

@@ -36,7 +36,7 @@ def config_of() -> Config:
 
 def pool_of(folder: Path, accuracy: dict[str, float], seed: int = 0) -> Pool:
     known = {name: float(value) for name, value in zip(NAMES, np.linspace(0.3, 0.9, len(NAMES)), strict=True)}
-    splits = make_splits(Draw(known, "nasbench201", "digits", "paper", None, 14, 3, 1, 42), 7)
+    splits = make_splits(Draw(known, "nasbench201", "digits", "paper", str, 14, 3, 1, 42), 7)
     ids = {name: f"id{index}" for index, name in enumerate(NAMES)}
     place = RunFolder(folder / str(seed))
     if not place.embeddings.is_dir():

@@ -28,7 +28,8 @@ def labels(numbers) -> dict[str, float]:
 
 
 def draw(flavour: str = "functional", num_trials: int = 1) -> Draw:
-    return Draw(labels(range(40)), "space", "data", flavour, class_of, None, 4, num_trials, 42)
+    own = str if flavour == "paper" else class_of
+    return Draw(labels(range(40)), "space", "data", flavour, own, None, 4, num_trials, 42)
 
 
 def pools(groups) -> list[Pool]:

@@ -25,7 +25,6 @@ def make_folds(asked: Draw, num_folds: int, redraw: bool = False) -> list[list[S
 
     Raises:
         EvaluationError: fewer classes than folds, or fewer candidates than the sizes need, in one line.
-        UnknownNameError: a flavour that does not exist.
     """
     num_classes = len(set(asked.keys.values()))
     if num_classes < num_folds:

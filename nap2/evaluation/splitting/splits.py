@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from nap2.errors import DataFileError, EvaluationError, check_name
+from nap2.errors import DataFileError, EvaluationError
 from nap2.evaluation.splitting.strata import strata_of, stratified_order, without_classes
 from nap2.snapshots.disk import write_atomically
 
@@ -93,7 +91,7 @@ class Draw:
         space: name of the search space.
         dataset: name of the dataset that the accuracies belong to.
         flavour: one of `FLAVOURS`.
-        class_of: the class key of an arch string; required unless the flavour is `paper`.
+        class_of: the flavour's class key of an arch string; for `paper` the string itself (`str`).
         num_train: the largest train size; None: the whole pool.
         num_val: validation candidates.
         num_trials: orders of the training candidates.
@@ -104,7 +102,7 @@ class Draw:
     space: str
     dataset: str
     flavour: str
-    class_of: ClassOf | None
+    class_of: ClassOf
     num_train: int | None
     num_val: int
     num_trials: int
@@ -112,25 +110,7 @@ class Draw:
 
     @cached_property
     def keys(self) -> dict[str, str]:
-        """The class of each candidate under the flavour; every candidate is its own under `paper`.
-
-        Raises:
-            UnknownNameError: a flavour that does not exist.
-            EvaluationError: a candidate without an accuracy, or no class function where one is needed.
-        """
-        check_name("split flavour", self.flavour, FLAVOURS)
-        missing = sum(not np.isfinite(value) for value in self.accuracies.values())
-        if missing:
-            raise EvaluationError(
-                f"{missing} of {len(self.accuracies)} candidates have no accuracy: leave them out of the split."
-            )
-        if self.flavour == "paper":
-            return {arch: arch for arch in self.accuracies}
-        if self.class_of is None:
-            raise EvaluationError(
-                f"A {self.flavour} split needs a class function of the search space; pass class_of="
-                f"SPACES[{self.space!r}].classes[{self.flavour!r}]."
-            )
+        """The class of each candidate."""
         return {arch: self.class_of(arch) for arch in self.accuracies}
 
     def order(self, arch_strs: Sequence[str], part: str, *purpose: object) -> list[str]:
@@ -191,23 +171,16 @@ def make_splits(asked: Draw, num_test: int) -> list[Split]:
 
     Raises:
         EvaluationError: fewer candidates than the sizes need, in one line.
-        UnknownNameError: a flavour that does not exist.
     """
     return asked.around(asked.order(sorted(asked.accuracies), "test")[:num_test], range(asked.num_trials), num_test)
 
 
-def check_split(split: Split, class_of: ClassOf | None = None) -> None:
-    """Refuse a split whose parts overlap, or share a class where its flavour forbids it.
+def check_split(split: Split, class_of: ClassOf) -> None:
+    """Refuse a split whose parts overlap, or share a class of its flavour (`class_of` as in `Draw`).
 
     Raises:
         EvaluationError: naming the first arch string that stands on two sides.
     """
-    if split.flavour != "paper" and class_of is None:
-        raise EvaluationError(
-            f"Checking a {split.flavour} split needs its class function; pass class_of="
-            f"SPACES[{split.space!r}].classes[{split.flavour!r}]."
-        )
-    key = class_of if class_of and split.flavour != "paper" else str
     for name, arch_strs in (("train", split.train), ("validation", split.val), ("test", split.test)):
         if len(set(arch_strs)) < len(arch_strs):
             raise EvaluationError(
@@ -215,14 +188,14 @@ def check_split(split: Split, class_of: ClassOf | None = None) -> None:
             )
     if not set(split.train) <= set(split.pool):
         raise EvaluationError(f"The pool of {_title(split)} lacks some of its training candidates: draw it again.")
-    _refuse_shared(split, key, split.test, (*split.pool, *split.val), "test and train or validation")
-    _refuse_shared(split, key, split.val, split.pool, "validation and train")
+    _refuse_shared(split, class_of, split.test, (*split.pool, *split.val), "test and train or validation")
+    _refuse_shared(split, class_of, split.val, split.pool, "validation and train")
 
 
-def _refuse_shared(split: Split, key: ClassOf, left: Collection[str], right: Collection[str], sides: str) -> None:
-    seen = {key(arch) for arch in left}
+def _refuse_shared(split: Split, class_of: ClassOf, left: Collection[str], right: Collection[str], sides: str) -> None:
+    seen = {class_of(arch) for arch in left}
     for arch in right:
-        if key(arch) in seen:
+        if class_of(arch) in seen:
             raise EvaluationError(f"{arch} of {_title(split)} has its class in both {sides}: draw the split again.")
 
 

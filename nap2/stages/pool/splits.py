@@ -181,9 +181,9 @@ def _drawn(config: Config, accuracy: dict[str, float]) -> list[Group]:
     return groups
 
 
-def _class_of(config: Config) -> ClassOf | None:
+def _class_of(config: Config) -> ClassOf:
     flavour = config.split.flavour
-    return None if flavour == "paper" else space_of(config).classes[flavour]
+    return str if flavour == "paper" else space_of(config).classes[flavour]
 
 
 def _check_saved(config: Config, splits: list[Split], folder: RunFolder, num_trials: int) -> None:
