@@ -5,7 +5,7 @@ from pathlib import Path
 from nap2.baselines import PROXIES
 from nap2.config import Config
 from nap2.errors import check_name, counted
-from nap2.stages.campaign.image_note import check_scored_images
+from nap2.snapshots.image_note import check_scored_images
 from nap2.stages.campaign.training import trainer_parts
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device

@@ -15,7 +15,7 @@ from nap2.inference.architectures import networks_from
 from nap2.inference.importing import models_from, placed
 from nap2.inference.progress import ProgressLines
 from nap2.inference.ranking import OnBatch
-from nap2.stages.campaign.image_note import Images, described_images
+from nap2.snapshots.image_note import Images, described_images
 from nap2.stages.campaign.training import trainer_parts
 from nap2.stages.command.console import console, progress_bar, say
 from nap2.stages.command.parts import built

@@ -8,8 +8,8 @@ import pytest
 
 from data_modules.images import read_digits
 from nap2.errors import StoreError
-from nap2.stages.campaign import image_note
-from nap2.stages.campaign.image_note import NOTE, check_images
+from nap2.snapshots import image_note
+from nap2.snapshots.image_note import NOTE, check_images
 
 DIGITS = read_digits()
 
