@@ -20,7 +20,7 @@ from nap2.seeding import make_deterministic
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
-from nap2.stages.campaign import run_local_campaign
+from nap2.stages.campaign.local import run_local_campaign
 from nap2.training.layout import memory_format
 from nap2.training.recipe import RECIPES
 

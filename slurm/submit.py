@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import CampaignError, Nap2Error
-from nap2.stages.campaign import refuse_unread
+from nap2.stages.campaign.released import refuse_unread
 from nap2.stages.command.compose import compose_config, refuse_launcher
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import candidates_of, check_length

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nap2.config import Config
 from nap2.stages import STAGES
-from nap2.stages.campaign import refuse_unread
+from nap2.stages.campaign.released import refuse_unread
 from nap2.stages.command.compose import CONF
 from nap2.stages.command.console import duration, say
 from nap2.stages.pool.budgets import budgets_of

@@ -8,9 +8,13 @@ from nap2.errors import CampaignError, ConfigError, counted, described
 from nap2.snapshots.image_note import check_images
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.store import SnapshotStore
-from nap2.stages.campaign import StopFlag, plan_campaign, run_local_campaign, run_worker, without_released
 from nap2.stages.campaign.image_fit import check_fit
+from nap2.stages.campaign.local import run_local_campaign
+from nap2.stages.campaign.plan import plan_campaign
+from nap2.stages.campaign.released import without_released
+from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.training import Train, make_train, trainer_parts
+from nap2.stages.campaign.worker import run_worker
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.command.parts import built

@@ -32,7 +32,8 @@ def campaign(values):
     from fakes_campaign import STEPS, candidates, make_store, make_train
 
     from nap2.sharding import shard
-    from nap2.stages.campaign import StopFlag, run_worker
+    from nap2.stages.campaign.stop_flag import StopFlag
+    from nap2.stages.campaign.worker import run_worker
 
     index, count = map(int, values["snapshot.shard"].split("/"))
     disaster = {values["fake.fail"]: "diverge"} if "fake.fail" in values else {}

@@ -7,7 +7,7 @@ import pytest
 from cluster_calls import call, logs, queued, return_to_service, state, submit_array, wait_for_end, wait_until
 from fakes_campaign import STEPS, candidates, contents, make_store, make_train
 
-from nap2.stages.campaign import run_worker
+from nap2.stages.campaign.worker import run_worker
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 WHOLE_NODE = ("--exclusive", "--mem=50M")

@@ -8,7 +8,7 @@ import pytest
 from cluster_calls import call, ids, logs, state, submit, submit_array, wait_for_end, wait_until
 from fakes_campaign import STEPS, candidates, contents, make_store, make_train
 
-from nap2.stages.campaign import run_worker
+from nap2.stages.campaign.worker import run_worker
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 

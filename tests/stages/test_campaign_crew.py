@@ -10,9 +10,11 @@ from fakes_campaign import FACTORY, STEPS, candidates, make_store, make_train
 
 from nap2.errors import StoreError
 from nap2.snapshots import claims
-from nap2.stages.campaign import StopFlag, local, run_worker
 from nap2.stages.campaign import crew as crew_module
+from nap2.stages.campaign import local
 from nap2.stages.campaign.crew import DEATHS_PER_CANDIDATE, Crew
+from nap2.stages.campaign.stop_flag import StopFlag
+from nap2.stages.campaign.worker import run_worker
 from nap2.stages.campaign.worker_job import WorkerJob
 
 PID = os.getpid()

@@ -13,8 +13,10 @@ from fakes_campaign import FACTORY, STEPS, candidates, contents, make_store, mak
 
 from nap2.errors import CampaignError
 from nap2.snapshots.claims import read_owner
-from nap2.stages.campaign import crew, run_local_campaign, run_worker
+from nap2.stages.campaign import crew
 from nap2.stages.campaign.crew import worker_environment
+from nap2.stages.campaign.local import run_local_campaign
+from nap2.stages.campaign.worker import run_worker
 
 pytestmark = pytest.mark.timeout(1200)  # every worker process imports torch, which takes its time on a busy machine
 
@@ -22,7 +24,7 @@ CAMPAIGN = """
 import sys
 sys.path[:0] = [{tests!r}]
 from fakes_campaign import *
-from nap2.stages.campaign import run_local_campaign
+from nap2.stages.campaign.local import run_local_campaign
 if __name__ == "__main__":
     summary = run_local_campaign({root!r}, candidates({count}), STEPS, (FACTORY, {options!r}), {workers}, {logs!r})
     print(summary.sentence())

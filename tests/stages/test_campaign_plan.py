@@ -17,9 +17,11 @@ from nap2.snapshots.layers import recorded_layers
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.spaces import SPACES
-from nap2.stages.campaign import ledger, plan, plan_campaign, run_worker
+from nap2.stages.campaign import ledger, plan
 from nap2.stages.campaign.ledger import Counts, Ledger
 from nap2.stages.campaign.overview import LineOverview, Pace
+from nap2.stages.campaign.plan import plan_campaign
+from nap2.stages.campaign.worker import run_worker
 from nap2.stages.command.compose import compose_config
 from nap2.stages.snapshot_stage import steps_to_the_end
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nap2.stages.campaign import StopFlag
 from nap2.stages.campaign.slurm_signals import MAX_RESTARTS, SlurmJob
+from nap2.stages.campaign.stop_flag import StopFlag
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import torch
 from fakes_campaign import STEPS, candidates, contents, curve, gpu_error, make_store, make_train, trajectory
 
 from nap2.errors import CampaignError, ConfigError, Nap2Error, StoreError
-from nap2.stages.campaign import StopFlag, run_worker
 from nap2.stages.campaign import worker as worker_module
 from nap2.stages.campaign.lost_device import is_device_lost
+from nap2.stages.campaign.stop_flag import StopFlag
+from nap2.stages.campaign.worker import run_worker
 
 
 @pytest.fixture

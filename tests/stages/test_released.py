@@ -9,7 +9,7 @@ from fakes_campaign import curve, trajectory
 import train
 from nap2.snapshots.released import Limits, add_part
 from nap2.snapshots.store import SnapshotStore
-from nap2.stages.campaign import refuse_unread
+from nap2.stages.campaign.released import refuse_unread
 from nap2.stages.command.compose import compose_config
 from nap2.stages.pool.candidates import candidates_of, setting_of
 from slurm import submit
