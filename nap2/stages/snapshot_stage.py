@@ -12,6 +12,7 @@ from nap2.stages.campaign.image_fit import check_fit
 from nap2.stages.campaign.local import run_local_campaign
 from nap2.stages.campaign.plan import plan_campaign
 from nap2.stages.campaign.released import without_released
+from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.training import Train, make_train, trainer_parts
 from nap2.stages.campaign.worker import run_worker
@@ -61,7 +62,8 @@ def run(config: Config) -> int:
     if config.workers == 1:
         with StopFlag.on_signals() as stop:
             train = _train_here(parts)
-            summary = run_worker(store, candidates, length, train, retry_failed=retry, stop=stop, to_the_end=to_the_end)
+            tries = tries_so_far(store, retry)
+            summary = run_worker(store, candidates, length, train, stop=stop, to_the_end=to_the_end, tries_before=tries)
     else:
         factory, logs = ("nap2.stages.campaign.training:make_train", parts), worker_logs(config)
         crew = (root, candidates, length, factory, config.workers, logs)

@@ -13,6 +13,7 @@ from nap2.snapshots import claims
 from nap2.stages.campaign import crew as crew_module
 from nap2.stages.campaign import local
 from nap2.stages.campaign.crew import DEATHS_PER_CANDIDATE, Crew
+from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.worker import run_worker
 from nap2.stages.campaign.worker_job import WorkerJob
@@ -57,7 +58,8 @@ def test_a_candidate_over_which_workers_died_is_recorded_and_its_state_forgotten
         assert (staged / "state.pt").exists() == (deaths < DEATHS_PER_CANDIDATE)
     assert list(store.failures()) == [candidate.id]
     (staged / "owner.json").unlink()
-    run_worker(store, [candidate], STEPS, make_train(journal=str(journal)), retry_failed=True, patience_s=0.0)
+    train = make_train(journal=str(journal))
+    run_worker(store, [candidate], STEPS, train, tries_before=tries_so_far(store, True), patience_s=0.0)
     assert journal.read_text() == "arch-1 0\n"
 
 

@@ -14,6 +14,7 @@ from fakes_campaign import STEPS, candidates, contents, curve, gpu_error, make_s
 from nap2.errors import CampaignError, ConfigError, Nap2Error, StoreError
 from nap2.stages.campaign import worker as worker_module
 from nap2.stages.campaign.lost_device import is_device_lost
+from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.worker import run_worker
 
@@ -23,8 +24,9 @@ def store(tmp_path):
     return make_store(tmp_path / "store")
 
 
-def run(store, asked, train=None, **options):
-    return run_worker(store, asked, STEPS, train or make_train(), patience_s=0.0, **options)
+def run(store, asked, train=None, retry_failed=False, **options):
+    tries = tries_so_far(store, retry_failed)
+    return run_worker(store, asked, STEPS, train or make_train(), patience_s=0.0, tries_before=tries, **options)
 
 
 def journal_of(path):

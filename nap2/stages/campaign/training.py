@@ -11,11 +11,10 @@ from nap2.config import Config
 from nap2.seeding import make_deterministic
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.writer import CandidateWriter
+from nap2.stages.campaign.worker import Train
 from nap2.stages.command.console import say
 from nap2.stages.command.environment import check_kernels
 from nap2.stages.command.parts import built
-
-Train = Callable[[Candidate, CandidateWriter, Callable[[], bool]], None]
 
 
 def trainer_parts(config: Config) -> dict[str, Any]:

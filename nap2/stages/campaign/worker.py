@@ -16,7 +16,6 @@ from nap2.snapshots.writer import CandidateWriter
 from nap2.stages.campaign.ledger import Ledger
 from nap2.stages.campaign.lost_device import free_memory, is_device_lost
 from nap2.stages.campaign.overview import Overview, shown_overview
-from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
 from nap2.stages.campaign.summary import CampaignSummary
 from nap2.stages.command.console import LINE_EVERY_S
@@ -52,7 +51,6 @@ def run_worker(
     num_snapshots: int,
     train: Train,
     *,
-    retry_failed: bool = False,
     stop: StopFlag | None = None,
     to_the_end: bool = False,
     first: int = 0,
@@ -67,11 +65,10 @@ def run_worker(
         candidates: of the store's setting; all workers of a campaign walk over the same ones.
         num_snapshots: how many are wanted of each.
         train: see `Train`.
-        retry_failed: whether candidates that failed before are tried once more.
         stop: asks to save and leave.
         to_the_end: whether a candidate without its final accuracy counts as incomplete.
         first: index of the candidate to begin with, so that workers seldom meet.
-        tries_before: failed tries by id when the campaign began; by default `tries_so_far`.
+        tries_before: `tries_so_far` when the campaign began; None: failed candidates are left alone.
         patience_s: how long to wait at the end for candidates that others hold.
         overview: what is told of the progress; by default one that suits where the output goes.
 
@@ -80,8 +77,6 @@ def run_worker(
             do not fit together: no candidate is to blame, so none is recorded as failed.
         CampaignError: if so many candidates in a row failed unexpectedly that something else must be wrong.
     """
-    if tries_before is None:
-        tries_before = tries_so_far(store, retry_failed)
     ledger = Ledger(store, candidates, num_snapshots, to_the_end, tries_before)
     found, started = ledger.counts().done, time.monotonic()
     stop = stop or StopFlag()

@@ -27,7 +27,7 @@ class WorkerJob:
         to_the_end: whether final accuracies are wanted.
         factory: `module:function` that makes the `Train` function, and its keyword arguments (picklable).
         first: index of the candidate to begin with.
-        tries_before: see `run_worker`; None: failed candidates are left alone.
+        tries_before: see `run_worker`.
     """
 
     root: Path
