@@ -10,8 +10,6 @@ import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError, in_
 from nap2.schema import ARRAYS, COUNTS, MODALITIES, SCHEMA_VERSION, STATISTICS
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate, Setting, canonical_json
+from nap2.versions import version_of
 
 CURVE_ARRAYS = ("train_loss", "snapshot_accuracy", "snapshot_seconds", "epoch_accuracy")
 """Those that hold the lists of a training curve, under their names there."""
@@ -59,8 +58,9 @@ class CandidateRecord:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions that can change a stored number, by package; nothing is imported to find them."""
-    return dict(_installed_versions())
+    """Versions that can change a stored number, by package."""
+    installed = {package: version_of(package, "unknown") for package in ("nap2", "torch", "zarr", "numpy")}
+    return {"python": platform.python_version(), **installed}
 
 
 def curve_arrays(curve: Curve) -> dict[str, np.ndarray[Any, Any]]:
@@ -234,14 +234,3 @@ def _explained(folder: Path, error: BaseException) -> StoreError:
         f"Candidate {folder.name} is damaged ({in_one_line(error)}); delete {folder} and run stage=snapshot again "
         f"(stage=index lists all damaged ones)."
     )
-
-
-@lru_cache(maxsize=1)
-def _installed_versions() -> tuple[tuple[str, str], ...]:
-    found = [("python", platform.python_version())]
-    for package in ("nap2", "torch", "zarr", "numpy"):
-        try:
-            found.append((package, version(package)))
-        except PackageNotFoundError:
-            found.append((package, "unknown"))
-    return tuple(found)

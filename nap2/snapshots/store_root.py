@@ -25,8 +25,17 @@ def create_root(root: Path, setting: Setting) -> None:
         if not (root / "zarr.json").exists():
             create_once(root / "zarr.json", _metadata(setting))
         empty_trash(root / ".staging")
-    differences = setting.differences(read_setting(root))
-    if differences:
+    check_setting(root, setting)
+
+
+def check_setting(root: Path, setting: Setting) -> None:
+    """Refuse a store of another setting.
+
+    Raises:
+        StoreError: if it is one, naming each difference, or there is no store.
+        StoreVersionError: if another schema wrote it.
+    """
+    if differences := setting.differences(read_setting(root)):
         raise StoreError(
             f"The store {root} was made with another setting (asked ≠ found): {'; '.join(differences)}. "
             f"Use another paths.store or the setting it was made with."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError, counted
+from nap2.errors import CorruptSnapshotError, StoreVersionError, counted
 from nap2.schema import MAX_LAYERS, MODALITIES
 from nap2.seeding import forked_random_state
 from nap2.snapshots.candidate_folder import STORED_ARRAYS
@@ -15,6 +15,7 @@ from nap2.snapshots.layers import RECORDED_TYPES
 from nap2.snapshots.layout import num_entries
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
+from nap2.snapshots.store_root import check_setting
 from nap2.spaces import SPACES
 from nap2.stages.campaign.ledger import Counts, Ledger
 from nap2.stages.campaign.retries import tries_so_far
@@ -96,13 +97,8 @@ def candidate_bytes(candidate: Candidate, num_snapshots: int) -> float:
 def _existing_store(root: Path, candidate: Candidate) -> SnapshotStore | None:
     if not (root / "zarr.json").exists():
         return None
-    store = SnapshotStore.open(root)
-    if differences := candidate.setting.differences(store.setting):
-        raise StoreError(
-            f"The store {root} was made with another setting (asked ≠ found): {'; '.join(differences)}. "
-            f"Use another paths.store or the setting it was made with."
-        )
-    return store
+    check_setting(root, candidate.setting)
+    return SnapshotStore.open(root)
 
 
 def _counts(

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import torch
 
 from nap2.errors import ConfigError
-from nap2.stages.command.provenance import version_of
+from nap2.versions import version_of
 
 
 def check_torchvision() -> None:

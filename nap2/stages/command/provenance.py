@@ -2,8 +2,9 @@
 
 import subprocess
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from nap2.versions import version_of
 
 LIBRARIES = ("nap2", "torch", "lightning", "zarr", "numpy", "scipy", "scikit-learn")
 
@@ -25,11 +26,3 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return head.stdout.strip() + ("+" if dirty else "")
-
-
-def version_of(name: str, otherwise: str) -> str:
-    """The version of an installed package, or `otherwise`."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return otherwise
