@@ -24,7 +24,7 @@ class EmbeddingDataModule(LightningDataModule):
         trajectory: `[A, T, D]`.
         lengths: `[A]`, snapshots of each architecture, 1..T.
         accuracy: `[A]`, fractions.
-        split: rows of `train`, `val` and, where wanted, `test`.
+        split: rows of `train` and `val`.
         batch_size: sequences of a training batch; architectures with `prefix_sharing`.
         seed: of the training order.
         prefix_sharing: give whole trajectories in training; the module predicts from their prefixes itself.
@@ -60,23 +60,9 @@ class EmbeddingDataModule(LightningDataModule):
         return self._loader(items, SeededOrder(len(items), self.batch_size, self.seed))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Whole trajectories, in the order of the split."""
-        return self.at_budget("val")
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Whole trajectories, in the order of the split."""
-        return self.at_budget("test")
-
-    def at_budget(self, split: str, num_snapshots: int | None = None) -> DataLoader[Batch]:
-        """One batch with the whole split, each trajectory cut to its first `num_snapshots` (not cut where None).
-
-        Its rows are in the order of the split, not of the lengths.
-        """
-        rows = torch.tensor(self.split[split])
-        lengths = self.lengths[rows]
-        if num_snapshots is not None:
-            lengths = lengths.clamp(max=num_snapshots)
-        return self._loader(torch.stack([rows, lengths], 1), SeededOrder(len(rows), len(rows), None))
+        """One batch of whole trajectories, in the order of the split."""
+        rows = torch.tensor(self.split["val"])
+        return self._loader(torch.stack([rows, self.lengths[rows]], 1), SeededOrder(len(rows), len(rows), None))
 
     def _loader(self, items: Tensor, order: "SeededOrder") -> DataLoader[Batch]:
         order_seed = self.seed if self.shuffle_snapshots else None

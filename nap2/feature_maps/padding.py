@@ -37,13 +37,12 @@ def dense_maps(values: Tensor, units: Sequence[int] | Tensor) -> Tensor:
     return dense.view(*values.shape[:-1], *MAP_SHAPE)
 
 
-def encoder_input(values: Tensor, units: Sequence[int] | Tensor, out: Tensor | None = None) -> Tensor:
+def encoder_input(values: Tensor, units: Sequence[int] | Tensor) -> Tensor:
     """Log-normalise ragged maps of one network and pad them with zeros, channels first.
 
     Args:
         values: raw `[B, N]` in the order of `nap2.snapshots.layout`.
         units: output units of each recorded layer, before sampling.
-        out: contiguous `[B, 12, 65, 100]` to fill instead of fresh memory; it is set to zero first.
 
     Returns:
         `[B, 12, 65, 100]`, of the same dtype and device; padding stays exactly 0.
@@ -52,8 +51,7 @@ def encoder_input(values: Tensor, units: Sequence[int] | Tensor, out: Tensor | N
         FeatureMapError: if there are more than 65 layers, or N is not what these units fill.
     """
     index = _checked_index(values, units, encoder_order=True)
-    shape = (len(values), NUM_STATISTICS, MAX_LAYERS, MAX_VALUES)
-    maps = values.new_zeros(shape) if out is None else out.zero_()
+    maps = values.new_zeros(len(values), NUM_STATISTICS, MAX_LAYERS, MAX_VALUES)
     _scatter(maps.view(len(values), PLACES), index, log_normalise(values))
     return maps
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from nap2.errors import ArchStringError, NetworkError, check_name
+from nap2.errors import NetworkError, check_name
 
 
 @dataclass(frozen=True)
@@ -52,20 +51,3 @@ class SearchSpace:
             check_name(f"size of a {self.name} network", name, self.default_skeleton)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise NetworkError(f"A {self.name} network cannot have {name}={value!r}; use a whole number from 1 on.")
-
-    def index_of(self, arch_str: str) -> int:
-        """The benchmark's index.
-
-        Raises:
-            ArchStringError: if the string is no architecture of the space.
-        """
-        self.check(arch_str)
-        index = _positions(self.arch_strings).get(arch_str)
-        if index is None:
-            raise ArchStringError(f"{arch_str!r} is none of the {self.size} architectures of {self.name}.")
-        return index
-
-
-@lru_cache(maxsize=8)
-def _positions(arch_strings: Callable[[], tuple[str, ...]]) -> dict[str, int]:
-    return {name: index for index, name in enumerate(arch_strings())}

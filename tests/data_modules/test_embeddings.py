@@ -69,16 +69,6 @@ def test_validation_is_whole_and_in_the_order_of_the_split() -> None:
     assert batch[1].tolist() == [3, 3]
 
 
-def test_a_budget_cuts_every_trajectory_and_keeps_the_order() -> None:
-    source = module(split={**SPLIT, "test": [3, 0, 2]})
-    (batch,) = source.at_budget("test", 2)
-    assert batch[1].tolist() == [1, 2, 2]  # architecture 3 holds one snapshot only
-    assert (batch[2] * 10).round().tolist() == [3, 0, 2]
-    assert batch[0].shape == (3, 2, 2)
-    (whole,) = source.test_dataloader()
-    torch.testing.assert_close(whole[0][:, :2], batch[0])
-
-
 def test_shared_prefixes_come_as_whole_trajectories() -> None:
     assert seen(module(prefix_sharing=True).train_dataloader()) == {(a, int(LENGTHS[a])): 1 for a in SPLIT["train"]}
 

@@ -58,14 +58,6 @@ def test_encoder_input_is_the_log_normalised_map_with_channels_first():
     assert torch.equal(found, expected)
 
 
-def test_a_buffer_is_filled_and_what_was_there_is_gone():
-    buffer = torch.full((2, 12, 65, 100), torch.nan)
-    values = some_values(2)
-    found = encoder_input(values, UNITS, out=buffer)
-    assert found.data_ptr() == buffer.data_ptr()
-    assert torch.equal(found, encoder_input(values, UNITS))
-
-
 def test_log_normalisation_is_odd_and_keeps_small_values():
     x = torch.tensor([0.0, 1.0, -1.0, 1e-30, 1e38, -9.0], dtype=torch.float64)
     expected = x.sign() * torch.log1p(x.abs())

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from nap2.errors import ArchStringError, NetworkError, UnknownNameError
+from nap2.errors import NetworkError, UnknownNameError
 from nap2.spaces import SPACES
 
 EVERY_SPACE = pytest.mark.parametrize("space", SPACES.values(), ids=lambda space: space.name)
@@ -23,11 +23,8 @@ def test_the_default_skeleton_is_that_of_build_and_of_the_parameter_count(space)
 
 
 @EVERY_SPACE
-def test_every_position_leads_back_to_itself(space):
-    names = space.arch_strings()
-    assert len(names) == space.size
-    for index in (0, space.size // 2, space.size - 1):
-        assert space.index_of(names[index]) == index
+def test_a_space_has_as_many_architectures_as_it_says(space):
+    assert len(set(space.arch_strings())) == space.size
 
 
 @EVERY_SPACE
@@ -35,12 +32,6 @@ def test_both_split_flavours_have_their_classes(space):
     assert set(space.classes) == {"isomorphic", "functional"}
     first = space.arch_strings()[0]
     assert all(isinstance(key(first), str) for key in space.classes.values())
-
-
-@EVERY_SPACE
-def test_the_index_of_an_unreadable_string_is_refused(space):
-    with pytest.raises(ArchStringError, match="nonsense"):
-        space.index_of("nonsense")
 
 
 @EVERY_SPACE
