@@ -1,7 +1,5 @@
 """stage=index: verify every stored candidate and list them all in one CSV."""
 
-from collections import Counter
-
 from nap2.config import Config
 from nap2.errors import StoreError
 from nap2.snapshots.index import REFUSED, refresh_index
@@ -16,8 +14,8 @@ def run(config: Config) -> int:
     if not store.complete() and not store.failures():
         raise StoreError(f"{store.root} holds no candidate yet; run stage=snapshot first.")
     summary = refresh_index(store, config.index.full, lambda ids: track(ids, "candidates verified", len(ids)))
-    states = Counter(row.status for row in summary.rows)
-    say(f"{summary.path or store.root}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    states = ", ".join(f"{count} {state}" for state, count in sorted(summary.count_by_status.items()))
+    say(f"{summary.path or store.root}: {states}")
     for row in summary.corrupt[:10]:
         say(f"damaged: {row.id} ({row.reason})")
     for row in [row for row in summary.rows if row.status == REFUSED][:10]:

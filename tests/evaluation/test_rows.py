@@ -73,12 +73,6 @@ def test_concurrent_writers_lose_and_mix_nothing(tmp_path):
     assert len(read_rows(path)) == 4 * 40 * 2
 
 
-def test_several_files_are_read_as_one(tmp_path):
-    append_rows(tmp_path / "a.jsonl", [ROW])
-    append_rows(tmp_path / "b.jsonl", [replace(ROW, method="params")])
-    assert [row.method for row in read_rows(tmp_path / "a.jsonl", tmp_path / "b.jsonl")] == ["nap2", "params"]
-
-
 def test_a_damaged_line_is_named_by_its_number(tmp_path):
     path = tmp_path / "rows.jsonl"
     append_rows(path, [ROW])

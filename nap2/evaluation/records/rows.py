@@ -110,17 +110,13 @@ def append_lines(path: Path, contents: Iterable[Mapping[str, Any]]) -> None:
         os.fsync(file.fileno())
 
 
-def read_rows(*paths: Path) -> list[ResultRow]:
-    """All rows of some files, the latest of equal keys, in the order in which their keys first appeared.
+def read_rows(path: Path) -> list[ResultRow]:
+    """All rows of a file, the latest of equal keys, in the order in which their keys first appeared.
 
     Raises:
         DataFileError: a file that is missing, or a line that is no row, with its number.
     """
-    latest: dict[tuple[object, ...], ResultRow] = {}
-    for path in paths:
-        for row in _rows_of(path):
-            latest[row.key()] = row
-    return list(latest.values())
+    return list({row.key(): row for row in _rows_of(path)}.values())
 
 
 def _rows_of(path: Path) -> Iterable[ResultRow]:
