@@ -1,7 +1,7 @@
 """stage=evaluate: rank the test candidates at every query budget, beside the references; rows, table and plot."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from nap2.errors import EvaluationError, counted
 from nap2.evaluation.judging.differences import Difference, differences
 from nap2.evaluation.judging.exam import Exam, Predictions
 from nap2.evaluation.judging.metrics import kendall_tau
-from nap2.evaluation.judging.pooling import pooled
 from nap2.evaluation.pages.tables import Table, to_markdown, to_rich
 from nap2.evaluation.pages.verdict import is_ours
 from nap2.evaluation.pages.views import aggregates_csv, budget_table, difference_table
@@ -28,16 +27,10 @@ from nap2.evaluation.records.rows import append_rows, read_rows
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import console, say, track
-from nap2.stages.exam.contenders import curve_predictions, graph_predictions, size_predictions
+from nap2.stages.exam.all_contenders import contenders
+from nap2.stages.exam.contenders import curve_predictions
 from nap2.stages.exam.contest import Contest, contest_within
-from nap2.stages.exam.fusion_contenders import fused_predictions
-from nap2.stages.exam.lcsvr_contender import lcsvr_predictions
-from nap2.stages.exam.own_contender import nap2_predictions
-from nap2.stages.exam.proxy_contenders import proxy_predictions
-from nap2.stages.exam.released_contender import released_predictions
-from nap2.stages.exam.released_graph import released_graph
 from nap2.stages.exam.transfer import contest_with_checkpoint, contest_with_run
-from nap2.stages.fitting.variants import fitted_variants
 from nap2.stages.pool.encoder_name import encoder_name
 from nap2.stages.pool.exam_on import exam_on
 from nap2.stages.pool.sources import source_of
@@ -45,10 +38,21 @@ from nap2.stages.pool.splits import protocol_of
 from nap2.stages.pool.stored import open_store
 
 
+@dataclass(frozen=True)
+class AtSize:
+    """What the predictors of one train size came to: figures, the tables of them, files, and the result in words."""
+
+    found: list[Aggregate]
+    tables: tuple[Table, ...]
+    predictions: Path
+    plots: tuple[Path, ...]
+    sentence: str
+
+
 def run(config: Config) -> int:
     """Write rows, differences, predictions, tables and plots into the folder of results."""
     contest = contest_of(config)
-    truth, folder = np.array([contest.accuracy[arch] for arch in contest.tested]), contest.results
+    truth = np.array([contest.accuracy[arch] for arch in contest.tested])
     if np.unique(truth).size == 1:
         raise EvaluationError(
             f"Nothing can rank {counted(len(truth), 'test candidate')} of one accuracy ({100 * truth[0]:.2f} %); test "
@@ -58,38 +62,42 @@ def run(config: Config) -> int:
     exam = exam_on(config, truth, split.flavour, protocol_of(contest.fitted), split_seed)
     another_seed = another_seed_of(config, contest.target.store)
     by_curve = curve_predictions(contest) if config.evaluate.baselines else []
-    tables: list[tuple[Table, ...]] = []
-    plots: list[Path] = []
-    said: list[Path] = []
-    summary: list[str] = []
-    over_sizes: list[Aggregate] = []
-    for size in _watched(contest.sizes):
-        methods = contenders(contest, size, by_curve)
-        rows = [r for m in methods for r in result_rows(m, exam, rounds=config.evaluate.bootstrap, seed=config.seed)]
-        append_rows(folder / "rows.jsonl", rows)
-        found = aggregate(rows)
-        compared = compare(config, methods, exam)
-        append_differences(folder / "differences.jsonl", compared, size, exam.commit)
-        by_tau, by_rho = (
-            budget_table(found, "kendall_tau", another_seed=another_seed),
-            budget_table(found, "spearman_rho"),
-        )
-        tables.append((by_tau, difference_table(compared), by_rho))
-        said.append(folder / _file_name(config, f"predictions-n{size}", ".csv"))
-        write_predictions(said[-1], contest.tested, truth, methods)
-        picture, title = _file_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
-        plots.append(budget_plot(found, folder / picture, another_seed=another_seed, title=title))
-        picture, title = _file_name(config, f"ranks-n{size}"), _title(config, f"{methods[0].method} on {size}")
-        plots.append(rank_plot(methods[0].values[:, -1], truth, folder / picture, title=title))
-        summary.append(_sentence(found, methods[0].method, methods[0].query_batches[-1], another_seed))
-        over_sizes += found
+    done = [at_size(contest, exam, size, by_curve, another_seed) for size in _watched(contest.sizes)]
+    plots, over_sizes = [plot for one in done for plot in one.plots], [a for one in done for a in one.found]
     if has_several_sizes(over_sizes):
         picture, title = _file_name(config, "tau-by-labels"), _title(config, "by labelled architectures")
-        plots.append(labels_plot(over_sizes, folder / picture, another_seed=another_seed, title=title))
-    _write_tables(folder, tables)
-    for line in (*summary, *(f"predictions: {path}" for path in said), *(f"plot: {plot}" for plot in plots)):
+        plots.append(labels_plot(over_sizes, contest.results / picture, another_seed=another_seed, title=title))
+    _write_tables(contest.results, [one.tables for one in done])
+    predictions = (f"predictions: {one.predictions}" for one in done)
+    for line in (*(one.sentence for one in done), *predictions, *(f"plot: {plot}" for plot in plots)):
         say(line)
     return 0
+
+
+def at_size(
+    contest: Contest, exam: Exam, size: int, by_curve: Sequence[Predictions], another_seed: float | None
+) -> AtSize:
+    """Fit and judge every method at one train size, and write what came out; the tables are left to the caller."""
+    config, folder, methods = contest.config, contest.results, contenders(contest, size, by_curve)
+    judged, rounds = methods[0], config.evaluate.bootstrap
+    rows = [row for one in methods for row in result_rows(one, exam, rounds=rounds, seed=config.seed)]
+    append_rows(folder / "rows.jsonl", rows)
+    found, compared = aggregate(rows), compare(config, methods, exam)
+    append_differences(folder / "differences.jsonl", compared, size, exam.commit)
+    by_tau = budget_table(found, "kendall_tau", another_seed=another_seed)
+    predictions = folder / _file_name(config, f"predictions-n{size}", ".csv")
+    write_predictions(predictions, contest.tested, exam.truth, methods)
+    picture, title = _file_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
+    by_budget = budget_plot(found, folder / picture, another_seed=another_seed, title=title)
+    picture, title = _file_name(config, f"ranks-n{size}"), _title(config, f"{judged.method} on {size}")
+    ranks = rank_plot(judged.values[:, -1], exam.truth, folder / picture, title=title)
+    return AtSize(
+        found,
+        (by_tau, difference_table(compared), budget_table(found, "spearman_rho")),
+        predictions,
+        (by_budget, ranks),
+        _sentence(found, judged.method, judged.query_batches[-1], another_seed),
+    )
 
 
 def _watched(sizes: Sequence[int]) -> Iterable[int]:
@@ -110,44 +118,6 @@ def contest_of(config: Config) -> Contest:
     if isinstance(source, Path):
         return contest_with_checkpoint(config, store, source)
     return contest_with_run(config, store, source)
-
-
-def contenders(contest: Contest, size: int, by_curve: Sequence[Predictions]) -> list[Predictions]:
-    """Every method of the table, the judged one first (NAP2, or NAP2+ with its parts), fitted pool by pool.
-
-    Args:
-        contest: who is fitted on what, and tested on whom.
-        size: labelled candidates that methods are fitted on.
-        by_curve: what the early curves say without any predictor.
-    """
-    config, fitted, pools, released = contest.config, contest.fitted, contest.pools, contest.released
-    shares_graphs = bool(pools) and fitted.space.name == config.space.name
-    methods: list[Predictions] = []
-    if "fusion" in config.model and shares_graphs:
-        by_pool = [fused_predictions(contest, pool, size) for pool in pools]
-        methods += [joined(contest, variants) for variants in zip(*by_pool, strict=True)]
-    if released is not None:
-        methods.append(released_predictions(contest, released))
-    else:
-        for variant in fitted_variants(pools, size, contest.snapshots):
-            own = [nap2_predictions(contest, pool, size, variant) for pool in pools]
-            methods.append(joined(contest, own, *(one.dataset for one in pools[0].companions)))
-    if not config.evaluate.baselines:
-        return methods
-    if pools:
-        by_curve = [*by_curve, joined(contest, [lcsvr_predictions(contest, pool, size) for pool in pools])]
-    if shares_graphs:
-        by_graph = [joined(contest, [graph_predictions(fitted, pool, size) for pool in pools])]
-    else:
-        by_graph = [] if released is None else released_graph(contest, released)
-    return [*methods, *by_curve, size_predictions(contest), *by_graph, *proxy_predictions(config, contest.tested)]
-
-
-def joined(contest: Contest, parts: Sequence[Predictions], *beside: str) -> Predictions:
-    """One method, fitted on each pool and asked about its test candidates, over all candidates that are tested."""
-    tested = [pool.test for pool in contest.pools]
-    found = pooled(list(zip(tested, parts, strict=True)), contest.tested)
-    return replace(found, source="+".join((contest.source, *beside)))
 
 
 def compare(config: Config, methods: list[Predictions], exam: Exam) -> list[Difference]:
