@@ -1,11 +1,13 @@
 """stage=snapshot: train candidates for a while, look at them every so many steps, and store what was seen."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nap2.config import Config
 from nap2.errors import CampaignError, ConfigError, counted, described
 from nap2.snapshots.image_note import check_images
+from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.image_fit import check_fit
@@ -14,8 +16,9 @@ from nap2.stages.campaign.plan import plan_campaign
 from nap2.stages.campaign.released import without_released
 from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
-from nap2.stages.campaign.training import Train, make_train, trainer_parts
-from nap2.stages.campaign.worker import run_worker
+from nap2.stages.campaign.summary import CampaignSummary
+from nap2.stages.campaign.training import make_train, trainer_parts
+from nap2.stages.campaign.worker import Train, run_worker
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.command.parts import built
@@ -29,47 +32,67 @@ def run(config: Config) -> int:
         return _nothing_in(config.snapshot.shard)
     check_length(config)
     device = check_device(config.trainer.device)
-    options, root, retry = config.snapshot, Path(config.paths.store), config.retry_failed
-    length, to_the_end = options.num_snapshots, options.to_the_end
+    options, root = config.snapshot, Path(config.paths.store)
     refuse_set(root, "give stage=snapshot a store to write to")
     if options.skip_released:
-        folder = Path(config.paths.checkpoints) / "snapshots"
-        candidates, lines = without_released(folder, candidates, length, to_the_end)
-        for line in lines:
-            say(line)
+        candidates = _unreleased(config, candidates)
         if not candidates:
             if config.also and not options.plan:
                 SnapshotStore.create(root, setting_of(config))  # which the next stages read as one with the set
             say("nothing is left to train.")
             return 0
     if options.plan:
-        steps = steps_to_the_end(config) if to_the_end else None
-        say(plan_campaign(root, candidates, length, config.workers, steps_to_the_end=steps, retry_failed=retry))
+        steps, retry = steps_to_the_end(config) if options.to_the_end else None, config.retry_failed
+        asked = (root, candidates, options.num_snapshots, config.workers)
+        say(plan_campaign(*asked, steps_to_the_end=steps, retry_failed=retry))
         return 0
-    parts = trainer_parts(config)
-    images = built(parts["reader"])  # a missing, damaged or unfit dataset is refused before the store is touched
-    check_fit(candidates[0], images, length)
+    images = _fitting_images(config, candidates[0])  # refused before the store is touched
+    store = SnapshotStore.create(root, setting_of(config))
+    check_images(root, images)
+    del images
+    each = counted(options.num_snapshots, "snapshot")
+    say(f"{counted(len(candidates), 'candidate')}, {each} each, into {root} ({device})")
+    summary = _trained(config, store, candidates)
+    say(summary.sentence())
+    return summary.exit_code
+
+
+def _unreleased(config: Config, candidates: list[Candidate]) -> list[Candidate]:
+    options, folder = config.snapshot, Path(config.paths.checkpoints) / "snapshots"
+    left, lines = without_released(folder, candidates, options.num_snapshots, options.to_the_end)
+    for line in lines:
+        say(line)
+    return left
+
+
+def _fitting_images(config: Config, candidate: Candidate) -> Any:
+    """The config's image set.
+
+    Raises:
+        ConfigError, NetworkError, DataFileError: if it is missing, damaged, or not what the candidates or the config
+            ask for.
+    """
+    images = built(trainer_parts(config)["reader"])
+    check_fit(candidate, images, config.snapshot.num_snapshots)
     if config.dataset.num_train not in (None, len(images.train_labels)):
         raise ConfigError(
             f"dataset.num_train={config.dataset.num_train}, but {images.name} has {len(images.train_labels)} training "
             "images: sotl_e, lce, lc_pfn and plans count by it; correct it, or set it to null."
         )
-    store = SnapshotStore.create(root, setting_of(config))
-    check_images(root, images)
-    del images
-    each = counted(length, "snapshot")
-    say(f"{counted(len(candidates), 'candidate')}, {each} each, into {root} ({device})")
+    return images
+
+
+def _trained(config: Config, store: SnapshotStore, candidates: Sequence[Candidate]) -> CampaignSummary:
+    """By one worker in this process, or by several of their own."""
+    options, parts, retry = config.snapshot, trainer_parts(config), config.retry_failed
+    length, to_the_end = options.num_snapshots, options.to_the_end
     if config.workers == 1:
         with StopFlag.on_signals() as stop:
-            train = _train_here(parts)
-            tries = tries_so_far(store, retry)
-            summary = run_worker(store, candidates, length, train, stop=stop, to_the_end=to_the_end, tries_before=tries)
-    else:
-        factory, logs = ("nap2.stages.campaign.training:make_train", parts), worker_logs(config)
-        crew = (root, candidates, length, factory, config.workers, logs)
-        summary = run_local_campaign(*crew, retry_failed=retry, to_the_end=to_the_end)
-    say(summary.sentence())
-    return summary.exit_code
+            train, tries = _train_here(parts), tries_so_far(store, retry)
+            return run_worker(store, candidates, length, train, stop=stop, to_the_end=to_the_end, tries_before=tries)
+    factory, logs = ("nap2.stages.campaign.training:make_train", parts), worker_logs(config)
+    crew = (store.root, candidates, length, factory, config.workers, logs)
+    return run_local_campaign(*crew, retry_failed=retry, to_the_end=to_the_end)
 
 
 def _train_here(parts: dict[str, Any]) -> Train:
