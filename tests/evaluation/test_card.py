@@ -1,11 +1,10 @@
 import dataclasses
 
-from fakes_evaluation import EXAM, NAP2, PARAMS, RHO, TAU, WEAK, aggregates, predictions
+from fakes_evaluation import EXAM, NAP2, PARAMS, WEAK, aggregates, predictions
 
 from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.pages.card import NO_MATCH, CardFacts, card, index_table
 from nap2.evaluation.pages.further_test import FurtherTest
-from nap2.evaluation.pages.verdict import verdict
 from nap2.evaluation.records.published import PublishedFigure
 
 SPEC = {
@@ -28,33 +27,6 @@ SPEC = {
     },
 }
 FACTS = CardFacts("some-name", 80, ("nap2",), "Ten trials.", "3 heads, 1 of gradients alone")
-
-
-def test_the_verdict_names_the_best_reference_that_costs_no_more_and_says_who_wins():
-    found = aggregates(NAP2, WEAK, PARAMS, metrics=(TAU, RHO))
-    by_method = {
-        a.row.method: a.mean for a in found if a.row.metric == "kendall_tau" and a.row.query_batches in (0, 200)
-    }
-    assert by_method["nap2"] > by_method["params"] > by_method["early_stopping"]
-    text = verdict(found, 200)
-    assert f"the best reference is params, τ {by_method['params']:.3f} and needs no training" in text
-    assert f"nap2 (cifar10, 700), τ {by_method['nap2']:.3f}" in text
-    assert "is ahead of it" in text
-
-
-def test_the_verdict_says_so_when_nap2_does_not_earn_its_keep():
-    better = predictions("graph", [0.01], trials=1, query_batches=(0,), snapshots=(0,))
-    assert "does not reach it" in verdict(aggregates(NAP2, better), 200)
-
-
-def test_a_reference_of_a_larger_budget_is_no_rival():
-    dear = predictions("late", [9.0, 9.0, 0.0001], trials=1)
-    text = verdict(aggregates(NAP2, dear), 200)
-    assert "is ahead of it" in text
-
-
-def test_without_ours_the_verdict_says_so():
-    assert verdict(aggregates(WEAK), 200) == "Nothing of ours was evaluated at 200 mini-batches."
 
 
 def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candidate():

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_splits import class_of, classes
 
 from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import Draw, Split, check_split
-
-
-def class_of(arch_str: str) -> str:
-    return str(int(arch_str[1:]) // 3)
-
-
-def classes(flavour):
-    return str if flavour == "paper" else class_of
 
 
 def draw(count=61, flavour="functional", **changes):

@@ -101,16 +101,6 @@ def test_a_difference_is_measured_on_what_both_could_score():
     assert {d.num_test for d in differences([partial], predictions(), EXAM, rounds=20)} == {40}
 
 
-def test_aggregates_are_mean_and_sample_deviation_over_trials():
-    rows = result_rows(predictions(), EXAM, [TAU], rounds=20)
-    first = aggregate(rows)[0]
-    values = [row.value for row in select(rows, query_batches=100) if row.trial is not None]
-    assert first.mean == pytest.approx(np.mean(values))
-    assert first.std == pytest.approx(np.std(values, ddof=1))
-    assert (first.num_trials, first.num_undefined) == (3, 0)
-    assert first.row.low == select(rows, trial=None, query_batches=100)[0].low
-
-
 def test_aggregates_do_not_depend_on_the_order_of_rows_and_count_undefined_trials():
     rows = result_rows(predictions(), EXAM, [TAU], rounds=0)
     rows[0] = replace(rows[0], value=None)

@@ -17,6 +17,28 @@ def said(*others) -> str:
     return verdict(aggregates(NAP2, *others), 200, compared)
 
 
+def test_the_verdict_names_the_best_reference_that_costs_no_more_and_says_who_wins():
+    found = aggregates(NAP2, WEAK, PARAMS)
+    by_method = {
+        a.row.method: a.mean for a in found if a.row.metric == "kendall_tau" and a.row.query_batches in (0, 200)
+    }
+    assert by_method["nap2"] > by_method["params"] > by_method["early_stopping"]
+    text = verdict(found, 200)
+    assert f"the best reference is params, τ {by_method['params']:.3f} and needs no training" in text
+    assert f"nap2 (cifar10, 700), τ {by_method['nap2']:.3f}" in text
+    assert "is ahead of it" in text
+
+
+def test_a_reference_of_a_larger_budget_is_no_rival():
+    dear = predictions("late", [9.0, 9.0, 0.0001], trials=1)
+    text = verdict(aggregates(NAP2, dear), 200)
+    assert "is ahead of it" in text
+
+
+def test_without_ours_the_verdict_says_so():
+    assert verdict(aggregates(WEAK), 200) == "Nothing of ours was evaluated at 200 mini-batches."
+
+
 def test_far_ahead_of_every_reference_it_earns_its_keep():
     assert said(WEAK).endswith("**it earns its keep**.")
     assert "by +0." in said(WEAK)

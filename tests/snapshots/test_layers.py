@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nap2.errors import NetworkError
-from nap2.snapshots.layers import gradient_rows, recorded_layers, sampled_rows, sampled_units, unread_share
+from nap2.snapshots.layers import gradient_rows, num_layers, recorded_layers, sampled_rows, sampled_units, unread_share
 
 PINNED = {  # units: (first, last, sum, digest of the list)
     100: ([0, 1, 2, 3], [97, 98, 99], 4922, "8ea1c46dc2f28153"),
@@ -53,9 +53,10 @@ def test_layers_are_convolutions_and_linears_in_module_order():
     assert [(layer.name, layer.units) for layer in found] == [("head", 3), ("block.0", 8), ("line", 5), ("cube", 6)]
 
 
-def test_only_the_first_65_layers_are_kept():
-    found = recorded_layers(nn.Sequential(*[nn.Linear(2, 2) for _ in range(70)]))
-    assert [layer.name for layer in found] == [str(index) for index in range(65)]
+def test_only_the_first_65_layers_are_kept_and_all_are_counted():
+    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(70)])
+    assert [layer.name for layer in recorded_layers(model)] == [str(index) for index in range(65)]
+    assert num_layers(model) == 70
 
 
 def test_a_layer_used_twice_counts_once_and_a_tied_weight_counts_per_layer():

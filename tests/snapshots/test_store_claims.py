@@ -33,6 +33,14 @@ def without_locks(monkeypatch):
     monkeypatch.setattr(fcntl, "lockf", refuse)
 
 
+def assert_it_beats(folder):
+    os.utime(folder / "owner.json", (0, 0))
+    deadline = time.monotonic() + 20
+    while os.stat(folder / "owner.json").st_mtime == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert os.stat(folder / "owner.json").st_mtime > 0
+
+
 def test_one_claim_at_a_time_in_one_process(folder):
     with claimed(folder) as first:
         assert first is not None
@@ -94,11 +102,7 @@ def test_a_claim_that_was_taken_over_knows_and_takes_nothing_away(folder):
 def test_the_heart_beats(folder, monkeypatch):
     monkeypatch.setattr(claims, "HEARTBEAT_S", 0.02)
     with claimed(folder):
-        os.utime(folder / "owner.json", (0, 0))
-        deadline = time.monotonic() + 20
-        while os.stat(folder / "owner.json").st_mtime == 0 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert os.stat(folder / "owner.json").st_mtime > 0
+        assert_it_beats(folder)
 
 
 @pytest.mark.usefixtures("without_locks")
@@ -178,11 +182,7 @@ def test_the_heart_beats_on_after_the_disk_has_hung(folder, monkeypatch):
 
     monkeypatch.setattr(claims, "read_owner", hang)
     with claimed(folder):
-        os.utime(folder / "owner.json", (0, 0))
-        deadline = time.monotonic() + 20
-        while os.stat(folder / "owner.json").st_mtime == 0 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert os.stat(folder / "owner.json").st_mtime > 0
+        assert_it_beats(folder)
     assert len(refusals) == 2
 
 
