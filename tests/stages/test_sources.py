@@ -1,6 +1,7 @@
 """`evaluate.source` names one split of a run, or a checkpoint; whatever could mean two things is refused by name."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_a_later_call_for_another_split_changes_nothing_but_asks_for_the_split(t
         source_of(target, "one")
     assert "\n" not in str(error.value)
     assert source_of(target, "one/functional-3fold") == replace(folds, stage="evaluate")
+
+
+def test_a_run_that_was_copied_is_itself_and_not_what_lies_where_it_was(tmp_path: Path, target: Config) -> None:
+    record_config(config_of(tmp_path, "one"))
+    shutil.copytree(tmp_path / "runs/one", tmp_path / "runs/copy")
+    found = source_of(target, "copy")
+    assert isinstance(found, Config)
+    assert (found.name, found.paths.runs) == ("one", f"{tmp_path}/runs/copy")
 
 
 def test_predictors_of_another_encoder_are_not_taken(tmp_path: Path, target: Config) -> None:

@@ -69,10 +69,14 @@ def _listed(config: Config) -> str:
 
 
 def _read(path: Path, config: Config) -> Config:
-    """A kept config, with this call's stage and model: the fusion of NAP2+ is fitted anew."""
+    """A kept config, with this call's stage and model: the fusion of NAP2+ is fitted anew.
+
+    Its runs are those where it lies: the run may have been copied or moved since, and another may lie where it was.
+    """
     try:
         found = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
     except OmegaConfBaseException as error:
         raise ConfigError(f"{path} is not a config of this version: {str(error).splitlines()[0]}") from error
     assert isinstance(found, Config)
-    return replace(found, stage=config.stage, model=config.model)
+    paths = replace(found.paths, runs=str(path.parent.parent))
+    return replace(found, stage=config.stage, model=config.model, paths=paths)
