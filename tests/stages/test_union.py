@@ -105,6 +105,13 @@ def test_no_twin_of_a_test_candidate_is_in_the_training_pool(inside: Path) -> No
     assert not set(pool.ids_of(held_back)) & set(pool.training_ids)
 
 
+def test_its_checkpoint_is_named_by_both_where_it_is_tested_elsewhere(inside: Path) -> None:
+    asked = ["stage=evaluate", *COMMON, "name=inverted", "dataset.name=inverted"]
+    assert train.main([*asked, f"evaluate.source={inside / 'checkpoint-pca'}"]) == 0
+    (rows,) = Path("runs/inverted").glob("functional/results/from-*/rows.jsonl")
+    assert {row.source for row in read_rows(rows) if row.method.startswith("nap2")} == {"digits+inverted"}
+
+
 def test_the_checkpoint_says_what_it_learned_and_its_scope_covers_both(inside: Path) -> None:
     predictor = Predictor.from_pretrained(inside / "checkpoint-pca")
     assert predictor.spec["union"] == {"inverted": 6}

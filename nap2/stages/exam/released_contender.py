@@ -26,7 +26,7 @@ def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
         values=values,
         query_batches=contest.query_batches,
         snapshots=contest.snapshots,
-        source=contest.source,
+        source="+".join((contest.source, *predictor.spec.get("union", ()))),
         train_size=contest.sizes[0],
         cae_pool=str(predictor.spec.get("cae_pool", "")),
         encoder="+".join(kinds),
