@@ -96,6 +96,15 @@ def test_rows_say_what_was_changed_of_the_recipe_that_they_name() -> None:
     assert whole.recipe == "nasbench201"
 
 
+def test_accuracies_measured_on_a_stand_in_are_its_own() -> None:
+    asked = ["stage=evaluate", "experiment=nb201_cifar100_25k"]
+    seen = [exam_on(compose_config([*asked, f"labels={name}"])[1], np.ones(3)) for name in ("truth", "measured")]
+    assert [(one.target, one.label, one.stand_in) for one in seen] == [
+        ("cifar100", "imported", True),
+        ("cifar100-25k", "measured", False),
+    ]
+
+
 def test_an_architecture_of_another_space_is_new_to_every_predictor_whatever_its_class_is_called() -> None:
     fitted = pools(make_folds(draw(), 4))
     target = labels(range(40))  # the same strings, which name other networks there

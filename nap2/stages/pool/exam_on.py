@@ -8,6 +8,7 @@ from nap2.snapshots.manifest import Setting
 from nap2.spaces import SPACES
 from nap2.stages.command.provenance import commit, versions
 from nap2.stages.pool.candidates import setting_of
+from nap2.stages.pool.stored import stands_in_for
 from nap2.training.recipe import Recipe
 
 CLASSES = "num_classes"
@@ -17,9 +18,10 @@ def exam_on(
     config: Config, truth: Floats, flavour: str = "sample", protocol: str = "holdout", split_seed: int | None = None
 ) -> Exam:
     """Candidates of these final accuracies `[A]`, from a split of this flavour, as the config describes them."""
+    other = stands_in_for(config)
     return Exam(
         space=config.space.name,
-        target=config.dataset.stand_in_for or config.dataset.name,
+        target=other or config.dataset.name,
         truth=truth,
         flavour=flavour,
         protocol=protocol,
@@ -27,7 +29,7 @@ def exam_on(
         recipe=Recipe.from_dict(config.recipe).label,
         skeleton=other_sizes(setting_of(config)),
         label="imported" if config.labels == "truth" else "measured",
-        stand_in=config.dataset.stand_in_for is not None,
+        stand_in=other is not None,
         versions=versions(),
         commit=commit(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -87,6 +87,11 @@ def labels_of(config: Config, rows: list[IndexRow], dataset: str | None = None) 
     return published_labels(config, [row.arch_str for row in rows], dataset)
 
 
+def stands_in_for(config: Config) -> str | None:
+    """The dataset whose accuracies judge in place of the config's own; none does where they are measured."""
+    return None if config.labels == "measured" else config.dataset.stand_in_for
+
+
 def published_labels(config: Config, arch_strs: Sequence[str], dataset: str | None = None) -> dict[str, float]:
     """Final accuracy (fraction) by arch string, of those that the imported table knows.
 
