@@ -5,7 +5,7 @@ shown, and when, does not depend on which of the two it came from.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from nap2.feature_maps import log_normalise
 from nap2.schema import MAX_LAYERS, MAX_SNAPSHOTS, MAX_VALUES, MODALITIES, NUM_STATISTICS
 from nap2.snapshots.layout import CACHED, dense_index
 from nap2.snapshots.reader import SnapshotReader, open_joint
-from nap2.snapshots.trajectory import Trajectory
 
 
 class FeatureMapDataModule(LightningDataModule):
@@ -177,15 +176,6 @@ class _DenseMaps(Dataset[Tensor]):
         shown = torch.from_numpy(dense).view(-1, NUM_STATISTICS, MAX_LAYERS, MAX_VALUES)  # [B, F, L, V]
         shown[:, self.hidden] = 0.0
         return shown
-
-
-def iterate_trajectories(
-    store: SnapshotReader, ids: Sequence[str], num_snapshots: int = MAX_SNAPSHOTS
-) -> Iterator[tuple[str, Trajectory]]:
-    """Read candidates one by one, at most the first `num_snapshots` of each; memory is that of a single one."""
-    for candidate_id in ids:
-        trajectory = store.read(candidate_id).trajectory
-        yield candidate_id, trajectory.first(min(num_snapshots, len(trajectory)))
 
 
 @lru_cache(maxsize=CACHED)

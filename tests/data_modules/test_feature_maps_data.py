@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from data_modules import map_cache
-from data_modules.feature_maps import FeatureMapDataModule, iterate_trajectories
+from data_modules.feature_maps import FeatureMapDataModule
 from data_modules.map_order import MapOrder
 from nap2.errors import ConfigError, CorruptSnapshotError, StoreError
 from nap2.feature_maps import encoder_input, log_normalise
@@ -249,14 +249,6 @@ def test_what_cannot_be_is_refused(made):
     unknown = FeatureMapDataModule(store.root, {"train": ["f" * 16], "val": []}, "weights", 4)
     with pytest.raises(StoreError, match=r"lacks 1 of 1 candidates of the split .*stage=snapshot"):
         unknown.setup()
-
-
-def test_trajectories_are_read_one_by_one(made):
-    store, ids = made
-    read = iterate_trajectories(store, ids, num_snapshots=3)
-    for seed, (candidate_id, trajectory) in enumerate(read):
-        assert candidate_id == ids[seed]
-        assert torch.equal(trajectory.values, fakes.trajectory(seed, LENGTHS[seed]).values[:3])
 
 
 def test_checksums_are_those_of_the_entries(made, tmp_path):

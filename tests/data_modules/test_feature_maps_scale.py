@@ -9,7 +9,7 @@ UNITS = (16,) * 5 + (32,) * 5 + (64,) * 4 + (10,)  # a third of an average cell,
 MEASURE = """
 import sys, time
 from pathlib import Path
-from data_modules.feature_maps import FeatureMapDataModule, iterate_trajectories
+from data_modules.feature_maps import FeatureMapDataModule
 from nap2.snapshots.store import SnapshotStore
 
 def peak_mb():  # of this program; getrusage would count what its parent held when it forked
@@ -19,8 +19,8 @@ def peak_mb():  # of this program; getrusage would count what its parent held wh
 root, count, cache = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 store = SnapshotStore.open(root)
 ids = list(store.complete())[:count]
-for _, trajectory in zip(range(3), iterate_trajectories(store, ids)):
-    pass
+for candidate_id in ids[:3]:
+    store.read(candidate_id)
 start = time.process_time()
 data = FeatureMapDataModule(root, {"train": ids, "val": ids[:8]}, "weights", 32, cache, cache_gb=0.2, block=16)
 batches = iter(data.train_dataloader())
@@ -28,8 +28,8 @@ next(batches)
 first_cpu_s = time.process_time() - start
 for _, batch in zip(range(150), batches):  # 200 candidates: blocks come and go, the bound of the cache is reached
     pass
-for _ in iterate_trajectories(store, ids[:100]):
-    pass
+for candidate_id in ids[:100]:
+    store.read(candidate_id)
 print(peak_mb(), first_cpu_s)
 """
 
