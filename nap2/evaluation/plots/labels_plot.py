@@ -5,7 +5,6 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from nap2.errors import EvaluationError
 from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.plots.drawing import COLOURS, canvas, finish_axes, save
 from nap2.evaluation.plots.line_names import LineName, name_lines
@@ -30,21 +29,14 @@ def labels_plot(
     the best that sees no training, and the best that does.
 
     Args:
-        aggregates: over one test set, of one target and flavour; the first method is drawn on top.
+        aggregates: over one test set, of one target and flavour, that `has_several_sizes`; the first is drawn on top.
         path: `.png`, `.pdf` or `.svg`.
         another_seed: what the final accuracies of another seed reach.
         title: above the picture.
-
-    Raises:
-        EvaluationError: no method was fitted on several numbers of labels.
     """
     shown = _taus(aggregates)
     learners = _learners(shown)
     sizes = sorted({found.row.train_size for points in learners.values() for found in points})
-    if not sizes:
-        raise EvaluationError(
-            f"There is no {TAU.name} at several numbers of labels to plot: evaluate with split.train_sizes=[50,0]."
-        )
     figure, axes = canvas(title)
     axes.set_xlim(sizes[0] - (sizes[-1] - sizes[0]) * 0.03, sizes[-1] + (sizes[-1] - sizes[0]) * 0.03)
     methods, sources = (list(dict.fromkeys(key[part] for key in learners)) for part in (0, 1))
