@@ -7,7 +7,7 @@ from typing import Any
 
 from nap2.checkpoint import heads_named, load_checkpoint, load_spec, save_checkpoint
 from nap2.config import Config
-from nap2.errors import CheckpointError, ConfigError, EvaluationError
+from nap2.errors import CheckpointError, ConfigError, EvaluationError, Nap2Error
 from nap2.evaluation.pages.card import CardFacts, card, index_table
 from nap2.evaluation.pages.card_protocol import fold_protocol, holdout_protocol
 from nap2.evaluation.pages.further_test import FurtherTest, of_size, sizes_of
@@ -59,9 +59,17 @@ def run(config: Config) -> int:
     text = card(spec, _facts(config, spec), found, compared, published, further_tests(config, found))
     spec = {key: value for key, value in spec.items() if key not in ("components", "format_version")}
     save_checkpoint(target, tensors, {**spec, "name": config.publish.name, "revision": revision}, text)
-    write_index(Path(config.paths.checkpoints))
+    _bring_up_to_date(Path(config.paths.checkpoints))
     say(f"released: {target}, revision {revision}, {_megabytes(target):.1f} MB; card: {target / 'card.md'}")
     return 0
+
+
+def _bring_up_to_date(root: Path) -> None:
+    """The index of all predictors. What was released stays released, whatever another one or the page refuses."""
+    try:
+        write_index(root)
+    except (Nap2Error, OSError) as error:
+        say(f"the index in {root / 'README.md'} stays as it was, for the time being: {error} Then call again.")
 
 
 def write_index(root: Path) -> None:

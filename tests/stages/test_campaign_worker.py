@@ -242,7 +242,7 @@ def test_a_candidate_at_work_elsewhere_is_left_to_its_worker(store):
     with store.claim(asked[0], STEPS) as writer:
         summary = run(store, asked)
         assert (summary.done, summary.missing, summary.exit_code) == (1, 1, 3)
-        assert "1 are at work in other processes" in summary.sentence()
+        assert "Other processes are at work on 1" in summary.sentence()
         writer.finish(trajectory(asked[0], STEPS), curve(asked[0], STEPS))
 
 

@@ -47,5 +47,5 @@ class CampaignSummary:
         if self.missing and self.stopped:
             text += f" Stopped ({self.stopped}): the same command goes on with the {self.missing} missing."
         elif self.missing:
-            text += f" {self.missing} are at work in other processes; the same command looks again."
+            text += f" Other processes are at work on {self.missing}; the same command looks again."
         return text
