@@ -23,7 +23,7 @@ from nap2.stages.exam.own_contender import method_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder, run_name
 from nap2.stages.pool.splits import load_pools, train_sizes
-from nap2.stages.pool.stored import index_rows, open_store
+from nap2.stages.pool.stored import index_rows, open_store, stands_in_for
 from nap2.stages.pool.union import companions_of, labelled_as
 
 MOST_REVISIONS = 3
@@ -156,7 +156,7 @@ def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
         "setting": setting_of(config).as_dict(),
         "num_snapshots": config.snapshot.num_snapshots,
         "labels": config.labels,
-        "stand_in_for": config.dataset.stand_in_for,
+        "stand_in_for": stands_in_for(config),
         "union": sorted(one.dataset for one in companions_of(config)),
     }
     found = {**spec, "union": sorted(spec.get("union", ()))}

@@ -25,6 +25,7 @@ from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.candidates import setting_of, space_of
 from nap2.stages.pool.encoder_name import features_of
 from nap2.stages.pool.splits import Pool
+from nap2.stages.pool.stored import stands_in_for
 from nap2.training.recipe import Recipe
 
 MOST_MB = 40
@@ -81,7 +82,7 @@ def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:
         "num_test": len(split.test),
         "fitted_on": sorted({*split.pool, *split.val}),
         "labels": config.labels,
-        "stand_in_for": config.dataset.stand_in_for,
+        "stand_in_for": stands_in_for(config),
         "cae_pool": pool_name(config, pool),
         "union": pool.labelled_elsewhere(split.train_of(size)),
     }
