@@ -13,7 +13,7 @@ from nap2.errors import NetworkError, counted, kind_of
 from nap2.schema import COUNTS, DEFAULT_EVERY, MAX_SNAPSHOTS, MODALITIES
 from nap2.snapshots.layers import RecordedLayer, gradient_rows, num_layers, recorded_layers, sampled_rows, unread_share
 from nap2.snapshots.layout import num_entries
-from nap2.snapshots.movement import Mark, have_moved, marks
+from nap2.snapshots.movement import Mark, are_added_up, marks
 from nap2.snapshots.schedule import Schedule
 from nap2.snapshots.statistics import modality_statistics
 from nap2.snapshots.trajectory import Trajectory
@@ -174,7 +174,7 @@ class SnapshotRecorder:
 
     def _warn_without_movement(self, step: int) -> None:
         before, self._before = self._before, []
-        if not have_moved(before):
+        if are_added_up(before):
             warnings.warn(
                 f"No weight has moved between steps {step - 1} and {step} of the recorder, so its gradients may be of "
                 "part of a step; call step() once per optimizer step, after the last backward.",

@@ -62,3 +62,40 @@ def test_one_step_per_optimizer_step_is_not(optimizer: str, frozen: bool) -> Non
         warnings.simplefilter("error")
         record(optimizer, accumulated=1, frozen=frozen)
         record(optimizer, accumulated=2, told=2, frozen=frozen)
+
+
+def of_two_steps(recorder: SnapshotRecorder, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+    """Two optimizer steps as a loop makes them; the recorder, which looks at every second one, may not warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            loss = nn.functional.cross_entropy(recorder.model(torch.full((6, 5), 99.0)), torch.arange(6) % 3)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            recorder.step()
+            scaler.step(optimizer)
+            scaler.update()
+    assert recorder.num_snapshots == 1
+
+
+@pytest.mark.parametrize(("scale", "lr"), [(2.0**127, 0.1), (1.0, 0.0)], ids=["overflow", "rate of 0"])
+def test_a_step_that_moved_nothing_is_still_a_step(scale: float, lr: float) -> None:
+    """A scaler leaves out the step of a gradient that overflows; a warm-up begins at a rate of 0."""
+    model = nn.Linear(5, 3)
+    nn.init.constant_(model.weight, 1.0)
+    before = model.weight.clone()
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, fused=True)
+    of_two_steps(SnapshotRecorder(model, every=2), optimizer, torch.amp.GradScaler("cpu", init_scale=scale))
+    assert torch.equal(model.weight, before)
+
+
+def test_a_weight_that_is_sparse_is_no_hindrance() -> None:
+    model = nn.Linear(5, 3)
+    model.register_parameter("mixed", nn.Parameter(torch.eye(3).to_sparse()))
+    recorder = SnapshotRecorder(model, every=2)
+    for _ in range(2):
+        torch.sparse.mm(model.mixed, model(torch.ones(3, 5))).sum().backward()
+        recorder.step()
+        model.zero_grad()
+    assert recorder.num_snapshots == 1
