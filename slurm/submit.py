@@ -30,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     options, overrides = _parse(arguments)
     try:
         config = _checked(overrides, options.gres)
+        if "snapshot" in options.stages and config.snapshot.candidates:
+            candidates_of(config)  # a missing or damaged list; a draw from a large space takes minutes
         if options.stages != ["snapshot"]:
             refuse_unread(config)
         resources = Resources(
@@ -98,7 +100,6 @@ def _checked(overrides: Sequence[str], gres: str | None) -> Config:
     refuse_launcher(overrides)
     _, config = compose_config(["stage=snapshot", *overrides])
     check_length(config)
-    candidates_of(config)  # a missing or damaged list
     if config.snapshot.plan:
         raise CampaignError("snapshot.plan=true only prints; ask `python train.py stage=snapshot …` for it, here.")
     is_cuda = config.trainer.device.startswith("cuda")

@@ -162,6 +162,13 @@ def test_jobs_compute_with_the_python_that_submitted_them(capsys, sbatch):
     assert Path("python").read_text().strip() == sys.executable
 
 
+def test_a_list_is_read_for_the_stage_that_trains_it_and_no_space_is_drawn_from(capsys, monkeypatch):
+    """Later stages need no list; what a large space draws takes minutes."""
+    monkeypatch.setattr(submit, "candidates_of", None)
+    assert submit.main(["experiment=nb101", "--stages", "snapshot", "--dry-run"]) == 0
+    assert submit.main(["experiment=digits", "snapshot.candidates=gone.csv", "--stages", "cae", "--dry-run"]) == 0
+
+
 def test_missing_labels_are_told_before_the_snapshots_are_trained(capsys, sbatch):
     values = ["experiment=nb201_cifar10", "paths.truth=nowhere"]
     assert submit.main(values) == 2
