@@ -119,7 +119,7 @@ def _doubt(inputs: Tensor, sums: tuple[str, ...]) -> str:
     if not all(math.isfinite(float(total)) for total in sums):
         return "; the loader's inputs there are not all finite"
     if len(inputs) == 1:
-        return "; the loader's batch there holds a single input: drop_last=True leaves it out"
+        return "; the loader's batch there holds a single input: use larger batches, or drop_last=True"
     return ""
 
 

@@ -57,13 +57,21 @@ def left_alone(model: nn.Module) -> Iterator[None]:
     """A block in which no gradient may reach a network whose copy is trained: torch copies no function that holds it.
 
     Raises:
-        NetworkError: in the block, from the backward pass that would reach it, and before that writes anything.
+        NetworkError: in the block, from the backward pass that would reach it, and before that writes a gradient; what
+            the forward pass wrote into its buffers (those of a normalisation) is taken back.
     """
     own = [weight for weight in model.parameters() if weight.requires_grad and not is_lazy(weight)]
     reachable = [weight for weight in own if not weight.is_inference()]
     handles = [weight.register_hook(_refuse) for weight in reachable]  # type: ignore[no-untyped-call]  # torch's own
+    kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers() if _is_plain(buffer)]
     try:
         yield
+    except NetworkError:
+        with torch.no_grad():
+            for buffer, before in kept:
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
+        raise
     finally:
         for handle in handles:
             handle.remove()
@@ -106,6 +114,10 @@ def train(
         _begin_momentum(optimizer)
         optimizer.step()
         yield loss.detach(), logits.detach()
+
+
+def _is_plain(buffer: Tensor) -> bool:
+    return buffer.layout == torch.strided and not (is_lazy(buffer) or buffer.is_meta or buffer.is_inference())
 
 
 def _refuse(gradient: Tensor) -> None:

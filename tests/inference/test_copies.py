@@ -16,7 +16,7 @@ def ranker() -> Predictor:
 
 
 def layers() -> nn.Module:
-    return nn.Sequential(nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 3))
+    return nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3))
 
 
 def replaced() -> nn.Module:
@@ -37,8 +37,8 @@ class InPart(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(5, 5), nn.Linear(5, 3)
-        self.act = lambda x: self.first(x).tanh()
+        self.first, self.norm, self.last = nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)
+        self.act = lambda x: self.norm(self.first(x)).tanh()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.last(self.act(x))
@@ -47,8 +47,10 @@ class InPart(nn.Module):
 @pytest.mark.parametrize("build", [replaced, compiled, InPart])
 def test_a_forward_that_runs_the_original_is_refused_and_leaves_that_as_it_was(ranker: Predictor, build) -> None:
     model = build()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     (place,) = ranker.rank({"net": model}, DATA, 4)
     assert place.predicted_accuracy is None
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert place.failure.endswith("use torch.compile(model), or write it as a Module's forward")
     assert all(parameter.grad is None for parameter in model.parameters())
     model(DATA[0][0]).sum().backward()  # nothing stays in the way of its own training
