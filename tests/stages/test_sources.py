@@ -10,6 +10,7 @@ import pytest
 from nap2.config import Config
 from nap2.errors import ConfigError
 from nap2.stages.command.compose import compose_config
+from nap2.stages.pool.run_folder import run_name
 from nap2.stages.pool.sources import record_config, source_of
 
 
@@ -56,6 +57,7 @@ def test_a_run_that_was_copied_is_itself_and_not_what_lies_where_it_was(tmp_path
     found = source_of(target, "copy")
     assert isinstance(found, Config)
     assert (found.name, found.paths.runs) == ("one", f"{tmp_path}/runs/copy")
+    assert run_name(found) == "copy/functional"  # tested on one target, both keep results of their own
 
 
 def test_predictors_of_another_encoder_are_not_taken(tmp_path: Path, target: Config) -> None:

@@ -82,5 +82,9 @@ class RunFolder:
 
 
 def run_name(config: Config) -> str:
-    """How what is fitted in a run is named elsewhere: `<run>/<split>`."""
-    return f"{config.name}/{RunFolder.of(config).root.name}"
+    """How what is fitted in a run is named elsewhere: `<run>/<split>`, by folders, as `evaluate.source` names it.
+
+    Several runs may have one `name`: those of a sweep, and one that was copied.
+    """
+    split = RunFolder.of(config).root.absolute()
+    return f"{split.parent.name}/{split.name}"
