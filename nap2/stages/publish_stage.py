@@ -1,6 +1,6 @@
 """stage=publish: put a trained predictor under a name into the folder of released checkpoints, with its card."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ def _bring_up_to_date(root: Path) -> None:
 
 def write_index(root: Path) -> None:
     """Replace the index in `<root>/README.md`; the words around it are left alone."""
-    specs = {path.parent.name: load_spec(path.parent) for path in sorted(root.glob("*/spec.json"))}
+    found = {path.parent.name: load_spec(path.parent) for path in sorted(root.glob("*/spec.json"))}
+    specs = {name: spec for name, spec in found.items() if spec["kind"] == "predictor"}
     page = root / "README.md"
     if not page.is_file():
         page.write_text(f"# Released predictors\n\n{BEGIN}\n{END}\n")
@@ -88,8 +89,15 @@ def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
         methods=judged_methods(config),
         protocol=_protocol(config, spec),
         heads=heads_named(spec),
-        stand_ins={d: name for d in spec.get("union", ()) if (name := labelled_as(d)) != d},
+        stand_ins=stand_ins_of(config, spec.get("union", ())),
     )
+
+
+def stand_ins_of(config: Config, datasets: Iterable[str]) -> dict[str, str]:
+    """Those of some datasets whose labels are another dataset's, with that one; none where they are measured."""
+    if config.labels == "measured":
+        return {}
+    return {dataset: other for dataset in datasets if (other := labelled_as(dataset)) != dataset}
 
 
 def judged_methods(config: Config) -> tuple[str, str]:
