@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import Draw, make_splits
 from nap2.stages.command.compose import compose_config
+from nap2.stages.exam.released_contender import released_source
 from nap2.stages.exam.transfer import judges_of_fold, source_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.exam_on import exam_on
@@ -78,6 +80,13 @@ def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
     assert source_name(replace(own, skeleton=narrow), "run/split", target) == "cifar100/stem_channels 8"
     reduced = compose_config(["stage=evaluate", "experiment=nb201_adamw", "space.skeleton.stem_channels=8"])[1]
     assert source_name(own, "run/split", reduced) == "cifar100/published sizes"
+
+
+def test_a_released_union_is_named_by_its_datasets_elsewhere_and_by_its_own_name_at_home() -> None:
+    home, elsewhere = (compose_config(["stage=evaluate", f"experiment=nb201_{n}"])[1] for n in ("cifar10", "cifar100"))
+    spec = {"setting": setting_of(home).as_dict(), "union": {"svhn": 6}}
+    named = [released_source(SimpleNamespace(config=one, source="nb201-two"), spec) for one in (home, elsewhere)]
+    assert named == ["nb201-two", "cifar10+svhn"]
 
 
 def test_rows_say_in_what_networks_differ_from_the_published_ones() -> None:

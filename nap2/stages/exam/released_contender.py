@@ -1,13 +1,18 @@
 """A released predictor in the exam: the mean over its heads, as its users get it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from nap2.evaluation.judging.exam import Predictions
 from nap2.feature_maps.families import ALL
 from nap2.inference import Predictor
 from nap2.inference.components import encoder_kinds
+from nap2.snapshots.manifest import Setting
 from nap2.stages.command.console import track
 from nap2.stages.exam.contest import Contest
+from nap2.stages.exam.transfer import source_name
 from nap2.stages.pool.encoder_name import in_brackets
 
 
@@ -26,10 +31,16 @@ def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
         values=values,
         query_batches=contest.query_batches,
         snapshots=contest.snapshots,
-        source="+".join((contest.source, *predictor.spec.get("union", ()))),
+        source=released_source(contest, predictor.spec),
         train_size=contest.sizes[0],
         cae_pool=str(predictor.spec.get("cae_pool", "")),
         encoder="+".join(kinds),
         query_time_s=contest.query_seconds,
         note=f"released predictor, mean of {num_heads} heads",
     )
+
+
+def released_source(contest: Contest, spec: Mapping[str, Any]) -> str:
+    """Its datasets where they are other ones than the target's; else its name, which says what it learned."""
+    own = source_name(Setting(**spec["setting"]), "", contest.config)
+    return "+".join((own, *spec.get("union", ()))) if own else contest.source
