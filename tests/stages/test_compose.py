@@ -77,6 +77,7 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=cae", "model.cae.=null"], r"'model\.cae\.=null' sets no key: a part of its name is empty"),
         (["stage=cae", "workers=0"], r"workers=0 is too small; use at least 1"),
         (["stage=cae", "nonsense"], r"'nonsense' cannot be read as key=value"),
+        (["stage=cae", "split.flavour=functionel"], r"Did you mean 'functional'\?"),
         (["stage=cae", "cae.modality=weight"], r"Did you mean 'weights'\?"),
         (["stage=cae", "snapshot.num_snapshots=24"], r"use 1 to 23"),
         (["stage=cae", "split.redraw=true"], r"split\.redraw=true draws other folds .* add split\.folds=5"),
