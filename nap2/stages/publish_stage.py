@@ -69,7 +69,8 @@ def _bring_up_to_date(root: Path) -> None:
     try:
         write_index(root)
     except (Nap2Error, OSError) as error:
-        say(f"the index in {root / 'README.md'} stays as it was, for the time being: {error} Then call again.")
+        why = str(error).rstrip(".")
+        say(f"the index in {root / 'README.md'} stays as it was, for the time being: {why}. Then call again.")
 
 
 def write_index(root: Path) -> None:

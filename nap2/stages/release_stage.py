@@ -58,4 +58,4 @@ def _bring_up_to_date(page: Path) -> None:
     try:
         write_between(page, BEGIN, END, sets_table(sets_in(page.parent)))
     except (Nap2Error, OSError) as error:
-        say(f"the table in {page} stays as it was, for the time being: {error} Then call again.")
+        say(f"the table in {page} stays as it was, for the time being: {str(error).rstrip('.')}. Then call again.")
