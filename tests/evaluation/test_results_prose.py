@@ -40,6 +40,14 @@ class Section:
         assert mean is not None
         return mean
 
+    def differences(self, size: int) -> list[Difference]:
+        return read_differences(self.folder / DIFFERENCES, size)
+
+    def between(self, size: int, source: str) -> Difference:
+        """NAP2 of another source against that of CIFAR-10."""
+        (found,) = [one for one in self.differences(size) if (one.method, one.source) == (PCA, source)]
+        return found
+
     def paired(self, size: int, method: str, against: str, source: str = "cifar10") -> Difference:
         asked = (method, against, source)
         kept = read_differences(self.folder / DIFFERENCES, size)
@@ -149,6 +157,28 @@ def transfer() -> list[float]:
     ]
 
 
+def cifar100() -> list[float]:
+    s, own, tiny = Section("4-cifar100"), "cifar10", "tinyimagenet16-120"
+    kept = {(one.method, one.against_source, size): one for size in (50, 144, 240) for one in s.differences(size)}
+    size, graph = kept["parameters", own, 240], kept["graph regression", own, 240]
+    few, of_tiny, of_both = kept["parameters", own, 50], s.between(144, tiny), s.between(240, UNION)
+    assert {one.verdict for one in (size, graph, of_tiny, of_both)} == {"none"}
+    assert few.verdict == "better"
+    assert bounds(size, 3) == (-0.224, 0.096)
+    assert bounds(graph, 3) == (-0.041, 0.292)
+    assert bounds(few, 3) == (0.125, 0.597)
+    assert bounds(of_tiny, 3) == (-0.188, 0.041)
+    assert bounds(of_both, 3) == (-0.167, 0.095)
+    assert all(kept[name, own, 240].verdict == "worse" for name in ("sotl", "sotl_e", "last_losses", "early_stopping"))
+    return [
+        *(s.tau(PCA, 240, source=own), s.tau("parameters", batches=0), -size.interval.value),
+        *(s.tau("graph regression", 240, 0, own), graph.interval.value, s.tau("sotl"), s.tau("early_stopping")),
+        *(s.tau(PCA, 50, source=own), few.interval.value, s.tau(PCA, 50, source=tiny), s.tau(PCA, 144, source=tiny)),
+        *(s.tau(PCA, 240, source=UNION), s.tau(PCA, 50, source=UNION)),
+        *(-of_tiny.interval.value, -of_both.interval.value),
+    ]
+
+
 def union() -> list[float]:
     s, t = Section("5-union"), Section("3-transfer")
     both, alone = ([s.tau(PCA, size, source=source) for size in (50, 240)] for source in (UNION, "cifar10"))
@@ -226,6 +256,7 @@ CLAIMED = {
     "1-cifar10": cifar10,
     "2-pool": list,
     "3-transfer": transfer,
+    "4-cifar100": cifar100,
     "5-union": union,
     "6-what-it-reads": what_it_reads,
     "7-after-release": after_release,
