@@ -7,7 +7,7 @@ from typing import Any
 
 from nap2.checkpoint import heads_named, load_checkpoint, load_spec, save_checkpoint
 from nap2.config import Config
-from nap2.errors import CheckpointError, ConfigError, EvaluationError, Nap2Error
+from nap2.errors import CheckpointError, ConfigError, EvaluationError
 from nap2.evaluation.pages.card import CardFacts, card, index_table
 from nap2.evaluation.pages.card_protocol import fold_protocol, holdout_protocol
 from nap2.evaluation.pages.further_test import FurtherTest, of_size, sizes_of
@@ -16,7 +16,7 @@ from nap2.evaluation.records.difference_log import read_differences
 from nap2.evaluation.records.latest_test import of_latest_test
 from nap2.evaluation.records.rows import read_rows
 from nap2.stages.command.console import say
-from nap2.stages.command.marked import write_between
+from nap2.stages.command.marked import bring_up_to_date
 from nap2.stages.command.published_figures import published_figures
 from nap2.stages.exam.fusion_contenders import NAME, variant_name
 from nap2.stages.exam.own_contender import method_name
@@ -59,28 +59,23 @@ def run(config: Config) -> int:
     text = card(spec, _facts(config, spec), found, compared, published, further_tests(config, found))
     spec = {key: value for key, value in spec.items() if key not in ("components", "format_version")}
     save_checkpoint(target, tensors, {**spec, "name": config.publish.name, "revision": revision}, text)
-    _bring_up_to_date(Path(config.paths.checkpoints))
+    write_index(Path(config.paths.checkpoints))
     say(f"released: {target}, revision {revision}, {_megabytes(target):.1f} MB; card: {target / 'card.md'}")
     return 0
 
 
-def _bring_up_to_date(root: Path) -> None:
-    """The index of all predictors. What was released stays released, whatever another one or the page refuses."""
-    try:
-        write_index(root)
-    except (Nap2Error, OSError) as error:
-        why = str(error).rstrip(".")
-        say(f"the index in {root / 'README.md'} stays as it was, for the time being: {why}. Then call again.")
-
-
 def write_index(root: Path) -> None:
     """Replace the index in `<root>/README.md`; the words around it are left alone."""
-    found = {path.parent.name: load_spec(path.parent) for path in sorted(root.glob("*/spec.json"))}
-    specs = {name: spec for name, spec in found.items() if spec["kind"] == "predictor"}
     page = root / "README.md"
     if not page.is_file():
         page.write_text(f"# Released predictors\n\n{BEGIN}\n{END}\n")
-    write_between(page, BEGIN, END, index_table(specs))
+    bring_up_to_date(page, BEGIN, END, lambda: index_table(_predictors_in(root)))
+
+
+def _predictors_in(root: Path) -> dict[str, dict[str, Any]]:
+    """Their specs, by name."""
+    specs = {path.parent.name: load_spec(path.parent) for path in sorted(root.glob("*/spec.json"))}
+    return {name: spec for name, spec in specs.items() if spec["kind"] == "predictor"}
 
 
 def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:

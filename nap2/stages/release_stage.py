@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nap2.config import Config
-from nap2.errors import Nap2Error, counted
+from nap2.errors import counted
 from nap2.snapshots.disk import create_once
 from nap2.snapshots.image_note import NOTE, check_same_images
 from nap2.snapshots.reader import refuse_set
@@ -11,7 +11,7 @@ from nap2.snapshots.released import Limits, SnapshotSet, add_part
 from nap2.snapshots.released.listing import sets_in, sets_table
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.command.console import say, track
-from nap2.stages.command.marked import write_between
+from nap2.stages.command.marked import bring_up_to_date
 from nap2.stages.pool.stored import check_setting
 
 MB, KB = 1e6, 1e3
@@ -47,15 +47,7 @@ def run(config: Config) -> int:
         say(f"nothing new in {root}; {held}")
     page = Path(options.folder).parent / "README.md"
     if page.is_file():
-        _bring_up_to_date(page)
+        bring_up_to_date(page, BEGIN, END, lambda: sets_table(sets_in(page.parent)))
     if new.path is not None and new.num_waiting > len(new.damaged):
         say(f"{new.num_waiting - len(new.damaged)} more wait: call again for the next part, or raise release.at_most")
     return 1 if new.damaged else 0
-
-
-def _bring_up_to_date(page: Path) -> None:
-    """The table of all sets beside it. What was written stays written, whatever another set or the page refuses."""
-    try:
-        write_between(page, BEGIN, END, sets_table(sets_in(page.parent)))
-    except (Nap2Error, OSError) as error:
-        say(f"the table in {page} stays as it was, for the time being: {str(error).rstrip('.')}. Then call again.")

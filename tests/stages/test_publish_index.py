@@ -7,7 +7,7 @@ import torch
 
 from nap2.checkpoint import save_checkpoint
 from nap2.stages.command.compose import compose_config
-from nap2.stages.publish_stage import _bring_up_to_date, stand_ins_of, write_index
+from nap2.stages.publish_stage import stand_ins_of, write_index
 
 
 def test_a_damaged_predictor_leaves_the_index_as_it_was_and_says_so(
@@ -17,12 +17,12 @@ def test_a_damaged_predictor_leaves_the_index_as_it_was_and_says_so(
     spec["setting"] = {"space": "nasbench201", "dataset": "digits"}
     for name in ("one", "two"):
         save_checkpoint(tmp_path / name, {"part": {"weight": torch.zeros(1)}}, spec, "# Card\n")
-    _bring_up_to_date(tmp_path)
+    write_index(tmp_path)
     index = (tmp_path / "README.md").read_text()
     assert index.count("card.md") == 2
     (tmp_path / "two/spec.json").write_text("{")
     save_checkpoint(tmp_path / "three", {"part": {"weight": torch.zeros(1)}}, spec, "# Card\n")
-    _bring_up_to_date(tmp_path)
+    write_index(tmp_path)
     assert (tmp_path / "README.md").read_text() == index
     assert "README.md stays as it was, for the time being: " in " ".join(capsys.readouterr().out.split())
 

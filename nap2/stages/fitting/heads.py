@@ -105,7 +105,7 @@ def fit_head(config: Config, data: Any, seed: int, folder: Path, what: str) -> t
 
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
-    """A step of a GRU is small: two threads that wait for each other took half as long again as one."""
+    """A step of a GRU is small: two threads that wait for each other took up to twice as long as one."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
