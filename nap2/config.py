@@ -90,6 +90,7 @@ class SplitConfig:
     test_size: int = 200
     folds: int = 0
     redraw: bool = False
+    shorter: bool = False
     trials: int = 10
     seed: int = 42
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nap2.errors import EvaluationError
+from nap2.evaluation.judging.exam import split_name
 from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.further_test import sizes_of
 from nap2.evaluation.pages.results_overview import most_labels, overview
@@ -80,7 +81,8 @@ def draw_pictures(folder: Path) -> list[Path]:
         found = [] if grows(read) else aggregate(one_of_each(read))
         if has_several_sizes(found):
             row = found[0].row
-            title = f"{row.space} on {row.target}: {row.num_test} candidates, {row.flavour} {row.protocol} split"
+            split = split_name(row.flavour, row.protocol)
+            title = f"{row.space} on {row.target}: {row.num_test} candidates, {split}"
             drawn.append(labels_plot(found, section / PICTURE, title=title))
     return drawn
 

@@ -21,6 +21,7 @@ from nap2.errors import EvaluationError
 Floats = NDArray[np.float64]
 
 SMOOTH = 0.05
+FEWEST = 3  # candidates that anything is fitted to
 MOST_PAIRS = 20_000  # beyond these, a fixed sample of the pairs
 
 
@@ -118,9 +119,9 @@ def _check(features: Floats, base: Floats, accuracy: Floats) -> None:
             f"Features {features.shape}, base {base.shape} and accuracies {accuracy.shape} are not [A, F], [A] and "
             "[A]; give one row and one number of each for every candidate."
         )
-    if count < 3:
+    if count < FEWEST:
         raise EvaluationError(
-            f"A fusion needs at least 3 labelled candidates; there are {count}: ask for a larger train size."
+            f"A fusion needs at least {FEWEST} labelled candidates; there are {count}: ask for a larger train size."
         )
     unfit = [
         name

@@ -20,3 +20,7 @@ class Curve:
     snapshot_seconds: list[float] = field(default_factory=list)
     epoch_accuracy: list[float] = field(default_factory=list)
     final_accuracy: float | None = None
+
+    def seconds(self, num_snapshots: int) -> float:
+        """Training time up to this snapshot, or up to the last of a run that went less far."""
+        return float(self.snapshot_seconds[:num_snapshots][-1])

@@ -10,7 +10,7 @@ import numpy as np
 from nap2.config import Config
 from nap2.errors import EvaluationError, counted
 from nap2.evaluation.judging.differences import Difference, differences
-from nap2.evaluation.judging.exam import Exam, Predictions
+from nap2.evaluation.judging.exam import Exam, Predictions, split_name
 from nap2.evaluation.judging.metrics import kendall_tau
 from nap2.evaluation.pages.tables import Table, to_markdown, to_rich
 from nap2.evaluation.pages.verdict import is_ours
@@ -65,7 +65,7 @@ def run(config: Config) -> int:
     done = [at_size(contest, exam, size, by_curve, another_seed) for size in _watched(contest.sizes)]
     plots, over_sizes = [plot for one in done for plot in one.plots], [a for one in done for a in one.found]
     if has_several_sizes(over_sizes):
-        picture, title = _file_name(config, "tau-by-labels"), _title(config, "by labelled architectures")
+        picture, title = _file_name(config, "tau-by-labels"), _title(config, exam, "by labelled architectures")
         plots.append(labels_plot(over_sizes, contest.results / picture, another_seed=another_seed, title=title))
     _write_tables(contest.results, [one.tables for one in done])
     predictions = (f"predictions: {one.predictions}" for one in done)
@@ -87,15 +87,19 @@ def at_size(
     by_tau = budget_table(found, "kendall_tau", another_seed=another_seed)
     predictions = folder / _file_name(config, f"predictions-n{size}", ".csv")
     write_predictions(predictions, contest.tested, exam.truth, methods)
-    picture, title = _file_name(config, f"tau-by-budget-n{size}"), _title(config, f"{size} training architectures")
-    by_budget = budget_plot(found, folder / picture, another_seed=another_seed, title=title)
-    picture, title = _file_name(config, f"ranks-n{size}"), _title(config, f"{judged.method} on {size}")
-    ranks = rank_plot(judged.values[:, -1], exam.truth, folder / picture, title=title)
+    picture, title = (
+        _file_name(config, f"tau-by-budget-n{size}"),
+        _title(config, exam, f"{size} training architectures"),
+    )
+    plots = [budget_plot(found, folder / picture, another_seed=another_seed, title=title)]
+    if np.isfinite(judged.values[:, -1]).any():  # otherwise the table says that there is no rank to draw
+        picture, title = _file_name(config, f"ranks-n{size}"), _title(config, exam, f"{judged.method} on {size}")
+        plots.append(rank_plot(judged.values[:, -1], exam.truth, folder / picture, title=title))
     return AtSize(
         found,
         (by_tau, difference_table(compared), budget_table(found, "spearman_rho")),
         predictions,
-        (by_budget, ranks),
+        tuple(plots),
         _sentence(found, judged.method, judged.query_batches[-1], another_seed),
     )
 
@@ -178,7 +182,7 @@ def _file_name(config: Config, stem: str, suffix: str = ".png") -> str:
     return stem + ("" if encoder == "cae" else f"-{encoder}") + suffix
 
 
-def _title(config: Config, learned: str) -> str:
-    split = config.split.flavour if not config.split.folds else f"{config.split.flavour} {protocol_of(config)}"
+def _title(config: Config, exam: Exam, learned: str) -> str:
+    split = split_name(exam.flavour, exam.protocol)
     source = f" of {config.evaluate.source}" if config.evaluate.source else ""
-    return f"{config.space.name} on {config.dataset.name}: {learned}{source}, {split} split"
+    return f"{config.space.name} on {config.dataset.name}: {learned}{source}, {split}"

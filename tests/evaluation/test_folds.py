@@ -62,6 +62,38 @@ def test_each_fold_takes_one_of_every_five_neighbours_in_accuracy():
         assert sorted(fold_of[arch] for arch in ranked[start : start + 5]) == [0, 1, 2, 3, 4]
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    count=st.integers(60, 90),
+    share=st.sampled_from([2, 3]),
+    num_folds=st.integers(2, 5),
+    flavour=st.sampled_from(["paper", "functional"]),
+    seed=st.integers(0, 5),
+)
+def test_only_some_judge_and_the_others_train_wherever_no_twin_of_theirs_judges(count, share, num_folds, flavour, seed):
+    names = [f"a{i:03d}" for i in range(count)]
+    judges = set(np.random.default_rng(seed).permutation(names)[: count // share].tolist())
+    accuracies, groups = draw(count, flavour, num_folds=num_folds, num_val=3, seed=seed, judges=judges)
+    key = classes(flavour)
+    assert Counter(arch for split, *_ in groups for arch in split.test) == Counter(judges)
+    for split, *_ in groups:
+        check_split(split, key)
+        assert set(split.val) <= judges
+        judging = {key(arch) for arch in (*split.test, *split.val)}
+        assert set(split.pool) == {arch for arch in accuracies if key(arch) not in judging}
+        assert set(split.pool) - judges
+
+
+def test_where_all_may_judge_the_folds_are_those_without_such_a_rule():
+    accuracies, groups = draw()
+    assert draw(judges=set(accuracies))[1] == groups
+
+
+def test_folds_of_too_few_judges_are_refused_by_their_number():
+    with pytest.raises(EvaluationError, match=r"5 folds of the paper split .* the 4 candidates to be tested are 4"):
+        draw(flavour="paper", judges={"a000", "a001", "a002", "a003"})
+
+
 def test_a_group_shares_its_pool_and_its_trials_differ_in_order():
     _, groups = draw()
     assert len(groups) == 5
@@ -84,7 +116,7 @@ def test_folds_depend_on_the_candidates_and_not_on_their_order():
 
 
 def test_too_few_are_refused_in_one_line():
-    with pytest.raises(EvaluationError, match=r"6 folds of the functional split.*15 candidates with a label are 5"):
+    with pytest.raises(EvaluationError, match=r"6 folds of the functional split.*15 candidates to be tested are 5"):
         draw(15, num_folds=6)
     with pytest.raises(EvaluationError, match=r"Fold 1 of 5 .* asks for 60 \+ 6 \+ 1 candidates"):
         draw(61, num_train=60)

@@ -87,6 +87,20 @@ def test_without_a_test_set_every_candidate_is_open_to_training():
     assert {class_of(arch) for arch in split.pool + split.val} == {class_of(arch) for arch in ACCURACIES}
 
 
+def test_only_some_may_test_and_validate_and_all_others_are_open_to_training():
+    judges = set(list(ACCURACIES)[::3])  # one of each class
+    for split in draw(judges=judges, num_train=None):
+        assert (len(split.test), len(split.val)) == (100, 50)
+        assert {*split.test, *split.val} <= judges
+        judging = {class_of(arch) for arch in (*split.test, *split.val)}
+        assert set(split.train) == {arch for arch in ACCURACIES if class_of(arch) not in judging}
+    assert draw(judges=set(ACCURACIES)) == draw()
+    with pytest.raises(
+        EvaluationError, match=r"the 1000 with a label \(of which 120 have .*\) give 880 \+ 20 \+ 100: "
+    ):
+        draw("paper", judges=set(list(ACCURACIES)[:120]))
+
+
 def test_too_few_candidates_are_refused_with_both_counts():
     few = dict(list(ACCURACIES.items())[:300])
     with pytest.raises(

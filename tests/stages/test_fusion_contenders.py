@@ -1,5 +1,6 @@
 """NAP2+ and its parts: what each of them sees, and what none of them may see."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,14 +28,14 @@ EVERY, SNAPSHOTS = 10, 2
 NAMES = draw(SPACES["nasbench201"], 24, seed=0, one_per_class=True)
 
 
-def config_of() -> Config:
+def config_of(*more: str) -> Config:
     small = ["model.fusion.members=1", "model.fusion.inner_folds=3", "model.fusion.ridges=[0.1,1.0]"]
     base = ["stage=evaluate", "experiment=digits", "model=nap2_plus", f"snapshot.every={EVERY}"]
     small.append(f"snapshot.num_snapshots={SNAPSHOTS}")
-    return compose_config([*base, *small])[1]
+    return compose_config([*base, *small, *more])[1]
 
 
-def pool_of(folder: Path, accuracy: dict[str, float], seed: int = 0) -> Pool:
+def pool_of(folder: Path, accuracy: dict[str, float], seed: int = 0, lengths: Mapping[str, int] | None = None) -> Pool:
     known = {name: float(value) for name, value in zip(NAMES, np.linspace(0.3, 0.9, len(NAMES)), strict=True)}
     splits = make_splits(Draw(known, "nasbench201", "digits", "paper", str, 14, 3, 1, 42), 7)
     ids = {name: f"id{index}" for index, name in enumerate(NAMES)}
@@ -42,11 +43,13 @@ def pool_of(folder: Path, accuracy: dict[str, float], seed: int = 0) -> Pool:
     if not place.embeddings.is_dir():
         store = EmbeddingStore.create(place.embeddings, list(ids.values()), SNAPSHOTS, 6, "none")
         random = torch.Generator().manual_seed(seed)
-        store.write(store.ids, [torch.randn(SNAPSHOTS, 6, generator=random) for _ in store.ids])
+        drawn = [torch.randn(SNAPSHOTS, 6, generator=random) for _ in NAMES]
+        held = lengths or {}
+        store.write(store.ids, [z[: held.get(name, SNAPSHOTS)] for name, z in zip(NAMES, drawn, strict=True)])
     return Pool(ids, {**known, **accuracy}, splits, place)
 
 
-def fused(config: Config, pool: Pool, losses: float = 0.0) -> dict[str, Predictions]:
+def fused(config: Config, pool: Pool, losses: float = 0.0, size: int = 14) -> dict[str, Predictions]:
     random = np.random.default_rng(0)
     early = {
         pool.ids[name]: Early(
@@ -56,8 +59,8 @@ def fused(config: Config, pool: Pool, losses: float = 0.0) -> dict[str, Predicti
     }
     known = Candidates(None, pool.ids, early)
     where = (pool.test, pool.accuracy, Path("nowhere"))
-    contest = Contest(config, config, "digits", known, known, [pool], [14], *where)
-    found = fused_predictions(contest, pool, 14)
+    contest = Contest(config, config, "digits", known, known, [pool], [size], *where)
+    found = fused_predictions(contest, pool, size)
     return {one.method: one for one in found}
 
 
@@ -93,6 +96,34 @@ def test_labels_of_test_and_validation_candidates_change_nothing(tmp_path: Path)
     np.testing.assert_array_equal(*regressions)
     trained = pool_of(tmp_path, {split.train[0]: 0.0})
     assert not np.array_equal(fused(config, trained)["nap2_plus"].values, before["nap2_plus"].values)
+
+
+@pytest.mark.slow
+def test_each_budget_learns_from_those_that_have_as_many_snapshots_and_the_graph_from_all(tmp_path: Path) -> None:
+    config = config_of("model.fusion.ridges=[0.1]", "model.fusion.components=[3]")  # so that nothing is chosen
+    pool = pool_of(tmp_path / "whole", {})
+    split = pool.splits[0]
+    short = dict.fromkeys(split.train[::3], 1)
+    mixed = fused(config, pool_of(tmp_path / "mixed", {}, lengths=short))
+    whole = fused(config, pool)
+    kept = tuple(name for name in split.train if name not in short)
+    fewer = fused(config, replace(pool, splits=[replace(split, train=kept)]), size=len(kept))
+    for name in PARTS:
+        np.testing.assert_array_equal(mixed[name].values[:, 0], whole[name].values[:, 0])
+    alone = "nap2_plus: dynamics alone"
+    np.testing.assert_array_equal(mixed[alone].values[:, 1], fewer[alone].values[:, 1])
+    assert not np.array_equal(mixed[alone].values[:, 1], whole[alone].values[:, 1])
+    assert not np.array_equal(mixed["nap2_plus"].values[:, 1], fewer["nap2_plus"].values[:, 1])
+
+
+@pytest.mark.slow
+def test_a_budget_that_too_few_have_snapshots_for_has_no_score(tmp_path: Path) -> None:
+    short = dict.fromkeys(pool_of(tmp_path / "whole", {}).splits[0].train[2:], 1)
+    found = fused(config_of(), pool_of(tmp_path / "mixed", {}, lengths=short))
+    for name, one in found.items():
+        assert np.isfinite(one.values[:, 0]).all()
+        if one.values.shape[1] == SNAPSHOTS:
+            assert np.isnan(one.values[:, 1]).all() == ("graph alone" not in name)
 
 
 def test_a_random_or_pca_encoder_is_named() -> None:

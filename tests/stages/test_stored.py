@@ -15,7 +15,7 @@ from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.curves_stage import smoothed
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.pool.stored import index_rows, open_store
+from nap2.stages.pool.stored import index_rows, learning_rows, open_store
 
 ARCHS = SPACES["nasbench201"].arch_strings()[400:15000:4000]
 COMMON = ("experiment=digits", "snapshot.num_snapshots=2", "snapshot.every=5")
@@ -25,12 +25,12 @@ def config_of(*overrides: str) -> Config:
     return compose_config(["stage=curves", *COMMON, *overrides])[1]
 
 
-def fill(name: str, num_snapshots: int = 2, final: float | None = 0.5) -> list[Path]:
-    """A store of noise; the folders of its four candidates, in the order of `ARCHS`."""
+def fill(name: str, num_snapshots: int = 2, final: float | None = 0.5, archs: list[str] = ARCHS) -> list[Path]:
+    """A store of noise; the folders of its candidates (four if not told which), in that order."""
     config = config_of(f"store={name}")
     setting = setting_of(config)
     store = SnapshotStore.create(Path(name), setting)
-    candidates = [Candidate(setting, arch_str, int(config.recipe["seed"])) for arch_str in ARCHS]
+    candidates = [Candidate(setting, arch_str, int(config.recipe["seed"])) for arch_str in archs]
     for candidate in candidates:
         with store.claim(candidate, num_snapshots) as writer:
             assert writer is not None
@@ -86,6 +86,18 @@ def test_what_would_not_have_been_used_is_not_missed(capsys: pytest.CaptureFixtu
     damage(fill("stores/b", num_snapshots=1)[1])
     assert rows_of("store=stores/b", "also=[stores/a]") == sorted(ARCHS[1:])
     assert capsys.readouterr().out.startswith("1 candidate of stores/b left out")
+
+
+def test_shorter_candidates_are_left_out_aloud_or_learn_if_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
+    fill("stores/a", num_snapshots=1)
+    with pytest.raises(StoreError, match=r"holds no candidate with 2 snapshots \(longest: 1\); lower"):
+        rows_of("store=stores/a")
+    fill("stores/a", archs=ARCHS[:1])
+    assert rows_of("store=stores/a") == [ARCHS[0]]
+    assert capsys.readouterr().out == "3 candidates of stores/a left out, with fewer than 2 snapshots\n"
+    config = config_of("store=stores/a", "split.shorter=true")
+    assert sorted(row.arch_str for row in learning_rows(config, open_store(config))) == sorted(ARCHS)
+    assert rows_of("store=stores/a", "split.shorter=true") == [ARCHS[0]]  # of those that are tested
 
 
 def test_where_a_copy_is_intact_nothing_is_left_out_and_index_names_the_other(

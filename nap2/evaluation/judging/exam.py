@@ -10,6 +10,15 @@ from nap2.errors import EvaluationError
 
 Floats = NDArray[np.float64]
 
+HOLDOUT = "holdout"
+"""The protocol of a fixed test set."""
+
+
+def split_name(flavour: str, protocol: str) -> str:
+    """How pictures name a split: `functional 5-fold split`, with what is special about its draw at the end."""
+    kind, *special = protocol.split(", ")
+    return ", ".join((f"{flavour} split" if kind == HOLDOUT else f"{flavour} {kind} split", *special))
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExamFacts:
@@ -19,7 +28,8 @@ class ExamFacts:
         space: search space.
         target: dataset whose accuracies judge.
         flavour: of the split that the test candidates belong to; `sample` where there is none.
-        protocol: `holdout`: a fixed test set; e.g. `5-fold`: out-of-fold predictions, pooled over the folds first.
+        protocol: `holdout`: a fixed test set; e.g. `5-fold`: out-of-fold predictions, pooled over the folds first;
+            what is special about the draw follows after commas.
         split_seed: by which the split was drawn; None where there is none, or a checkpoint does not say.
         recipe: how the candidates were trained.
         skeleton: sizes of their networks that are not the published ones (`stem_channels 8`); empty: all are.
@@ -33,7 +43,7 @@ class ExamFacts:
     space: str
     target: str
     flavour: str = "sample"
-    protocol: str = "holdout"
+    protocol: str = HOLDOUT
     split_seed: int | None = None
     recipe: str = ""
     skeleton: str = ""

@@ -120,7 +120,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"written: {facts.num_candidates}); "
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- heads: {facts.heads}",
-        f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches",
+        f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches{_shorter(spec)}",
         f"- encoders fitted on: {spec['cae_pool']}",
         f"- seeds: {setting['recipe']['seed']} of the candidates' training{_of_heads(spec)}",
         f"- labels: {'imported' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
@@ -155,6 +155,10 @@ def _union(spec: Mapping[str, Any], stand_ins: Mapping[str, str]) -> list[str]:
 
 def _stopping(spec: Mapping[str, Any]) -> str:
     return f", {spec['num_val']} more chose when its training stopped" if "num_val" in spec else ""
+
+
+def _shorter(spec: Mapping[str, Any]) -> str:
+    return f"; {fewer} of the candidates have fewer" if (fewer := spec.get("num_shorter")) else ""
 
 
 def _of_heads(spec: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ def fold_protocol(groups: Sequence[Sequence[Split]], size: int, spec: Mapping[st
     repeats = len({split.trial for group in groups for split in group})
     redrawn = len(groups) > first.num_folds
     folds = "other folds in every repeat" if redrawn else "the same folds with other orders and seeds of training"
+    whole = f" with all {spec['num_snapshots']} snapshots" if spec.get("num_shorter") else ""
     fewer = " So each fit saw fewer candidates than this predictor did." if size < shipped else ""
     return "\n".join(
         (
@@ -36,7 +37,7 @@ def fold_protocol(groups: Sequence[Sequence[Split]], size: int, spec: Mapping[st
             f"{num_heads} heads of this predictor were fitted on {shipped} labelled candidates ({spec['num_val']} more "
             "chose when to stop), which leaves none to judge it.",
             "",
-            f"- Tested: all {num_tested} labelled candidates, each once per repeat, dealt to {first.num_folds} "
+            f"- Tested: all {num_tested} labelled candidates{whole}, each once per repeat, dealt to {first.num_folds} "
             f"folds (`{first.flavour}`, seed {first.seed}: cells that its rule calls equal lie in one fold); {repeats} "
             f"repeats, {folds}.",
             "- Held out: of each fold, encoders and heads alike were fitted without its candidates and their equals: "

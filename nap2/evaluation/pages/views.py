@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from nap2.evaluation.judging.differences import Difference
+from nap2.evaluation.judging.exam import HOLDOUT
 from nap2.evaluation.judging.metrics import METRICS, RHO, TAU
 from nap2.evaluation.pages.tables import Table
 from nap2.evaluation.records.aggregate import Aggregate
@@ -184,9 +185,9 @@ def setting_of_rows(chosen: Sequence[Aggregate]) -> str:
 def _split_name(row: ResultRow) -> str:
     if row.flavour == "sample":
         return row.flavour
-    return (
-        f"{row.flavour} split" if row.protocol == "holdout" else f"{row.protocol} cross-validation, {row.flavour} split"
-    )
+    kind, *how = row.protocol.split(", ")
+    folds = [] if kind == HOLDOUT else [f"{kind} cross-validation"]
+    return ", ".join((*folds, f"{row.flavour} split", *how))
 
 
 def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None) -> tuple[str, ...]:
@@ -214,7 +215,7 @@ def marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
     if partly:
         counts = (f"{name} {one.num_undefined} of {one.num_trials + one.num_undefined}" for name, one in partly.items())
         notes.append(f"Trials without a figure (all scores equal), which no mean counts: {', '.join(counts)}.")
-    if any(found.row.protocol != "holdout" for found in chosen):
+    if any(not found.row.protocol.startswith(HOLDOUT) for found in chosen):
         notes.append(
             "Each candidate is predicted by fits that saw neither it nor its class; one τ per repeat, over all."
         )

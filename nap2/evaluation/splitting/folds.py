@@ -26,16 +26,18 @@ def make_folds(asked: Draw, num_folds: int, redraw: bool = False) -> list[list[S
     Raises:
         EvaluationError: fewer classes than folds, or fewer candidates than the sizes need, in one line.
     """
-    num_classes = len(set(asked.keys.values()))
+    tested = asked.may_judge(asked.accuracies)
+    num_classes = len({asked.keys[arch] for arch in tested})
     if num_classes < num_folds:
         raise EvaluationError(
             f"{num_folds} folds of the {asked.flavour} split of {asked.space}/{asked.dataset} need as many different "
-            f"networks; the {len(asked.accuracies)} candidates with a label are {num_classes}: use fewer folds."
+            f"networks; the {len(tested)} candidates to be tested are {num_classes}: use fewer folds."
         )
     groups = []
     for repeat in range(asked.num_trials if redraw else 1):
         purpose = ("folds", num_folds, repeat)
-        dealt = deal(asked.accuracies, asked.keys, num_folds, (asked.space, asked.dataset, asked.seed, *purpose))
+        judges = {arch: asked.accuracies[arch] for arch in tested}
+        dealt = deal(judges, asked.keys, num_folds, (asked.space, asked.dataset, asked.seed, *purpose))
         trials = (repeat,) if redraw else range(asked.num_trials)
         for fold, test in enumerate(dealt):
             groups.append(asked.around(test, trials, fold=fold, num_folds=num_folds, purpose=(*purpose, fold)))

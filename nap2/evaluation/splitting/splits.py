@@ -96,6 +96,7 @@ class Draw:
         num_val: validation candidates.
         num_trials: orders of the training candidates.
         seed: of the choice of test and validation candidates, and of the trials' orders.
+        judges: the only ones that may test or validate, the others train; None: all.
     """
 
     accuracies: Mapping[str, float]
@@ -107,11 +108,16 @@ class Draw:
     num_val: int
     num_trials: int
     seed: int
+    judges: Collection[str] | None = None
 
     @cached_property
     def keys(self) -> dict[str, str]:
         """The class of each candidate."""
         return {arch: self.class_of(arch) for arch in self.accuracies}
+
+    def may_judge(self, arch_strs: Iterable[str]) -> list[str]:
+        """Those that may test or validate, in their order."""
+        return [arch for arch in arch_strs if self.judges is None or arch in self.judges]
 
     def order(self, arch_strs: Sequence[str], part: str, *purpose: object) -> list[str]:
         """A random order of some candidates in which every prefix is proportional over the deciles of all."""
@@ -141,7 +147,7 @@ class Draw:
             EvaluationError: fewer candidates than the sizes need.
         """
         rest = self.order(self._without(sorted(self.accuracies), test), "val", *purpose)
-        val = rest[: self.num_val]
+        val = self.may_judge(rest)[: self.num_val]
         pool = sorted(self._without(rest, val))
         asked, given = (self.num_train or 2, self.num_val, num_test), (len(pool), len(val), len(test))
         if any(have < want for have, want in zip(given, asked, strict=True)):
@@ -149,12 +155,17 @@ class Draw:
             title = f"Fold {fold + 1} of {num_folds} of the" if num_folds else "The"
             raise EvaluationError(
                 f"{title} {self.flavour} split of {self.space}/{self.dataset} asks for {wanted} candidates (train, "
-                f"validation, test); the {len(self.accuracies)} with a label give {had}: ask for fewer, train more "
-                "candidates, or import the accuracies of more (stage=truth)."
+                f"validation, test); the {len(self.accuracies)} with a label{self._of_which} give {had}: ask for "
+                "fewer, train more candidates, or import the accuracies of more (stage=truth)."
             )
         named, parts = (self.space, self.dataset, self.flavour, self.seed), (tuple(val), tuple(test), tuple(pool))
         orders = {trial: tuple(self.order(pool, "train", *purpose, trial)) for trial in trials}
         return [Split(*named, t, order[: self.num_train], *parts, fold, num_folds) for t, order in orders.items()]
+
+    @property
+    def _of_which(self) -> str:
+        number = len(self.may_judge(self.accuracies))
+        return "" if number == len(self.accuracies) else f" (of which {number} have the snapshots to be tested)"
 
     def _without(self, arch_strs: Sequence[str], others: Iterable[str]) -> list[str]:
         return without_classes(arch_strs, {self.keys[arch] for arch in others}, self.keys.__getitem__)
@@ -172,7 +183,8 @@ def make_splits(asked: Draw, num_test: int) -> list[Split]:
     Raises:
         EvaluationError: fewer candidates than the sizes need, in one line.
     """
-    return asked.around(asked.order(sorted(asked.accuracies), "test")[:num_test], range(asked.num_trials), num_test)
+    order = asked.order(sorted(asked.accuracies), "test")
+    return asked.around(asked.may_judge(order)[:num_test], range(asked.num_trials), num_test)
 
 
 def check_split(split: Split, class_of: ClassOf) -> None:

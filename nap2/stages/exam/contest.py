@@ -103,7 +103,7 @@ class Contest:
     def query_seconds(self) -> tuple[float, ...]:
         """Mean seconds of training that a query of each budget took, per tested candidate."""
         curves = self.curves
-        return tuple(float(np.mean([c.snapshot_seconds[n - 1] for c in curves])) for n in self.snapshots)
+        return tuple(float(np.mean([curve.seconds(n) for curve in curves])) for n in self.snapshots)
 
 
 def contest_within(config: Config, store: SnapshotReader) -> Contest:

@@ -13,7 +13,7 @@ from nap2.config import Config
 from nap2.evaluation.judging.exam import Floats, Predictions
 from nap2.evaluation.splitting.folds import deal
 from nap2.evaluation.splitting.splits import Split
-from nap2.models.fusion import FusionOptions, Parts
+from nap2.models.fusion import FEWEST, FusionOptions, Parts
 from nap2.models.nap2_plus import Fold, Nap2Plus
 from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
@@ -84,6 +84,10 @@ class _Known:
         every, curves = self.config.snapshot.every, [self.candidates.early(arch).curve for arch in arch_strs]
         return np.stack([summarise(curve, snapshots * every, every) for curve in curves])
 
+    def lengths(self, arch_strs: Sequence[str]) -> Fold:
+        """How many snapshots of each are embedded, int64 `[A]`."""
+        return self.embeddings.read([self.candidates.ids[arch] for arch in arch_strs])[1].numpy()
+
     def embedded(self, arch_strs: Sequence[str], snapshots: int) -> Floats:
         """`[A, D]`: the latest embedding, and, after more than one snapshot, their mean beside it."""
         trajectory, lengths = self.embeddings.read([self.candidates.ids[arch] for arch in arch_strs])
@@ -109,12 +113,14 @@ class _Known:
 def _trial(
     of_source: _Known, of_target: _Known, pool: Pool, split: Split, size: int, snapshots: Sequence[int]
 ) -> dict[str, Floats]:
-    """By the name of each variant `[Q, A]`, the mean over the members."""
+    """By the name of each variant `[Q, A]`, the mean over the members; NaN at a budget that too few training candidates
+    have snapshots for. The graph regression learns from all of them at every budget."""
     config, train, test = of_source.config, list(split.train_of(size)), pool.test
     node: dict[str, Any] = config.model["fusion"]
     options = FusionOptions.from_dict(node)
     accuracy = np.array([pool.accuracy[arch] for arch in train])
     of_train, of_test = graph_features(config, train), graph_features(config, test)
+    lengths = of_source.lengths(train)
     members: dict[str, list[Floats]] = {name: [] for name in PARTS}
     for member in range(node["members"]):
         seed = _seed(config, size, split.trial, member)
@@ -125,12 +131,23 @@ def _trial(
             if parts == ("graph",):
                 members[name].append(np.tile(base_test, (len(snapshots), 1)))
                 continue
-            rows = []
-            for count in snapshots:
-                fitted = Nap2Plus.fit(of_source.parts(parts, train, count, base), accuracy, folds, options)
-                rows.append(fitted.predict(of_target.parts(parts, test, count, base_test)))
-            members[name].append(np.stack(rows))
+            values = np.full((len(snapshots), len(test)), np.nan)
+            for place, count in enumerate(snapshots):
+                rows = np.flatnonzero(lengths >= count)
+                inner = _within(folds, rows)
+                if len(rows) < len(train) and len(rows) - max(map(len, inner), default=0) < FEWEST:
+                    continue
+                seen = of_source.parts(parts, [train[row] for row in rows], count, base[rows])
+                fitted = Nap2Plus.fit(seen, accuracy[rows], inner, options)
+                values[place] = fitted.predict(of_target.parts(parts, test, count, base_test))
+            members[name].append(values)
     return {name: np.mean(values, axis=0) for name, values in members.items()}
+
+
+def _within(folds: Sequence[Fold], rows: Fold) -> list[Fold]:
+    """Folds of some of their rows (rising), by place among these; those left without a row are gone."""
+    kept = (np.searchsorted(rows, np.intersect1d(fold, rows)) for fold in folds)
+    return [fold for fold in kept if len(fold)]
 
 
 def _inner_folds(config: Config, train: Sequence[str], accuracy: Floats, count: int, seed: int) -> list[Fold]:

@@ -25,7 +25,7 @@ def lcsvr_predictions(contest: Contest, pool: Pool, size: int) -> Predictions:
     for trial, (split, seed) in enumerate(zip(pool.splits, seeds, strict=True)):
         train = list(split.train_of(size))
         learned = [contest.learned.early(arch).curve for arch in train]
-        collected += sum(curve.snapshot_seconds[last - 1] for curve in learned)
+        collected += sum(curve.seconds(last) for curve in learned)
         seen, final = _accuracies(learned, last), np.array([pool.accuracy[arch] for arch in train])
         for place, count in enumerate(contest.snapshots):
             values[trial, place] = LcSVR(seed).fit(seen[:, :count], final).predict(asked[:, :count])

@@ -72,9 +72,9 @@ def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) 
 
 def _collection_seconds(contest: Contest, pool: Pool) -> float:
     """Training of the pool's and the validation candidates, as far as a predictor reads them."""
-    own, last = replace(pool, ids=dict(contest.learned.ids)), contest.fitted.snapshot.num_snapshots - 1
+    own, most = replace(pool, ids=dict(contest.learned.ids)), contest.fitted.snapshot.num_snapshots
     ids = own.training_ids + [own.ids[arch] for arch in own.splits[0].val]
-    return sum(contest.learned.early_of(candidate_id).curve.snapshot_seconds[last] for candidate_id in ids)
+    return sum(contest.learned.early_of(candidate_id).curve.seconds(most) for candidate_id in ids)
 
 
 def _head(

@@ -80,6 +80,7 @@ def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:
         "train_size": size,
         "num_val": len(split.val),
         "num_test": len(split.test),
+        **({"num_shorter": len({*split.pool, *split.val} & pool.shorter)} if pool.shorter else {}),
         "fitted_on": sorted({*split.pool, *split.val}),
         "labels": config.labels,
         "stand_in_for": stands_in_for(config),

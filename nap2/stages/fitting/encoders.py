@@ -46,7 +46,8 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     net.encoder.read_only(kept_statistics(features_of(config)))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     epochs, snapshots = options["epochs"], counted(config.snapshot.num_snapshots, "snapshot")
-    maps = f"{counted(len(pool.training_ids), 'candidate')} × {snapshots}"
+    at_most = "at most " if pool.shorter else ""
+    maps = f"{counted(len(pool.training_ids), 'candidate')} × {at_most}{snapshots}"
     say(f"{what}: {maps}, at most {counted(epochs, 'epoch')}")
     patience, device = options["patience"], config.trainer.device
     result = fit(module, data, folder, what=what, epochs=epochs, patience=patience, device=device)
@@ -103,8 +104,8 @@ def pool_maps(config: Config, store: SnapshotReader, pool: Pool, modality: str) 
 
     Statistics that the config's encoders do not read are zero.
     """
-    ids, most = pool.training_ids, config.snapshot.num_snapshots
-    stride = -(-len(ids) * most // MOST_MAPS)
+    ids, most, held = pool.training_ids, config.snapshot.num_snapshots, store.complete()
+    stride = -(-sum(min(most, held[candidate_id]) for candidate_id in ids) // MOST_MAPS)
     maps = []
     for candidate_id in ids[::stride]:
         trajectory = store.read(candidate_id).trajectory

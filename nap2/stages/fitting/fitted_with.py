@@ -110,7 +110,8 @@ def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
 
 def pool_name(config: Config, pool: Pool) -> str:
     """How result rows name the candidates that the autoencoders were fitted on."""
-    return f"{run_name(config)}/{len(pool.splits[0].pool)}×{config.snapshot.num_snapshots}"
+    at_most = "≤" if pool.shorter else ""
+    return f"{run_name(config)}/{len(pool.splits[0].pool)}×{at_most}{config.snapshot.num_snapshots}"
 
 
 def encoder_spec(config: Config, pool: Pool, modality: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 
 from nap2.checkpoint import save_checkpoint
 from nap2.config import Config
+from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.splits import Split
 from nap2.models.predictor_module import PredictorModule
 from nap2.models.readings import ORDERED, SHUFFLED, one_embedding
@@ -40,10 +41,19 @@ def learning_data(
 ) -> Any:
     """The data module of one predictor: the first `size` training candidates, with companions, and the validation.
 
-    Where each number of snapshots (`budget`) has a predictor of its own, it gives what that one reads.
+    Where each number of snapshots (`budget`) has a predictor of its own, it gives what that one reads, of those of the
+    training candidates that have so many.
     """
     options: dict[str, Any] = config.model["predictor"]
     train, val = learned_from(pool, split.train_of(size)), [(pool.ids[a], pool.accuracy[a]) for a in split.val]
+    if budget is not None:
+        held = embeddings.read([candidate_id for candidate_id, _ in train])[1].tolist()
+        train = [one for one, length in zip(train, held, strict=True) if length >= budget]
+        if not train:
+            raise EvaluationError(
+                f"None of the {size} training candidates has {budget} snapshots; ask for a larger train size, or for "
+                "smaller evaluate.budgets."
+            )
     trajectory, lengths = embeddings.read([candidate_id for candidate_id, _ in train + val])
     trajectory = trajectory[..., modality_columns(trajectory.shape[2])[config.predictor.modality]]
     if budget is not None:

@@ -23,13 +23,15 @@ class RunFolder:
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
-        """The folder of this config's split and encoder; folds, no test set, and a union have their own."""
+        """The folder of this config's split and encoder; folds, no test set, shorter ones, a union have their own."""
         options = config.split
         name = options.flavour
         if options.folds:
             name += f"-{options.folds}fold" + ("-redrawn" if options.redraw else "")
         elif not options.test_size:
             name += "-whole"
+        if options.shorter:
+            name += "-shorter"
         name = "+".join((name, *(Path(root).name for root in config.union)))
         return cls(Path(config.paths.runs) / name, encoder_name(config))
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from nap2.config import Config
 from nap2.errors import EvaluationError
+from nap2.evaluation.judging.exam import HOLDOUT
 from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import ClassOf, Draw, Split, check_split, make_splits
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import space_of
 from nap2.stages.pool.run_folder import RunFolder
-from nap2.stages.pool.stored import index_rows, labels_of, no_label, open_store
+from nap2.stages.pool.stored import labels_of, learning_rows, no_label, open_store, with_enough
 from nap2.stages.pool.union import Companion, companions_of
 
 Group = tuple[RunFolder, list[Split]]
@@ -27,6 +28,7 @@ class Pool:
         splits: one per trial.
         folder: where what is fitted on this pool lies.
         companions: the same architectures on other datasets, which learn beside them and are never tested.
+        shorter: those with fewer snapshots than asked for, which learn and are never tested (`split.shorter`).
     """
 
     ids: dict[str, str]
@@ -34,6 +36,7 @@ class Pool:
     splits: list[Split]
     folder: RunFolder
     companions: tuple[Companion, ...] = ()
+    shorter: frozenset[str] = frozenset()
 
     @property
     def test(self) -> list[str]:
@@ -73,17 +76,19 @@ def load_pools(config: Config) -> list[Pool]:
         StoreError: if the store is missing, of another setting, or holds nothing.
         EvaluationError: if there are fewer labelled candidates than the split needs, or the saved split is another.
     """
-    companions = companions_of(config)
-    rows = index_rows(config, open_store(config))
+    companions, store = companions_of(config), open_store(config)
+    rows = learning_rows(config, store)
+    judges = {row.arch_str for row in with_enough(rows, config.snapshot.num_snapshots, store.root)}
+    shorter = frozenset(row.arch_str for row in rows) - judges
     accuracy = labels_of(config, rows)
     if not accuracy:
         raise EvaluationError(no_label(config, len(rows)))
     ids, sizes = {row.arch_str: row.id for row in rows}, config.split.train_sizes
-    groups = _saved(config, accuracy) or _drawn(config, accuracy)
+    groups = _saved(config, accuracy, judges) or _drawn(config, accuracy, judges)
     for one in companions:  # with too few in common no predictor could be fitted: said before encoders are
         for split in (split for _, splits in groups for split in splits):
             one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
-    return [Pool(ids, accuracy, splits, folder, companions) for folder, splits in groups]
+    return [Pool(ids, accuracy, splits, folder, companions, shorter) for folder, splits in groups]
 
 
 def train_sizes(config: Config, pools: list[Pool]) -> list[int]:
@@ -94,9 +99,10 @@ def train_sizes(config: Config, pools: list[Pool]) -> list[int]:
 
 def protocol_of(config: Config) -> str:
     """How result rows name the way in which candidates are tested."""
-    if not config.split.folds:
-        return "holdout"
-    return f"{config.split.folds}-fold" + (", redrawn" if config.split.redraw else "")
+    options = config.split
+    protocol = f"{options.folds}-fold" if options.folds else HOLDOUT
+    redrawn = ["redrawn"] if options.folds and options.redraw else []
+    return ", ".join((protocol, *redrawn, *(["shorter learn too"] if options.shorter else [])))
 
 
 def _asked_groups(config: Config) -> list[tuple[RunFolder, list[int]]]:
@@ -111,7 +117,7 @@ def _asked_groups(config: Config) -> list[tuple[RunFolder, list[int]]]:
     return [(whole.fold(fold), trials) for fold in folds]
 
 
-def _saved(config: Config, accuracy: dict[str, float]) -> list[Group]:
+def _saved(config: Config, accuracy: dict[str, float], judges: set[str]) -> list[Group]:
     """The saved groups of splits, checked; none where nothing was drawn yet, or drawing was interrupted.
 
     The first group is saved last, so where it lies all that were asked for at that time do.
@@ -134,7 +140,8 @@ def _saved(config: Config, accuracy: dict[str, float]) -> list[Group]:
                 f"The splits under {folder.root / 'splits'} are of several draws (two calls at once?); delete "
                 f"{RunFolder.of(config).root} to draw them again."
             )
-        missing = {arch for arch in (*splits[0].pool, *splits[0].val, *splits[0].test) if arch not in accuracy}
+        first = splits[0]
+        missing = {*first.pool, *first.val, *first.test} - accuracy.keys() | {*first.val, *first.test} - judges
         if missing:
             raise EvaluationError(
                 f"{len(missing)} candidates of the saved split {folder.split(trials[0])} are not in the store any more;"
@@ -146,7 +153,7 @@ def _saved(config: Config, accuracy: dict[str, float]) -> list[Group]:
     return groups
 
 
-def _drawn(config: Config, accuracy: dict[str, float]) -> list[Group]:
+def _drawn(config: Config, accuracy: dict[str, float], judges: set[str]) -> list[Group]:
     options = config.split
     asked = Draw(
         accuracy,
@@ -158,6 +165,7 @@ def _drawn(config: Config, accuracy: dict[str, float]) -> list[Group]:
         num_val=options.val_size,
         num_trials=options.trials,
         seed=options.seed,
+        judges=judges,
     )
     if options.folds:
         drawn = make_folds(asked, options.folds, options.redraw)

@@ -47,23 +47,48 @@ def check_setting(config: Config, store: SnapshotReader) -> None:
         )
 
 
-def index_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
-    """Complete, intact candidates with enough snapshots, one seed (the recipe's) each; says how many are damaged."""
-    seed, wanted = int(store.setting.recipe.get("seed", 0)), config.snapshot.num_snapshots
+def index_rows(config: Config, store: SnapshotReader, fewest: int | None = None) -> list[IndexRow]:
+    """Complete, intact candidates with enough snapshots, one seed (the recipe's) each; says how many are left out.
+
+    Args:
+        config: whose `snapshot.num_snapshots` are enough, unless `fewest` are.
+        store: whose candidates.
+        fewest: snapshots.
+
+    Raises:
+        StoreError: if there is none.
+    """
+    seed, wanted = int(store.setting.recipe.get("seed", 0)), fewest or config.snapshot.num_snapshots
     summary = refresh_index(store)
     rows = [row for row in summary.rows if row.status == COMPLETE and row.seed == seed]
-    enough = [row for row in rows if row.snapshots >= wanted]
-    _say_what_is_left_out(store, summary, {row.id for row in enough}, wanted)
-    if not enough:
+    _say_what_is_damaged(store, summary, {row.id for row in rows if row.snapshots >= wanted}, wanted)
+    enough = with_enough(rows, wanted, store.root)
+    if few := len(rows) - len(enough):
+        say(f"{counted(few, 'candidate')} of {store.root} left out, with fewer than {wanted} snapshots")
+    return enough
+
+
+def learning_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
+    """The same, of candidates that predictors may learn from: with `split.shorter` those of fewer snapshots too."""
+    return index_rows(config, store, 1 if config.split.shorter else None)
+
+
+def with_enough(rows: Sequence[IndexRow], wanted: int, root: Path) -> list[IndexRow]:
+    """The candidates of `root` that have so many snapshots.
+
+    Raises:
+        StoreError: if there is none.
+    """
+    if not (enough := [row for row in rows if row.snapshots >= wanted]):
         longest = max((row.snapshots for row in rows), default=0)
         raise StoreError(
-            f"{store.root} holds no candidate with {wanted} snapshots (longest: {longest}); "
+            f"{root} holds no candidate with {wanted} snapshots (longest: {longest}); "
             "lower snapshot.num_snapshots or train further."
         )
     return enough
 
 
-def _say_what_is_left_out(store: SnapshotReader, summary: IndexSummary, used: set[str], wanted: int) -> None:
+def _say_what_is_damaged(store: SnapshotReader, summary: IndexSummary, used: set[str], wanted: int) -> None:
     """Of damaged candidates not even the seed is known, so those of other seeds are counted too."""
     refused = [row for row in summary.rows if row.status == REFUSED]
     lost = {row.id for row in (*summary.corrupt, *refused) if row.snapshots >= wanted} - used

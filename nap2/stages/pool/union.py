@@ -17,7 +17,7 @@ from nap2.snapshots.manifest import Setting
 from nap2.snapshots.reader import SnapshotReader, open_joint, open_snapshots
 from nap2.stages.command.compose import CONF
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.pool.stored import index_rows, labels_of, store_roots
+from nap2.stages.pool.stored import labels_of, learning_rows, store_roots
 
 FEWEST = 3
 """Architectures that two datasets must share before the scale of one can be told in that of the other."""
@@ -73,7 +73,7 @@ def companions_of(config: Config) -> tuple[Companion, ...]:
             raise StoreError(
                 f"{root} of union holds {setting.dataset} once more; a second store of one dataset belongs into also."
             )
-        rows = index_rows(config, store)
+        rows = learning_rows(config, store)
         labels = labels_of(config, rows, labelled_as(setting.dataset))
         found.append(Companion(setting.dataset, {row.arch_str: row.id for row in rows}, labels))
     return tuple(found)

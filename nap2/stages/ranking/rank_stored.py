@@ -62,7 +62,7 @@ def _asked(found: StoredCandidate, predictor: Predictor, num_snapshots: int, mod
         there = counted(len(trajectory), "snapshot")
         return Outcome(name, None, f"the store holds {there} of it, {num_snapshots} are read", 0, 0.0)
     prediction = predictor.predict_with_spread(trajectory.first(num_snapshots), modality)
-    seconds = float(found.curve.snapshot_seconds[num_snapshots - 1])
+    seconds = found.curve.seconds(num_snapshots)
     return Outcome(name, prediction, None, num_snapshots * predictor.every, seconds)
 
 
