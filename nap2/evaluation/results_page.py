@@ -2,8 +2,8 @@
 
 `python -m nap2.evaluation.results_page docs/results` writes the page beside the folder. A section is a folder of it, in
 the order of their names: `intro.md` (its heading, and how the rows came about), result rows of `stage=evaluate` in one
-or more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, a picture is
-drawn there. What several files hold must agree: same split, same value.
+or more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, or read
+several numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value.
 """
 
 import sys
@@ -19,6 +19,7 @@ from nap2.evaluation.pages.results_overview import most_labels, overview
 from nap2.evaluation.pages.tables import Table, folded, to_markdown
 from nap2.evaluation.pages.tables_by_size import tables_by_size, with_size
 from nap2.evaluation.pages.views import difference_table
+from nap2.evaluation.plots.budget_plot import budget_plot
 from nap2.evaluation.plots.labels_plot import has_several_sizes, labels_plot
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.as_text import figure, method_label
@@ -26,7 +27,7 @@ from nap2.evaluation.records.difference_log import read_differences
 from nap2.evaluation.records.published import PublishedFigure, load_published
 from nap2.evaluation.records.rows import ResultRow, read_rows
 
-DIFFERENCES, PICTURE = "differences.jsonl", "tau-by-labels.png"
+DIFFERENCES, BY_LABELS, BY_BUDGET = "differences.jsonl", "tau-by-labels.png", "tau-by-budget.png"
 DIFFERENT = "Is a method better than another? Paired differences"
 FURTHER = "Fewer labels, and Spearman ρ"
 HEAD = """# Results
@@ -52,9 +53,11 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
 
 def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[PublishedFigure]) -> list[str]:
     """A section whose rows are of one test set: the picture, τ with the most labels, and the rest to be opened."""
-    parts = []
-    if has_several_sizes(found):
-        parts.append(f"![Kendall τ by labelled candidates]({section.parent.name}/{section.name}/{PICTURE})")
+    pictures = [
+        *([("labelled candidates", BY_LABELS)] if has_several_sizes(found) else []),
+        *([("mini-batches", BY_BUDGET)] if has_several_budgets(found) else []),
+    ]
+    parts = [f"![Kendall τ by {what}]({section.parent.name}/{section.name}/{file})" for what, file in pictures]
     taus = dict(zip(sizes_of(found), tables_by_size(found, ("kendall_tau",)), strict=True))
     shown = {*most_labels(found).values()}
     parts += [to_markdown(table) for size, table in taus.items() if size in shown]
@@ -75,16 +78,31 @@ def difference_tables(path: Path, sizes: Sequence[int]) -> list[Table]:
 
 
 def draw_pictures(folder: Path) -> list[Path]:
-    """The pictures that the page shows: in each section whose methods learned from several numbers of labels one."""
+    """The pictures that the page shows: by labels and by mini-batches, in each section that has several numbers."""
     drawn = []
     for section, read in sections(folder):
-        found = [] if grows(read) else aggregate(one_of_each(read))
+        if grows(read):
+            continue
+        found = aggregate(one_of_each(read))
+        row = found[0].row
+        title = f"{row.space} on {row.target}: {row.num_test} candidates, {split_name(row.flavour, row.protocol)}"
         if has_several_sizes(found):
-            row = found[0].row
-            split = split_name(row.flavour, row.protocol)
-            title = f"{row.space} on {row.target}: {row.num_test} candidates, {split}"
-            drawn.append(labels_plot(found, section / PICTURE, title=title))
+            drawn.append(labels_plot(found, section / BY_LABELS, title=title))
+        if has_several_budgets(found):
+            drawn.append(budget_plot(_of_most_labels(found), section / BY_BUDGET, title=title))
     return drawn
+
+
+def has_several_budgets(found: Sequence[Aggregate]) -> bool:
+    """Whether something was asked after several numbers of snapshots; each interval's first one is no such series."""
+    return len({one.row.snapshots for one in found} - {0}) > 1
+
+
+def _of_most_labels(found: Sequence[Aggregate]) -> list[Aggregate]:
+    """Figures with the most labels of their source; what is part of another method is left to the tables."""
+    most = most_labels(found)
+    whole = [one for one in found if ": " not in one.row.method]
+    return [one for one in whole if one.row.train_size in (0, most.get(one.row.source))]
 
 
 def sections(folder: Path) -> list[tuple[Path, dict[str, list[ResultRow]]]]:

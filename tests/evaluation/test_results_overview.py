@@ -22,7 +22,7 @@ def test_a_line_holds_what_one_source_gives_at_the_last_budget():
             row("parameters", 0.6, 0),
         ]
     )
-    assert overview({"Here": found}).rows == (("Here", "a", "20", "40", "0.500", "0.700", "0.600", "–"),)
+    assert overview({"Here": found}).rows == (("Here", "a", "20", "40", "100", "0.500", "0.700", "0.600", "–"),)
 
 
 def test_each_source_has_a_line_and_the_heading_stands_once():
@@ -30,9 +30,9 @@ def test_each_source_has_a_line_and_the_heading_stands_once():
         [row(NAP2, 0.5, 100, "a", 20), row(NAP2, 0.4, 100, "b", 30), row("graph regression", 0.7, 0, "a", 20)]
     )
     lines = overview({"Here": found, "Nothing of ours": aggregate([row("parameters", 0.6, 0)])}).rows
-    assert [line[:6] for line in lines] == [
-        ("Here", "a", "20", "40", "0.500", "0.700"),
-        ("", "b", "30", "40", "0.400", "–"),
+    assert [line[:7] for line in lines] == [
+        ("Here", "a", "20", "40", "100", "0.500", "0.700"),
+        ("", "b", "30", "40", "100", "0.400", "–"),
     ]
 
 

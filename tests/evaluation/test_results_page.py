@@ -10,7 +10,7 @@ import pytest
 from nap2.errors import EvaluationError
 from nap2.evaluation.records.published import load_published
 from nap2.evaluation.records.rows import ResultRow
-from nap2.evaluation.results_page import growth_table, one_of_each, whole_page
+from nap2.evaluation.results_page import draw_pictures, growth_table, one_of_each, whole_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -76,6 +76,21 @@ def test_a_page_shows_tau_with_the_most_labels_of_each_source_and_folds_the_rest
     assert "0.300" in closed
     assert "0.900" not in open_part
     assert closed.count("0.900") == 3
+
+
+def test_a_section_of_several_budgets_has_a_column_and_a_place_in_the_picture_for_each(tmp_path):
+    fitted = {"source": "a", "train_size": 20}
+    taus = ((1, 0.5), (3, 0.6))
+    budgets = [replace(r, query_batches=100 * n, snapshots=n, **fitted) for n, tau in taus for r in rows(nap2=tau)]
+    free = [replace(row, query_batches=0) for row in rows(parameters=0.4)]
+    (tmp_path / "1-here").mkdir()
+    (tmp_path / "1-here/intro.md").write_text("## Here\n")
+    (tmp_path / "1-here/rows.jsonl").write_text("".join(json.dumps(asdict(one)) + "\n" for one in budgets + free))
+    page = whole_page(tmp_path, [])
+    assert f"![Kendall τ by mini-batches]({tmp_path.name}/1-here/tau-by-budget.png)" in page
+    assert "| nap2 (a, 20) | – | **0.500** | **0.600** |" in page
+    assert "| parameters | **0.400** | – | – |" in page
+    assert draw_pictures(tmp_path) == [tmp_path / "1-here/tau-by-budget.png"]
 
 
 def test_a_section_of_several_pools_is_shown_by_pool(tmp_path):

@@ -28,8 +28,8 @@ def overview(sections: Mapping[str, Sequence[Aggregate]]) -> Table:
         first, *more = _lines(found) or [()]
         rows += [(heading, *first), *(("", *line) for line in more)] if first else []
     return Table(
-        title="Kendall τ after 100 mini-batches, in short",
-        header=("section", "labels from", "labels", "tested", *SHOWN.values()),
+        title="Kendall τ in short",
+        header=("section", "labels from", "labels", "tested", "mini-batches", *SHOWN.values()),
         rows=tuple(rows),
         notes=(
             "Mean ± standard deviation over repeats of the fit. Encoders by principal components.",
@@ -55,5 +55,6 @@ def _lines(found: Sequence[Aggregate]) -> list[tuple[str, ...]]:
         fitted = [one for one in taus if (one.row.source, one.row.train_size) in ((source, most), ("", 0))]
         cells = {one.row.method: one for one in sorted(fitted, key=lambda one: one.row.query_batches)}
         figures = (figure(cells.get(method)) for method in SHOWN)
-        lines.append((source, str(most), str(cells[NAP2].row.num_test), *figures))
+        row = cells[NAP2].row
+        lines.append((source, str(most), str(row.num_test), str(row.query_batches), *figures))
     return lines
