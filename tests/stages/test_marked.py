@@ -1,6 +1,6 @@
 """A stage replaces its own part of a page and nothing else."""
 
-from nap2.stages.command.marked import write_between
+from nap2.stages.command.marked import bring_up_to_date, write_between
 
 BEGIN, END = "<!-- begin -->", "<!-- end -->"
 
@@ -26,3 +26,13 @@ def test_a_page_that_says_it_already_is_not_touched(tmp_path):
     written = page.stat().st_mtime_ns
     write_between(page, BEGIN, END, "table")
     assert page.stat().st_mtime_ns == written
+
+
+def test_a_page_that_is_no_text_stays_as_it_is_and_a_line_says_so(tmp_path, capsys):
+    page = tmp_path / "README.md"
+    page.write_bytes(content := b"caf\xe9 " + f"{BEGIN}\nold\n{END}\n".encode())
+    bring_up_to_date(page, BEGIN, END, lambda: "new")
+    assert page.read_bytes() == content
+    said = capsys.readouterr().out
+    assert said.startswith(f"the table in {page} stays as it was, for the time being: 'utf-8' codec can't decode")
+    assert said.count("\n") == 1

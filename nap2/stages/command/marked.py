@@ -14,7 +14,7 @@ def bring_up_to_date(page: Path, begin: str, end: str, text: Callable[[], str]) 
     """
     try:
         write_between(page, begin, end, text())
-    except (Nap2Error, OSError) as error:
+    except (Nap2Error, OSError, UnicodeDecodeError) as error:
         why = str(error).rstrip(".")
         say(f"the table in {page} stays as it was, for the time being: {why}. Then call again.")
 
