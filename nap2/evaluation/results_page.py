@@ -142,12 +142,13 @@ def one_of_each(read: dict[str, list[ResultRow]]) -> list[ResultRow]:
 def growth_table(read: dict[str, list[ResultRow]]) -> Table:
     """Kendall τ of each method by the number of candidates tested, one column per file, fewest first.
 
+    All are of the largest budget that each file has.
     Methods that were fitted on several numbers of labels stand there with the largest of their pool.
     """
     columns = sorted(read, key=lambda name: max(row.num_test for row in read[name]))
     cells: dict[str, dict[str, Aggregate]] = {}
+    latest = max(set.intersection(*({row.query_batches for row in rows} | {0} for rows in read.values())))
     for name in columns:
-        latest = max(row.query_batches for row in read[name])
         size = max(row.train_size for row in read[name])
         for found in aggregate(row for row in read[name] if row.metric == "kendall_tau"):
             if found.row.query_batches in (0, latest) and found.row.train_size in (0, size):

@@ -36,6 +36,12 @@ def test_each_source_has_a_line_and_the_heading_stands_once():
     ]
 
 
+def test_no_reference_has_seen_more_than_nap2_on_its_line():
+    found = [row(NAP2, 0.5, budget, "a", 20) for budget in (100, 500)] + [row(NAP2, 0.4, 100, "b", 20)]
+    table = overview({"Here": aggregate([*found, row("early_stopping", 0.1, 100), row("early_stopping", 0.3, 500)])})
+    assert [(line[1], line[4], line[-1]) for line in table.rows] == [("a", "500", "0.300"), ("b", "100", "0.100")]
+
+
 def test_the_most_labels_are_those_of_each_source():
     found = aggregate(
         [row("x", 0.1, source="a", size=10), row("y", 0.1, source="a", size=30), row("x", 0.1, source="b", size=5)]

@@ -52,6 +52,11 @@ def test_each_pool_stands_there_with_its_largest_number_of_labels():
     assert growth_table({"big": learned, "small": rows(52, nap2=0.2)}).rows == (("nap2", "0.200", "0.700"),)
 
 
+def test_pools_are_compared_at_a_budget_that_all_of_them_have():
+    longer = [replace(rows(139, nap2=tau)[0], query_batches=budget) for budget, tau in ((100, 0.5), (500, 0.7))]
+    assert growth_table({"big": longer, "small": rows(52, nap2=0.2)}).rows == (("nap2", "0.200", "0.500"),)
+
+
 def test_a_section_of_several_numbers_of_labels_shows_a_picture_that_lies_there():
     page = (DOCS / "results.md").read_text()
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)

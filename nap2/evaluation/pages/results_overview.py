@@ -48,13 +48,13 @@ def most_labels(found: Sequence[Aggregate]) -> dict[str, int]:
 
 
 def _lines(found: Sequence[Aggregate]) -> list[tuple[str, ...]]:
-    """A line per source that NAP2 learned from, without the section's heading."""
-    taus = [one for one in found if one.row.metric == "kendall_tau"]
+    """A line per source that NAP2 learned from, without the section's heading; no method at more than its budget."""
+    taus = sorted((one for one in found if one.row.metric == "kendall_tau"), key=lambda one: one.row.query_batches)
     lines = []
     for source, most in most_labels([one for one in taus if one.row.method == NAP2]).items():
         fitted = [one for one in taus if (one.row.source, one.row.train_size) in ((source, most), ("", 0))]
-        cells = {one.row.method: one for one in sorted(fitted, key=lambda one: one.row.query_batches)}
+        row = [one.row for one in fitted if one.row.method == NAP2][-1]
+        cells = {one.row.method: one for one in fitted if one.row.query_batches <= row.query_batches}
         figures = (figure(cells.get(method)) for method in SHOWN)
-        row = cells[NAP2].row
         lines.append((source, str(most), str(row.num_test), str(row.query_batches), *figures))
     return lines
