@@ -66,7 +66,7 @@ def test_methods_that_could_score_nobody_are_one_line_below_the_table_and_no_row
     found = aggregates(*methods)
     table = budget_table(found)
     assert [row[0] for row in table.rows] == ["nap2 (cifar10, 700)", "late"]
-    assert table.rows[1][1] == "undefined"
+    assert table.rows[1][1] == "–"  # nobody was scored then
     assert [note for note in table.notes if "lce" in note] == [
         "Not in the table: lce, other (needs 5 snapshots; undefined: no candidate has a score)."
     ]

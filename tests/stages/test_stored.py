@@ -94,7 +94,10 @@ def test_shorter_candidates_are_left_out_aloud_or_learn_if_asked_to(capsys: pyte
         rows_of("store=stores/a")
     fill("stores/a", archs=ARCHS[:1])
     assert rows_of("store=stores/a") == [ARCHS[0]]
-    assert capsys.readouterr().out == "3 candidates of stores/a left out, with fewer than 2 snapshots\n"
+    assert (
+        capsys.readouterr().out
+        == "3 candidates of stores/a left out, with fewer than 2 snapshots; split.shorter=true lets them learn\n"
+    )
     config = config_of("store=stores/a", "split.shorter=true")
     assert sorted(row.arch_str for row in learning_rows(config, open_store(config))) == sorted(ARCHS)
     assert rows_of("store=stores/a", "split.shorter=true") == [ARCHS[0]]  # of those that are tested

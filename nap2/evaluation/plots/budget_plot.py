@@ -13,6 +13,9 @@ from nap2.evaluation.plots.method_plot import method_plot
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.as_text import method_label
 
+_PATTERNS = ("-", ":", "-.")
+"""Of lines that share a colour; dashes alone are for what sees no training."""
+
 
 def budget_plot(
     aggregates: Iterable[Aggregate],
@@ -61,12 +64,22 @@ def _by_method(aggregates: Iterable[Aggregate]) -> dict[str, list[Aggregate]]:
 
 def _draw_method(axes: Axes, name: str, points: Sequence[Aggregate], place: int, span: tuple[float, float]) -> LineName:
     colour, means = COLOURS[place % len(COLOURS)], [found.mean or 0.0 for found in points]
+    pattern = _PATTERNS[place // len(COLOURS) % len(_PATTERNS)]
     if points[-1].row.query_batches == 0:
         axes.plot(span, means[-1:] * 2, color=colour, linewidth=1.6, linestyle=(0, (5, 3)), zorder=3)
     else:
         width, marker = (2.3, 5.0) if place == 0 else (1.6, 3.8)
         batches = [found.row.query_batches for found in points]
-        axes.plot(batches, means, color=colour, linewidth=width, marker="o", markersize=marker, zorder=10 - place / 10)
+        axes.plot(
+            batches,
+            means,
+            color=colour,
+            linestyle=pattern,
+            linewidth=width,
+            marker="o",
+            markersize=marker,
+            zorder=10 - place / 10,
+        )
     with_interval = points if place == 0 else points[-1:]
     bounds = [(found.row.query_batches, found.row.low, found.row.high) for found in with_interval]
     _draw_intervals(

@@ -11,8 +11,8 @@ def method_label(found: Aggregate) -> str:
 
 
 def figure(found: Aggregate | None) -> str:
-    """`mean ± std`, `undefined`, or a dash where nothing was measured."""
-    if found is None:
+    """`mean ± std`, `undefined`, or a dash where nothing was measured or no candidate has a score."""
+    if found is None or (found.mean is None and not found.row.num_test):
         return "–"
     if found.mean is None:
         return "undefined"

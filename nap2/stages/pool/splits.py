@@ -144,8 +144,9 @@ def _saved(config: Config, accuracy: dict[str, float], judges: set[str]) -> list
         missing = {*first.pool, *first.val, *first.test} - accuracy.keys() | {*first.val, *first.test} - judges
         if missing:
             raise EvaluationError(
-                f"{len(missing)} candidates of the saved split {folder.split(trials[0])} are not in the store any more;"
-                f" delete {RunFolder.of(config).root} to draw a new one."
+                f"{len(missing)} candidates of the saved split {folder.split(trials[0])} are not in the store any "
+                f"more, or have fewer than {config.snapshot.num_snapshots} snapshots or no label there; set name= for a new "
+                f"run, or delete {RunFolder.of(config).root} to draw a new one."
             )
         for split in splits:
             check_split(split, class_of)

@@ -64,7 +64,8 @@ def index_rows(config: Config, store: SnapshotReader, fewest: int | None = None)
     _say_what_is_damaged(store, summary, {row.id for row in rows if row.snapshots >= wanted}, wanted)
     enough = with_enough(rows, wanted, store.root)
     if few := len(rows) - len(enough):
-        say(f"{counted(few, 'candidate')} of {store.root} left out, with fewer than {wanted} snapshots")
+        learn = "" if config.split.shorter else "; split.shorter=true lets them learn"
+        say(f"{counted(few, 'candidate')} of {store.root} left out, with fewer than {wanted} snapshots{learn}")
     return enough
 
 
