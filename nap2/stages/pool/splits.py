@@ -145,8 +145,8 @@ def _saved(config: Config, accuracy: dict[str, float], judges: set[str]) -> list
         if missing:
             raise EvaluationError(
                 f"{len(missing)} candidates of the saved split {folder.split(trials[0])} are not in the store any "
-                f"more, or have fewer than {config.snapshot.num_snapshots} snapshots or no label there; set name= for a new "
-                f"run, or delete {RunFolder.of(config).root} to draw a new one."
+                f"more, or have fewer than {config.snapshot.num_snapshots} snapshots or no label there; set name= for "
+                f"a new run, or delete {RunFolder.of(config).root} to draw a new one."
             )
         for split in splits:
             check_split(split, class_of)
