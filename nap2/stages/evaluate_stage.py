@@ -97,7 +97,7 @@ def at_size(
         plots.append(rank_plot(judged.values[:, -1], exam.truth, folder / picture, title=title))
     return AtSize(
         found,
-        (by_tau, difference_table(compared), budget_table(found, "spearman_rho")),
+        (by_tau, *([difference_table(compared)] if compared else []), budget_table(found, "spearman_rho")),
         predictions,
         tuple(plots),
         _sentence(found, judged.method, judged.query_batches[-1], another_seed),

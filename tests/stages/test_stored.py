@@ -98,6 +98,8 @@ def test_shorter_candidates_are_left_out_aloud_or_learn_if_asked_to(capsys: pyte
         capsys.readouterr().out
         == "3 candidates of stores/a left out, with fewer than 2 snapshots; split.shorter=true lets them learn\n"
     )
+    assert train.main(["stage=index", *COMMON, "store=stores/a"]) == 0
+    assert "index.csv: 4 complete (1 with 2 snapshots, 3 with 1 snapshot)\n" in capsys.readouterr().out
     config = config_of("store=stores/a", "split.shorter=true")
     assert sorted(row.arch_str for row in learning_rows(config, open_store(config))) == sorted(ARCHS)
     assert rows_of("store=stores/a", "split.shorter=true") == [ARCHS[0]]  # of those that are tested
