@@ -146,7 +146,10 @@ def _protocol(config: Config, spec: dict[str, Any]) -> str:
     if not split.folds:
         return holdout_protocol(split.flavour, split.seed, split.trials)
     pools = load_pools(config)
-    if {arch for pool in pools for arch in pool.test} != set(spec["fitted_on"]) - pools[0].shorter:
+    learned = set(spec["fitted_on"]) - pools[0].shorter
+    if spec.get("num_unlabelled"):
+        learned &= pools[0].accuracy.keys()
+    if {arch for pool in pools for arch in pool.test} != learned:
         raise CheckpointError(
             f"The folds test other candidates than the {len(spec['fitted_on'])} that this predictor was fitted on: the "
             "store has grown in between; run the stages of both once more under another name."

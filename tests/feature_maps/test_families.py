@@ -35,6 +35,7 @@ def test_families_have_one_name_in_any_order_and_all_of_them_are_all() -> None:
 
 def test_rows_name_kind_families_and_modality_and_the_faithful_one_by_nothing() -> None:
     assert in_brackets("cae") == ""
+    assert in_brackets("cae", unlabelled=True) == " (unlabelled maps too)"
     assert in_brackets("pca", "norm", ["gradients alone"]) == " (pca encoder, norm alone, gradients alone)"
 
 

@@ -122,6 +122,7 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=snapshot", "dataset.num_classes=1"], r"dataset\.num_classes=1 is too small; use at least 2"),
         (["stage=cae", "dataset=null"], r"No dataset \(conf/dataset/\) is called 'None'"),
         (["stage=cae", "experiment=null"], r"No experiment \(conf/experiment/\) is called 'None'"),
+        (["stage=cae", "model.unlabelled=some"], r"model\.unlabelled=some is not true or false"),
         (["stage=cae", "model.predictor.prefix_sharing=maybe"], r"prefix_sharing=maybe is not true or false"),
         (["stage=cae", "store=stores/a(1)"], r"cannot be read as key=value; a value with other characters .* \"key='v"),
         (["stage=pipeline", "snapshot.plan=true"], r"ask that stage for it"),

@@ -100,9 +100,9 @@ def test_no_twin_of_a_test_candidate_is_in_the_training_pool(inside: Path) -> No
     pool = load_pools(config)[0]
     (companion,) = pool.companions
     assert len(companion.ids) == 14
-    assert len(pool.training_ids) == len(set(pool.training_ids)) == 12
+    assert len(pool.encoder_ids) == len(set(pool.encoder_ids)) == 12
     held_back = (*pool.test, *pool.splits[0].val)
-    assert not set(pool.ids_of(held_back)) & set(pool.training_ids)
+    assert not set(pool.ids_of(held_back)) & set(pool.encoder_ids)
 
 
 def test_its_checkpoint_is_named_by_both_where_it_is_tested_elsewhere(inside: Path) -> None:

@@ -121,7 +121,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- heads: {facts.heads}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches{_shorter(spec)}",
-        f"- encoders fitted on: {spec['cae_pool']}",
+        f"- encoders fitted on: {spec['cae_pool']}{_unlabelled(spec)}",
         f"- seeds: {setting['recipe']['seed']} of the candidates' training{_of_heads(spec)}",
         f"- labels: {'imported' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
         f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
@@ -131,7 +131,7 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
 
 def took_part(spec: Mapping[str, Any]) -> int:
     """Labelled candidates of the split; the store may have grown since, which taught this predictor nothing."""
-    return len(spec["fitted_on"]) + int(spec["num_test"])
+    return len(spec["fitted_on"]) - int(spec.get("num_unlabelled", 0)) + int(spec["num_test"])
 
 
 def _datasets(spec: Mapping[str, Any]) -> str:
@@ -159,6 +159,10 @@ def _stopping(spec: Mapping[str, Any]) -> str:
 
 def _shorter(spec: Mapping[str, Any]) -> str:
     return f"; {fewer} of the candidates have fewer" if (fewer := spec.get("num_shorter")) else ""
+
+
+def _unlabelled(spec: Mapping[str, Any]) -> str:
+    return f"; {count} of these candidates have no known accuracy" if (count := spec.get("num_unlabelled")) else ""
 
 
 def _of_heads(spec: Mapping[str, Any]) -> str:

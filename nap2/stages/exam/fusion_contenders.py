@@ -21,7 +21,7 @@ from nap2.stages.exam.contenders import graph_features
 from nap2.stages.exam.contest import Candidates, Contest
 from nap2.stages.fitting.fitted_with import pool_name
 from nap2.stages.pool.candidates import space_of
-from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets
+from nap2.stages.pool.encoder_name import encoder_name, encoder_words
 from nap2.stages.pool.splits import Pool
 
 NAME = "nap2_plus"
@@ -160,7 +160,7 @@ def _inner_folds(config: Config, train: Sequence[str], accuracy: Floats, count: 
 
 def variant_name(config: Config, name: str) -> str:
     """How rows name a variant of `PARTS`: with the encoder where it reads one, as those of NAP2 do."""
-    return name + in_brackets(config.model["encoder"], features_of(config)) if "dynamics" in PARTS[name] else name
+    return name + encoder_words(config) if "dynamics" in PARTS[name] else name
 
 
 def _seed(config: Config, size: int, trial: int, member: int = 0) -> int:

@@ -20,7 +20,7 @@ from nap2.stages.exam.contest import Contest
 from nap2.stages.fitting.embedding import modality_columns
 from nap2.stages.fitting.fitted_with import encoder_spec, pool_name, refuse_another, seen_terms
 from nap2.stages.fitting.variants import AnyPredictor, Variant
-from nap2.stages.pool.encoder_name import encoder_name, features_of, in_brackets
+from nap2.stages.pool.encoder_name import encoder_name, encoder_words
 from nap2.stages.pool.splits import Pool
 
 NOTE = (
@@ -31,7 +31,7 @@ NOTE = (
 
 def method_name(config: Config, variant: Variant | None = None) -> str:
     """How rows name NAP2 with the config's encoder; the bare name is the faithful one."""
-    return "nap2" + in_brackets(config.model["encoder"], features_of(config), (variant or Variant()).words)
+    return "nap2" + encoder_words(config, (variant or Variant()).words)
 
 
 def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) -> Predictions:
@@ -73,7 +73,7 @@ def nap2_predictions(contest: Contest, pool: Pool, size: int, variant: Variant) 
 def _collection_seconds(contest: Contest, pool: Pool) -> float:
     """Training of the pool's and the validation candidates, as far as a predictor reads them."""
     own, most = replace(pool, ids=dict(contest.learned.ids)), contest.fitted.snapshot.num_snapshots
-    ids = own.training_ids + [own.ids[arch] for arch in own.splits[0].val]
+    ids = own.encoder_ids + [own.ids[arch] for arch in own.splits[0].val]
     return sum(contest.learned.early_of(candidate_id).curve.seconds(most) for candidate_id in ids)
 
 

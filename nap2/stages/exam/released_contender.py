@@ -24,10 +24,11 @@ def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
         trajectory = target.store.read(target.ids[arch]).trajectory
         for row, count in enumerate(contest.snapshots):
             values[0, row, place] = predictor.predict_with_spread(trajectory.first(count)).accuracy
-    kinds = sorted(set(encoder_kinds(predictor.spec).values()))
+    spec, kinds = predictor.spec, sorted(set(encoder_kinds(predictor.spec).values()))
+    words = in_brackets("+".join(kinds), str(spec.get("features", ALL)), unlabelled="num_unlabelled" in spec)
     num_heads = len(predictor.heads[predictor.modalities[0]])
     return Predictions(
-        method="nap2" + in_brackets("+".join(kinds), str(predictor.spec.get("features", ALL))),
+        method="nap2" + words,
         values=values,
         query_batches=contest.query_batches,
         snapshots=contest.snapshots,

@@ -98,7 +98,8 @@ def _on_target(
     classes = class_in_target(config, fitted), space_of(fitted).classes["functional"]
     pools = []
     for pool in fit_pools:
-        tested = tuple(judges_of_fold(pool.splits[0], fit_pools, accuracy, *classes))
+        judges = judges_of_fold(pool.splits[0], fit_pools, accuracy, *classes)
+        tested = tuple(without_classes(judges, {classes[1](arch) for arch in pool.unlabelled}, classes[0]))
         if not tested:
             continue
         folder = replace(pool.folder, on=config.name)

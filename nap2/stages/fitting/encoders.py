@@ -47,7 +47,7 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     epochs, snapshots = options["epochs"], counted(config.snapshot.num_snapshots, "snapshot")
     at_most = "at most " if pool.shorter else ""
-    maps = f"{counted(len(pool.training_ids), 'candidate')} × {at_most}{snapshots}"
+    maps = f"{counted(len(pool.encoder_ids), 'candidate')} × {at_most}{snapshots}"
     say(f"{what}: {maps}, at most {counted(epochs, 'epoch')}")
     patience, device = options["patience"], config.trainer.device
     result = fit(module, data, folder, what=what, epochs=epochs, patience=patience, device=device)
@@ -63,7 +63,7 @@ def maps_to_learn(config: Config, pool: Pool, modality: str) -> Any:
     return built(
         config.data["feature_maps"],
         store_roots=roots_with_union(config),
-        ids_by_split={"train": pool.training_ids, "val": [pool.ids[arch] for arch in pool.splits[0].val]},
+        ids_by_split={"train": pool.encoder_ids, "val": [pool.ids[arch] for arch in pool.splits[0].val]},
         modality=modality,
         batch_size=config.model["cae"]["batch_size"],
         num_snapshots=config.snapshot.num_snapshots,
@@ -75,7 +75,7 @@ def maps_to_learn(config: Config, pool: Pool, modality: str) -> Any:
 
 
 def fit_pca(config: Config, store: SnapshotReader, pool: Pool, modality: str) -> None:
-    """The principal directions of the training pool's maps."""
+    """The principal directions of the maps that encoders learn from."""
     started = time.monotonic()
     maps = pool_maps(config, store, pool, modality)
     encoder = LinearEncoder.from_pca(maps)
@@ -104,7 +104,7 @@ def pool_maps(config: Config, store: SnapshotReader, pool: Pool, modality: str) 
 
     Statistics that the config's encoders do not read are zero.
     """
-    ids, most, held = pool.training_ids, config.snapshot.num_snapshots, store.complete()
+    ids, most, held = pool.encoder_ids, config.snapshot.num_snapshots, store.complete()
     stride = -(-sum(min(most, held[candidate_id]) for candidate_id in ids) // MOST_MAPS)
     maps = []
     for candidate_id in ids[::stride]:

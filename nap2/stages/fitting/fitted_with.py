@@ -111,7 +111,7 @@ def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
 def pool_name(config: Config, pool: Pool) -> str:
     """How result rows name the candidates that the autoencoders were fitted on."""
     at_most = "≤" if pool.shorter else ""
-    return f"{run_name(config)}/{len(pool.splits[0].pool)}×{at_most}{config.snapshot.num_snapshots}"
+    return f"{run_name(config)}/{len(pool.encoder_archs)}×{at_most}{config.snapshot.num_snapshots}"
 
 
 def encoder_spec(config: Config, pool: Pool, modality: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _told(name: str, found: object, asked: object) -> str:
 
 def _candidates(pool: Pool) -> str:
     """By arch string and dataset, whatever their order: an id follows from both and the setting."""
-    own = pool.splits[0].pool
+    own = pool.encoder_archs
     known = {one.dataset: sorted(arch for arch in own if arch in one.ids) for one in pool.companions}
     return _hashed({"own": sorted(own), **known})
 

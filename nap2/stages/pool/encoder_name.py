@@ -11,17 +11,28 @@ def features_of(config: Config) -> str:
     return named(str(config.model.get("features", ALL)))
 
 
+def sees_unlabelled(config: Config) -> bool:
+    """Whether the config's encoders learn from candidates without a label as well."""
+    return bool(config.model.get("unlabelled", False))
+
+
 def encoder_name(config: Config) -> str:
-    """The kind, and what it is restricted to: `cae`, `pca`, `pca-norm`."""
+    """The kind, what it is restricted to, and what it learns from besides: `cae`, `pca-norm`, `pca-unlabelled`."""
     kind, features = str(config.model.get("encoder", "cae")), features_of(config)
-    return kind if features == ALL else f"{kind}-{features}"
+    return "-".join((kind, *([] if features == ALL else [features]), *["unlabelled"] * sees_unlabelled(config)))
 
 
-def in_brackets(kind: str, features: str = ALL, words: Sequence[str] = ()) -> str:
+def encoder_words(config: Config, words: Sequence[str] = ()) -> str:
+    """`in_brackets` of the config's encoders."""
+    return in_brackets(config.model["encoder"], features_of(config), words, sees_unlabelled(config))
+
+
+def in_brackets(kind: str, features: str = ALL, words: Sequence[str] = (), unlabelled: bool = False) -> str:
     """What stands in brackets behind a method that differs from the faithful one; empty for that."""
     parts = (
         "" if kind == "cae" else f"{kind} encoder",
         "" if features == ALL else f"{features} alone",
+        "unlabelled maps too" if unlabelled else "",
         *words,
     )
     text = ", ".join(filter(None, parts))

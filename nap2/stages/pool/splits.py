@@ -8,8 +8,10 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.judging.exam import HOLDOUT
 from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import ClassOf, Draw, Split, check_split, make_splits
+from nap2.evaluation.splitting.strata import without_classes
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import space_of
+from nap2.stages.pool.encoder_name import sees_unlabelled
 from nap2.stages.pool.run_folder import RunFolder
 from nap2.stages.pool.stored import labels_of, learning_rows, no_label, open_store, with_enough
 from nap2.stages.pool.union import Companion, companions_of
@@ -29,6 +31,7 @@ class Pool:
         folder: where what is fitted on this pool lies.
         companions: the same architectures on other datasets, which learn beside them and are never tested.
         shorter: those with fewer snapshots than asked for, which learn and are never tested (`split.shorter`).
+        unlabelled: those that teach the encoders alone (`model.unlabelled`), of no class that is tested or validates.
     """
 
     ids: dict[str, str]
@@ -37,6 +40,7 @@ class Pool:
     folder: RunFolder
     companions: tuple[Companion, ...] = ()
     shorter: frozenset[str] = frozenset()
+    unlabelled: tuple[str, ...] = ()
 
     @property
     def test(self) -> list[str]:
@@ -49,9 +53,14 @@ class Pool:
         return tuple(split.trial for split in self.splits)
 
     @property
-    def training_ids(self) -> list[str]:
-        """Ids of the training pool."""
-        return self.ids_of(self.splits[0].pool)
+    def encoder_archs(self) -> list[str]:
+        """Arch strings that the encoders learn from: the training pool, and those without a label that may be used."""
+        return [*self.splits[0].pool, *self.unlabelled]
+
+    @property
+    def encoder_ids(self) -> list[str]:
+        """Ids of these, those of companions among them."""
+        return self.ids_of(self.encoder_archs)
 
     def ids_of(self, arch_strs: Sequence[str]) -> list[str]:
         """Ids of these architectures on the store's own dataset, then of those that each companion has, on its own."""
@@ -88,7 +97,17 @@ def load_pools(config: Config) -> list[Pool]:
     for one in companions:  # with too few in common no predictor could be fitted: said before encoders are
         for split in (split for _, splits in groups for split in splits):
             one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
-    return [Pool(ids, accuracy, splits, folder, companions, shorter) for folder, splits in groups]
+    without = sorted(ids.keys() - accuracy.keys()) if sees_unlabelled(config) else []
+    class_of = _class_of(config)
+    return [
+        Pool(ids, accuracy, splits, folder, companions, shorter, tuple(_none_held_out(without, splits[0], class_of)))
+        for folder, splits in groups
+    ]
+
+
+def _none_held_out(arch_strs: list[str], split: Split, class_of: ClassOf) -> list[str]:
+    """Those of no class that a split tests or validates on."""
+    return without_classes(arch_strs, {class_of(arch) for arch in (*split.test, *split.val)}, class_of)
 
 
 def train_sizes(config: Config, pools: list[Pool]) -> list[int]:
