@@ -18,7 +18,7 @@ def test_a_line_is_what_the_set_holds(tmp_path):
     released = SnapshotSet.open(tmp_path / "sets/digits")
     seconds = [released.read(one).curve.snapshot_seconds[-1] for one in released.complete()]
     assert table[2:] == [
-        f"| `digits` | nasbench201 | digits | digits | 3 | 1 to 3 | 10 | {median(seconds):.0f} | "
+        f"| `digits` | nasbench201 | digits | digits | 3 | 1 × 1, 1 × 2, 1 × 3 | 10 | {median(seconds):.0f} | "
         f"{released.num_bytes_in_all / 1e6:.1f} |"
     ]
 

@@ -1,5 +1,6 @@
 """The snapshot sets of a folder as a table: how many candidates, of what, at what cost."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
@@ -29,16 +30,23 @@ def sets_table(sets: Iterable[SnapshotSet]) -> str:
 def _line(one: SnapshotSet) -> str:
     setting, counts = one.setting, one.complete()
     seconds = [float(one.record(candidate_id).arrays["snapshot_seconds"][-1]) for candidate_id in counts]
-    fewest, most = min(counts.values(), default=0), max(counts.values(), default=0)
     cells = (
         f"`{one.root.name}`",
         setting.space,
         setting.dataset,
         str(setting.recipe["name"]),
         f"{len(counts):,}",
-        str(most) if fewest == most else f"{fewest} to {most}",
+        _lengths(counts.values()),
         str(setting.every),
         f"{median(seconds):.0f}" if seconds else "–",
         f"{one.num_bytes_in_all / 1e6:.1f}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _lengths(counts: Iterable[int]) -> str:
+    """Snapshots of each candidate, or, where they differ, `<candidates> × <snapshots>` of each length."""
+    lengths = sorted(Counter(counts).items())
+    if len(lengths) == 1:
+        return str(lengths[0][0])
+    return ", ".join(f"{many} × {length}" for length, many in lengths) or "–"
