@@ -1,7 +1,7 @@
 """`docs/results.md`: what the released candidates say, every figure derived from the result rows in `docs/results/`.
 
 `python -m nap2.evaluation.results_page docs/results` writes the page beside the folder. A section is a folder of it, in
-the order of their names: `intro.md` (its heading, and how the rows came about), result rows of `stage=evaluate` in one
+the order of their numbers: `intro.md` (its heading, and how the rows came about), result rows of `stage=evaluate` in one
 or more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, or read
 several numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value.
 """
@@ -9,6 +9,7 @@ several numbers of mini-batches, a picture is drawn there. What several files ho
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from nap2.errors import EvaluationError
@@ -106,8 +107,13 @@ def _of_most_labels(found: Sequence[Aggregate]) -> list[Aggregate]:
 
 
 def sections(folder: Path) -> list[tuple[Path, dict[str, list[ResultRow]]]]:
-    """The sections in their order, each with its rows."""
-    return [(path, section_rows(path)) for path in sorted(folder.iterdir()) if path.is_dir()]
+    """The sections in their order (`2-…` before `10-…`), each with its rows."""
+    return [(path, section_rows(path)) for path in sorted(folder.iterdir(), key=_place) if path.is_dir()]
+
+
+def _place(section: Path) -> tuple[float, str]:
+    number = section.name.partition("-")[0]
+    return (int(number) if number.isdecimal() else inf), section.name
 
 
 def section_rows(section: Path) -> dict[str, list[ResultRow]]:

@@ -10,7 +10,7 @@ import pytest
 from nap2.errors import EvaluationError
 from nap2.evaluation.records.published import load_published
 from nap2.evaluation.records.rows import ResultRow
-from nap2.evaluation.results_page import draw_pictures, growth_table, one_of_each, whole_page
+from nap2.evaluation.results_page import draw_pictures, growth_table, one_of_each, sections, whole_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -96,6 +96,12 @@ def test_a_section_of_several_budgets_has_a_column_and_a_place_in_the_picture_fo
     assert "| nap2 (a, 20) | – | **0.500** | **0.600** |" in page
     assert "| parameters | **0.400** | – | – |" in page
     assert draw_pictures(tmp_path) == [tmp_path / "1-here/tau-by-budget.png"]
+
+
+def test_sections_come_in_the_order_of_their_numbers(tmp_path):
+    for name in ("10-last", "2-second", "1-first", "further"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path, _ in sections(tmp_path)] == ["1-first", "2-second", "10-last", "further"]
 
 
 def test_a_section_of_several_pools_is_shown_by_pool(tmp_path):
