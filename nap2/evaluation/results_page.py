@@ -1,9 +1,9 @@
 """`docs/results.md`: what the released candidates say, every figure derived from the result rows in `docs/results/`.
 
 `python -m nap2.evaluation.results_page docs/results` writes the page beside the folder. A section is a folder of it, in
-the order of their numbers: `intro.md` (its heading, and how the rows came about), result rows of `stage=evaluate` in one
-or more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, or read
-several numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value.
+the order of their numbers: `intro.md` (its heading, and how the rows came about), rows of `stage=evaluate` in one or
+more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, or read several
+numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value.
 """
 
 import sys
