@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class FeatureMapDataModule(LightningDataModule):
         cache_gb: bound of all caches in `cache_dir` together; candidates beyond it are read from the store.
         statistics: bool `[12]`, the others are shown as zeros; None: all are shown.
         block: candidates decoded at once where there is no cache (the memory this takes is flat in their number).
+        lengths: snapshots of candidates by id, as far as they are known to be intact; those that are stored otherwise.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class FeatureMapDataModule(LightningDataModule):
         cache_gb: float = 8.0,
         statistics: Tensor | None = None,
         block: int = BLOCK,
+        lengths: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         if modality not in MODALITIES:
@@ -68,7 +71,7 @@ class FeatureMapDataModule(LightningDataModule):
         self.store_roots, self.ids_by_split, self.modality = tuple(map(Path, roots)), ids_by_split, modality
         self.batch_size, self.seed, self.block = batch_size, seed, block
         self.num_snapshots, self.cache_gb, self.statistics = num_snapshots, cache_gb, statistics
-        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.cache_dir, self.known = None if cache_dir is None else Path(cache_dir), lengths
         self.maps: MapReader | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -80,7 +83,7 @@ class FeatureMapDataModule(LightningDataModule):
         if self.maps is not None:
             return
         store = open_joint(self.store_roots, same_setting=False)
-        self.lengths = _lengths(store, self.ids_by_split, self.num_snapshots)
+        self.lengths = _lengths(store, self.ids_by_split, self.known, self.num_snapshots)
         self.maps = MapReader(store, self.modality, self.lengths, self.block + self.batch_size, self._cache(store))
 
     def train_dataloader(self) -> DataLoader[Tensor]:
@@ -186,11 +189,13 @@ def _channels_first_index(units: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
     return index
 
 
-def _lengths(store: SnapshotReader, ids_by_split: Mapping[str, Sequence[str]], num_snapshots: int) -> dict[str, int]:
+def _lengths(
+    store: SnapshotReader, ids_by_split: Mapping[str, Sequence[str]], known: Mapping[str, int], num_snapshots: int
+) -> dict[str, int]:
     complete = store.complete()
     ids = sorted({i for split_ids in ids_by_split.values() for i in split_ids})
     missing = [i for i in ids if i not in complete]
     if missing or not ids:
         what = f"lacks {len(missing)} of {len(ids)} candidates of the split ({', '.join(missing[:3])}, …)"
         raise StoreError(f"The store {store.root} {what if ids else 'was asked for no candidate'}; run stage=snapshot.")
-    return {i: min(num_snapshots, complete[i]) for i in ids}
+    return {i: min(num_snapshots, known.get(i, complete[i])) for i in ids}

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -82,11 +83,12 @@ class EmbeddingStore:
         """The hash of the encoders that made them."""
         return str(self.attributes["encoders"])
 
-    def missing(self) -> list[str]:
-        """Candidates that have no embedding yet, in order."""
+    def missing(self, held: Mapping[str, int] = MappingProxyType({})) -> list[str]:
+        """Candidates, in order, that have no embedding yet, or fewer than the snapshots that are `held` of them."""
         with _intact(self.path):
-            written = self._length[:] > 0
-        return [name for name, row in self._row.items() if not written[row]]
+            lengths = self._length[:].tolist()
+        most = self._embedding.shape[1]
+        return [name for name, row in self._row.items() if lengths[row] < min(most, held.get(name, 1))]
 
     def write(self, ids: Sequence[str], trajectories: Sequence[Tensor]) -> None:
         """Write embeddings `[T, D]` of some candidates; lengths last, so that a killed writer leaves them missing."""

@@ -5,7 +5,7 @@ from nap2.schema import MODALITIES
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.fitting.encoders import FITTINGS, title_of
-from nap2.stages.fitting.fitted_with import claimed, encoder_spec, encoder_terms, refuse_another
+from nap2.stages.fitting.fitted_with import claimed, encoder_spec, encoder_terms, length_terms, refuse_another
 from nap2.stages.pool.splits import load_pools
 from nap2.stages.pool.union import open_with_union
 
@@ -24,6 +24,8 @@ def run(config: Config) -> int:
                 refuse_another(folder, asked)
                 say(f"{title_of(config, pool, modality)}: already at {folder / 'checkpoint'}")
                 continue
-            with claimed(folder, asked):
+            held = pool.lengths
+            lengths = [min(held[candidate_id], config.snapshot.num_snapshots) for candidate_id in pool.encoder_ids]
+            with claimed(folder, {**asked, **length_terms(lengths)}):
                 FITTINGS[config.model["encoder"]](config, store, pool, modality)
     return 0

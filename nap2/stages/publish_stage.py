@@ -23,7 +23,7 @@ from nap2.stages.exam.own_contender import method_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder, run_name
 from nap2.stages.pool.splits import load_pools, train_sizes
-from nap2.stages.pool.stored import index_rows, open_store, stands_in_for
+from nap2.stages.pool.stored import learning_rows, open_store, stands_in_for
 from nap2.stages.pool.union import companions_of, labelled_as
 
 MOST_REVISIONS = 3
@@ -81,7 +81,7 @@ def _predictors_in(root: Path) -> dict[str, dict[str, Any]]:
 def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
     return CardFacts(
         name=config.publish.name,
-        num_candidates=len(index_rows(config, open_store(config))),
+        num_candidates=len(learning_rows(config, open_store(config))),
         methods=judged_methods(config),
         protocol=_protocol(config, spec),
         heads=heads_named(spec),

@@ -167,6 +167,18 @@ def test_a_copy_read_in_place_of_a_damaged_one_is_not_cached_under_its_name(tmp_
     assert first_map() == mapped(1)
 
 
+def test_a_shorter_copy_read_in_place_of_a_damaged_one_is_shown_as_far_as_it_goes(tmp_path):
+    exact, ids = fakes.make_store(tmp_path / "exact", [2, 2, 2, 2, 2, 2])
+    other = fakes.SnapshotStore.create(tmp_path / "other", fakes.SETTING)
+    with other.claim(fakes.candidate(1), 1) as writer:
+        writer.finish(fakes.trajectory(1, 1), fakes.Curve([1.0], [0.5], [1.0]))
+    path = exact.folder(ids[1]) / "values" / "c.0.0.0"
+    path.write_bytes(path.read_bytes()[:-5])
+    roots, split = [exact.root, other.root], {"train": ids[:4], "val": ids[4:]}
+    data = FeatureMapDataModule(roots, split, "weights", 4, lengths={ids[1]: 1})
+    assert len(torch.cat(epoch(data))) == 7
+
+
 def test_of_two_that_fill_one_cache_at_once_one_does(made, tmp_path):
     first, second = module(made, tmp_path), module(made, tmp_path)
     first.setup()

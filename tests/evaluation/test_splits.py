@@ -101,6 +101,14 @@ def test_only_some_may_test_and_validate_and_all_others_are_open_to_training():
         draw("paper", judges=set(list(ACCURACIES)[:120]))
 
 
+def test_who_tests_and_validates_depends_on_nothing_that_only_trains():
+    judges = {arch: ACCURACIES[arch] for arch in list(ACCURACIES)[::3]}
+    drawn = draw(accuracies=judges, num_train=None), draw(judges=set(judges), num_train=None)
+    for alone, beside in zip(*drawn, strict=True):
+        assert (alone.test, alone.val) == (beside.test, beside.val)
+        assert set(alone.pool) < set(beside.pool)
+
+
 def test_too_few_candidates_are_refused_with_both_counts():
     few = dict(list(ACCURACIES.items())[:300])
     with pytest.raises(

@@ -113,3 +113,10 @@ def test_a_fingerprint_follows_every_value_and_name() -> None:
     assert fingerprint(state) == fingerprint(dict(reversed(state.items())))
     assert fingerprint(state) != fingerprint({**state, "b": torch.full((1,), 1 + 1e-7)})
     assert fingerprint(state) != fingerprint({"w": state["w"], "c": state["b"]})
+
+
+def test_what_was_trained_further_since_is_missing_as_far_as_there_is_room(tmp_path: Path) -> None:
+    store = EmbeddingStore.create(tmp_path / "e", ["a", "b"], 2, 4, "x")
+    store.write(["a", "b"], [torch.zeros(1, 4), torch.zeros(2, 4)])
+    assert store.missing() == store.missing({"a": 1, "b": 9}) == []
+    assert store.missing({"a": 2, "b": 9}) == ["a"]

@@ -29,6 +29,6 @@ def test_encoders_compute_in_float32_whatever_the_process_has_set(tmp_path, monk
 
     monkeypatch.setattr(embedding, "encode_trajectories", encode)
     encoders = embedding.Encoders(SimpleNamespace(size=2), SimpleNamespace(size=2), "hash", torch.device("cpu"))
-    store = SimpleNamespace(read=lambda name: SimpleNamespace(trajectory=random_trajectory(1)))
+    store = SimpleNamespace(complete=dict, read=lambda name: SimpleNamespace(trajectory=random_trajectory(1)))
     assert not embedding.embed(store, ["a"], tmp_path / "embeddings", encoders, 1).missing()
     assert seen == ["highest"]

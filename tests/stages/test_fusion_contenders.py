@@ -114,6 +114,10 @@ def test_each_budget_learns_from_those_that_have_as_many_snapshots_and_the_graph
     np.testing.assert_array_equal(mixed[alone].values[:, 1], fewer[alone].values[:, 1])
     assert not np.array_equal(mixed[alone].values[:, 1], whole[alone].values[:, 1])
     assert not np.array_equal(mixed["nap2_plus"].values[:, 1], fewer["nap2_plus"].values[:, 1])
+    late = replace(config, evaluate=replace(config.evaluate, budgets=[2]))
+    size = "nap2_plus: size alone"  # which reads no snapshot
+    last = fused(late, pool_of(tmp_path / "mixed", {}, lengths=short))[size]
+    np.testing.assert_array_equal(last.values, whole[size].values)
 
 
 @pytest.mark.slow

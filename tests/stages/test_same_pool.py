@@ -16,7 +16,16 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.splits import Split
 from nap2.stages.command.compose import compose_config
 from nap2.stages.fitting.assemble import made_by
-from nap2.stages.fitting.fitted_with import NOTE, claimed, encoder_spec, encoder_terms, head_terms, pool_name
+from nap2.stages.fitting.fitted_with import (
+    NOTE,
+    claimed,
+    encoder_spec,
+    encoder_terms,
+    head_terms,
+    length_terms,
+    pool_name,
+    refuse_another,
+)
 from nap2.stages.fitting.heads import train_one
 from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.candidates import setting_of
@@ -154,6 +163,22 @@ def test_a_redrawn_pool_of_the_same_size_is_refused_by_every_stage(pool: Pool) -
     redrawn = replace(pool, splits=[replace(pool.splits[0], pool=("a", "d"), test=("b",))])
     with pytest.raises(EvaluationError, match="other training candidates"):
         encoder_spec(config_of(), redrawn, "weights")
+
+
+def test_an_encoder_stays_when_shorter_candidates_are_trained_further(pool: Pool) -> None:
+    config = config_of(2, "split.shorter=true")
+    fitted(config, replace(pool, shorter=frozenset("a")), pool.folder.encoder_of("weights"), "pool")
+    for shorter in ("a", ""):
+        assert encoder_spec(config, replace(pool, shorter=frozenset(shorter)), "weights")["pool"].endswith("/2×≤2")
+
+
+def test_what_was_interrupted_goes_on_with_as_many_snapshots_or_not_at_all(pool: Pool) -> None:
+    folder, asked = pool.folder.encoder_of("weights"), encoder_terms(config_of(2, "split.shorter=true"), pool)
+    claim(folder, {**asked, **length_terms([1, 2])})
+    claim(begun(folder), {**asked, **length_terms([1, 2])})
+    with pytest.raises(EvaluationError, match="was fitted with other numbers of snapshots; "):
+        claim(folder, {**asked, **length_terms([2, 2])})
+    refuse_another(folder, asked)  # what is finished is not asked
 
 
 def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(pool: Pool) -> None:

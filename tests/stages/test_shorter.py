@@ -79,6 +79,7 @@ def test_a_predictor_published_after_that_says_how_many_were_shorter(lengths: di
     spec = Predictor.from_pretrained(Path("released/mixed")).spec
     assert spec["num_shorter"] == sum(lengths[arch] < 2 for arch in spec["fitted_on"]) == COUNT - WHOLE
     card = Path("released/mixed/card.md").read_text()
+    assert f"took part: {COUNT} (with snapshots, when this was written: {COUNT})" in card
     assert "- snapshots: 2, one every 5 mini-batches; 4 of the candidates have fewer" in card
     assert f"all {WHOLE} labelled candidates with all 2 snapshots, each once per repeat" in card
 

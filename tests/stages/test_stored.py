@@ -94,10 +94,11 @@ def test_shorter_candidates_are_left_out_aloud_or_learn_if_asked_to(capsys: pyte
         rows_of("store=stores/a")
     fill("stores/a", archs=ARCHS[:1])
     assert rows_of("store=stores/a") == [ARCHS[0]]
-    assert (
-        capsys.readouterr().out
-        == "3 candidates of stores/a left out, with fewer than 2 snapshots; split.shorter=true lets them learn\n"
-    )
+    said = "3 candidates of stores/a left out, with fewer than 2 snapshots"
+    assert capsys.readouterr().out == f"{said}\n"
+    config = config_of("store=stores/a")
+    assert [row.arch_str for row in learning_rows(config, open_store(config))] == [ARCHS[0]]
+    assert capsys.readouterr().out == f"{said}; split.shorter=true lets them learn\n"
     assert train.main(["stage=index", *COMMON, "store=stores/a"]) == 0
     assert "index.csv: 4 complete (1 with 2 snapshots, 3 with 1 snapshot)\n" in capsys.readouterr().out
     config = config_of("store=stores/a", "split.shorter=true")

@@ -6,18 +6,21 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nap2.evaluation.splitting.folds import make_folds
 from nap2.evaluation.splitting.splits import Draw, make_splits
+from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
+from nap2.stages.exam import transfer
 from nap2.stages.exam.released_contender import released_source
 from nap2.stages.exam.transfer import judges_of_fold, source_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.exam_on import exam_on
 from nap2.stages.pool.run_folder import RunFolder
-from nap2.stages.pool.splits import Pool
+from nap2.stages.pool.splits import Pool, protocol_of
 from nap2.training.recipe import RECIPES
 
 
@@ -65,6 +68,21 @@ def test_a_fixed_split_is_tested_on_all_it_was_not_fitted_on() -> None:
     assert set(split.test) <= set(asked)
     assert {f"a{number:03d}" for number in range(40, 60)} <= set(asked)
     assert not {class_of(a) for a in asked} & {class_of(a) for a in (*split.pool, *split.val)}
+
+
+@pytest.mark.parametrize(("of_target", "num_shorter"), [("true", 0), ("false", 3)])
+def test_rows_of_a_released_predictor_say_whether_shorter_ones_taught_it(
+    of_target: str, num_shorter: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The target's own `split.shorter` is of no predictor that is tested there."""
+    config = compose_config(["stage=evaluate", "experiment=digits", f"split.shorter={of_target}"])[1]
+    archs = SPACES["nasbench201"].arch_strings()[400:15000:2000]
+    spec = {"fitted_on": [], "setting": setting_of(config).as_dict(), "train_size": 4, "num_shorter": num_shorter}
+    loaded = SimpleNamespace(spec=spec, every=config.snapshot.every, num_snapshots=config.snapshot.num_snapshots)
+    monkeypatch.setattr(transfer.Predictor, "from_pretrained", lambda folder: loaded)
+    monkeypatch.setattr(transfer, "target_of", lambda *asked: (SimpleNamespace(), dict.fromkeys(archs, 0.5)))
+    contest = transfer.contest_with_checkpoint(config, SimpleNamespace(), Path("released"))
+    assert protocol_of(contest.fitted) == ("holdout, shorter learn too" if num_shorter else "holdout")
 
 
 def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:

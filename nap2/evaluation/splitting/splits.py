@@ -6,7 +6,7 @@ equal cells on one side, because a random split shows a predictor the twins of i
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -146,8 +146,8 @@ class Draw:
         Raises:
             EvaluationError: fewer candidates than the sizes need.
         """
-        rest = self.order(self._without(sorted(self.accuracies), test), "val", *purpose)
-        val = self.may_judge(rest)[: self.num_val]
+        rest = self._without(sorted(self.accuracies), test)
+        val = self.of_judges.order(self.may_judge(rest), "val", *purpose)[: self.num_val]
         pool = sorted(self._without(rest, val))
         asked, given = (self.num_train or 2, self.num_val, num_test), (len(pool), len(val), len(test))
         if any(have < want for have, want in zip(given, asked, strict=True)):
@@ -161,6 +161,11 @@ class Draw:
         named, parts = (self.space, self.dataset, self.flavour, self.seed), (tuple(val), tuple(test), tuple(pool))
         orders = {trial: tuple(self.order(pool, "train", *purpose, trial)) for trial in trials}
         return [Split(*named, t, order[: self.num_train], *parts, fold, num_folds) for t, order in orders.items()]
+
+    @cached_property
+    def of_judges(self) -> "Draw":
+        """Of these alone: who tests and who validates depends on nothing that only trains."""
+        return replace(self, accuracies={arch: self.accuracies[arch] for arch in self.may_judge(self.accuracies)})
 
     @property
     def _of_which(self) -> str:
@@ -183,8 +188,8 @@ def make_splits(asked: Draw, num_test: int) -> list[Split]:
     Raises:
         EvaluationError: fewer candidates than the sizes need, in one line.
     """
-    order = asked.order(sorted(asked.accuracies), "test")
-    return asked.around(asked.may_judge(order)[:num_test], range(asked.num_trials), num_test)
+    test = asked.of_judges.order(sorted(asked.may_judge(asked.accuracies)), "test")[:num_test]
+    return asked.around(test, range(asked.num_trials), num_test)
 
 
 def check_split(split: Split, class_of: ClassOf) -> None:

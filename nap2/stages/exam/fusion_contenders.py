@@ -57,8 +57,12 @@ def fused_predictions(contest: Contest, pool: Pool, size: int) -> list[Predictio
             query_time_s=contest.query_seconds,
             note="linear fusion of " + ", ".join(parts) + "; penalty and components by inner cross-validation",
         )
-        found.append(whole if {"curve", "dynamics"} & set(parts) else _without_query(whole))
+        found.append(whole if _reads_training(parts) else _without_query(whole))
     return found
+
+
+def _reads_training(parts: Sequence[str]) -> bool:
+    return not {"curve", "dynamics"}.isdisjoint(parts)
 
 
 def _without_query(found: Predictions) -> Predictions:
@@ -133,7 +137,7 @@ def _trial(
                 continue
             values = np.full((len(snapshots), len(test)), np.nan)
             for place, count in enumerate(snapshots):
-                rows = np.flatnonzero(lengths >= count)
+                rows = np.flatnonzero(lengths >= (count if _reads_training(parts) else 0))
                 inner = _within(folds, rows)
                 if len(rows) < len(train) and len(rows) - max(map(len, inner), default=0) < FEWEST:
                     continue

@@ -132,9 +132,10 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
     _require_some(tested, accuracy, folder.name, config)
     say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
     say("NAP2+ is left out: it needs the candidates behind the predictor; name its run")
+    drawn = replace(config.split, flavour="functional", folds=0, redraw=False, shorter=bool(spec.get("num_shorter")))
     return Contest(
         config=config,
-        fitted=replace(config, split=replace(config.split, flavour="functional", folds=0, redraw=False)),
+        fitted=replace(config, split=drawn),
         source=source_name(Setting(**setting), folder.name, config),
         learned=Candidates(store, {}),
         target=target,

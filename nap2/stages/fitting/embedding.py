@@ -80,7 +80,7 @@ def embed(
     make_deterministic()  # the same numbers by stage=embed alone as after a fit in one process
     size = encoders.weights.size + encoders.gradients.size
     target = EmbeddingStore.create(path, ids, num_snapshots, size, encoders.fingerprint)
-    missing = target.missing()
+    missing = target.missing(store.complete())
     what = ", ".join(filter(None, ("embeddings", fold_name)))
     say(f"{what}: {len(ids) - len(missing)} of {len(ids)} candidates there, {len(missing)} to encode")
     names = track(missing, "encoding", len(missing))

@@ -46,7 +46,7 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     net.encoder.read_only(kept_statistics(features_of(config)))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     epochs, snapshots = options["epochs"], counted(config.snapshot.num_snapshots, "snapshot")
-    at_most = "at most " if pool.shorter else ""
+    at_most = "at most " if config.split.shorter else ""
     maps = f"{counted(len(pool.encoder_ids), 'candidate')} × {at_most}{snapshots}"
     say(f"{what}: {maps}, at most {counted(epochs, 'epoch')}")
     patience, device = options["patience"], config.trainer.device
@@ -71,6 +71,7 @@ def maps_to_learn(config: Config, pool: Pool, modality: str) -> Any:
         cache_gb=config.cae.cache_gb,
         seed=seed_from("cae maps", config.seed),
         statistics=kept_statistics(features_of(config)),
+        lengths=pool.lengths,
     )
 
 

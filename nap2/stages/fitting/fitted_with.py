@@ -8,7 +8,7 @@ data either. A folder from before notes were kept makes no claim, and is taken a
 import fcntl
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from nap2.stages.pool.splits import Pool
 NOTE = "fitted_with.json"
 HASHED = "sha256:"
 CANDIDATES, SETTING, LABELLED, ENCODERS = "training candidates", "setting", "candidates or labels", "encoders"
+LENGTHS = "numbers of snapshots"
 
 
 def encoder_terms(config: Config, pool: Pool) -> dict[str, Any]:
@@ -53,6 +54,14 @@ def head_terms(config: Config, pool: Pool, split: Split, size: int, encoders: st
         **{f"model.predictor.{name}": value for name, value in config.model["predictor"].items()},
         "seed": config.seed,
     }
+
+
+def length_terms(lengths: Sequence[int]) -> dict[str, Any]:
+    """How many snapshots of each candidate are learned from: what was interrupted goes on with as many or not at all.
+
+    What is finished stays when some are trained further (`split.shorter`).
+    """
+    return {LENGTHS: _hashed({LENGTHS: list(lengths)})}
 
 
 def seen_terms(config: Config, encoders: str) -> dict[str, Any]:
@@ -109,8 +118,11 @@ def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
 
 
 def pool_name(config: Config, pool: Pool) -> str:
-    """How result rows name the candidates that the autoencoders were fitted on."""
-    at_most = "≤" if pool.shorter else ""
+    """How result rows name the candidates that the autoencoders were fitted on.
+
+    Where shorter ones may learn it stays the same when they are trained further.
+    """
+    at_most = "≤" if config.split.shorter else ""
     return f"{run_name(config)}/{len(pool.encoder_archs)}×{at_most}{config.snapshot.num_snapshots}"
 
 

@@ -1,7 +1,7 @@
 """The splits of stored candidates, drawn once and then kept."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nap2.config import Config
 from nap2.errors import EvaluationError
@@ -32,6 +32,7 @@ class Pool:
         companions: the same architectures on other datasets, which learn beside them and are never tested.
         shorter: those with fewer snapshots than asked for, which learn and are never tested (`split.shorter`).
         unlabelled: those that teach the encoders alone (`model.unlabelled`), of no class that is tested or validates.
+        own_lengths: snapshots by candidate id, without those of the companions.
     """
 
     ids: dict[str, str]
@@ -41,6 +42,7 @@ class Pool:
     companions: tuple[Companion, ...] = ()
     shorter: frozenset[str] = frozenset()
     unlabelled: tuple[str, ...] = ()
+    own_lengths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def test(self) -> list[str]:
@@ -66,6 +68,12 @@ class Pool:
         """Ids of these architectures on the store's own dataset, then of those that each companion has, on its own."""
         others = [one.ids[arch] for one in self.companions for arch in arch_strs if arch in one.ids]
         return [self.ids[arch] for arch in arch_strs] + others
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Snapshots of every candidate by id, of the companions' too, when their bytes were checked."""
+        lengths = (self.own_lengths, *(one.lengths for one in self.companions))
+        return {candidate_id: count for of in lengths for candidate_id, count in of.items()}
 
     def labelled_elsewhere(self, arch_strs: Sequence[str]) -> dict[str, int]:
         """How many of these architectures each companion adds a labelled candidate of, by its dataset."""
@@ -99,8 +107,18 @@ def load_pools(config: Config) -> list[Pool]:
             one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
     without = sorted(ids.keys() - accuracy.keys()) if sees_unlabelled(config) else []
     class_of = _class_of(config)
+    lengths = {row.id: row.snapshots for row in rows}
     return [
-        Pool(ids, accuracy, splits, folder, companions, shorter, tuple(_none_held_out(without, splits[0], class_of)))
+        Pool(
+            ids=ids,
+            accuracy=accuracy,
+            splits=splits,
+            folder=folder,
+            companions=companions,
+            shorter=shorter,
+            unlabelled=tuple(_none_held_out(without, splits[0], class_of)),
+            own_lengths=lengths,
+        )
         for folder, splits in groups
     ]
 

@@ -47,13 +47,14 @@ def check_setting(config: Config, store: SnapshotReader) -> None:
         )
 
 
-def index_rows(config: Config, store: SnapshotReader, fewest: int | None = None) -> list[IndexRow]:
+def index_rows(config: Config, store: SnapshotReader, fewest: int | None = None, advice: str = "") -> list[IndexRow]:
     """Complete, intact candidates with enough snapshots, one seed (the recipe's) each; says how many are left out.
 
     Args:
         config: whose `snapshot.num_snapshots` are enough, unless `fewest` are.
         store: whose candidates.
         fewest: snapshots.
+        advice: what to do about those with too few.
 
     Raises:
         StoreError: if there is none.
@@ -64,14 +65,15 @@ def index_rows(config: Config, store: SnapshotReader, fewest: int | None = None)
     _say_what_is_damaged(store, summary, {row.id for row in rows if row.snapshots >= wanted}, wanted)
     enough = with_enough(rows, wanted, store.root)
     if few := len(rows) - len(enough):
-        learn = "" if config.split.shorter else "; split.shorter=true lets them learn"
-        say(f"{counted(few, 'candidate')} of {store.root} left out, with fewer than {wanted} snapshots{learn}")
+        say(f"{counted(few, 'candidate')} of {store.root} left out, with fewer than {wanted} snapshots{advice}")
     return enough
 
 
 def learning_rows(config: Config, store: SnapshotReader) -> list[IndexRow]:
     """The same, of candidates that predictors may learn from: with `split.shorter` those of fewer snapshots too."""
-    return index_rows(config, store, 1 if config.split.shorter else None)
+    if config.split.shorter:
+        return index_rows(config, store, 1)
+    return index_rows(config, store, advice="; split.shorter=true lets them learn")
 
 
 def with_enough(rows: Sequence[IndexRow], wanted: int, root: Path) -> list[IndexRow]:

@@ -5,7 +5,7 @@ dataset takes part exactly when its architecture is one of training, and no test
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +31,13 @@ class Companion:
         dataset: what they were trained on.
         ids: candidate ids.
         accuracy: labels (fractions) on that dataset's own scale, where they are known.
+        lengths: snapshots by candidate id.
     """
 
     dataset: str
     ids: Mapping[str, str]
     accuracy: Mapping[str, float]
+    lengths: Mapping[str, int] = field(default_factory=dict)
 
     def labels_on_scale_of(self, accuracy: Mapping[str, float], arch_strs: Iterable[str]) -> dict[str, float]:
         """Labels of the shared architectures, moved and stretched to mean and standard deviation of `accuracy`.
@@ -75,7 +77,8 @@ def companions_of(config: Config) -> tuple[Companion, ...]:
             )
         rows = learning_rows(config, store)
         labels = labels_of(config, rows, labelled_as(setting.dataset))
-        found.append(Companion(setting.dataset, {row.arch_str: row.id for row in rows}, labels))
+        ids, lengths = {row.arch_str: row.id for row in rows}, {row.id: row.snapshots for row in rows}
+        found.append(Companion(setting.dataset, ids, labels, lengths))
     return tuple(found)
 
 
