@@ -55,7 +55,7 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
 def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[PublishedFigure]) -> list[str]:
     """A section whose rows are of one test set: the picture, τ with the most labels, and the rest to be opened."""
     pictures = [
-        *([("labelled candidates", BY_LABELS)] if has_several_sizes(found) else []),
+        *([("labelled candidates", BY_LABELS)] if grew_by_labels(found) else []),
         *([("mini-batches", BY_BUDGET)] if has_several_budgets(found) else []),
     ]
     parts = [f"![Kendall τ by {what}]({section.parent.name}/{section.name}/{file})" for what, file in pictures]
@@ -87,11 +87,16 @@ def draw_pictures(folder: Path) -> list[Path]:
         found = aggregate(one_of_each(read))
         row = found[0].row
         title = f"{row.space} on {row.target}: {row.num_test} candidates, {split_name(row.flavour, row.protocol)}"
-        if has_several_sizes(found):
+        if grew_by_labels(found):
             drawn.append(labels_plot(found, section / BY_LABELS, title=title))
         if has_several_budgets(found):
             drawn.append(budget_plot(_of_most_labels(found), section / BY_BUDGET, title=title))
     return drawn
+
+
+def grew_by_labels(found: Sequence[Aggregate]) -> bool:
+    """Whether methods were fitted on several numbers of labels in one way: no line joins what was drawn in two."""
+    return has_several_sizes(found) and len({one.row.protocol for one in found if one.row.train_size}) == 1
 
 
 def has_several_budgets(found: Sequence[Aggregate]) -> bool:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from nap2.errors import EvaluationError
+from nap2.evaluation.records.aggregate import aggregate
 from nap2.evaluation.records.published import load_published
 from nap2.evaluation.records.rows import ResultRow
-from nap2.evaluation.results_page import draw_pictures, growth_table, one_of_each, sections, whole_page
+from nap2.evaluation.results_page import draw_pictures, grew_by_labels, growth_table, one_of_each, sections, whole_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -96,6 +97,12 @@ def test_a_section_of_several_budgets_has_a_column_and_a_place_in_the_picture_fo
     assert "| nap2 (a, 20) | – | **0.500** | **0.600** |" in page
     assert "| parameters | **0.400** | – | – |" in page
     assert draw_pictures(tmp_path) == [tmp_path / "1-here/tau-by-budget.png"]
+
+
+def test_no_line_joins_what_learned_from_candidates_of_two_draws():
+    few, many = (replace(row, source="a", train_size=n) for n in (10, 20) for row in rows(nap2=0.5))
+    assert grew_by_labels(aggregate([few, many]))
+    assert not grew_by_labels(aggregate([few, replace(many, protocol="5-fold, shorter learn too")]))
 
 
 def test_sections_come_in_the_order_of_their_numbers(tmp_path):
