@@ -105,6 +105,7 @@ def cifar10() -> list[float]:
     assert [bounds(one, 3) for one in plus] == [(-0.011, 0.003), (-0.029, 0.001)]
     labels = {size: s.paired(size, "parameters", PCA).verdict for size in (50, 100)}
     assert labels == {50: "better", 100: "none"}  # "beside", "far below"
+    unlabelled = [s.tau(f"{PCA[:-1]}, unlabelled maps too)", size) for size in (240, 50)]
     return [
         *(s.tau(PCA, size) for size in (240, 100, 50)),
         *(abs(paired[name].interval.value) for name in against[:3]),
@@ -113,6 +114,8 @@ def cifar10() -> list[float]:
         *(s.tau("swap_reg", batches=0), paired["swap_reg"].interval.value, s.tau("nap2_plus (pca encoder)", 240)),
         *(-one.interval.value for one in plus),
         -paired[against[-1]].interval.value,
+        *unlabelled,
+        *(one - s.tau(PCA, size) for one, size in zip(unlabelled, (240, 50), strict=True)),
         *(printed("4", "SoTL-E", 1), printed("4", "SoTL", 1), printed("32", "NAP2", 1)),
         *(printed("1", "NAP2", 6, init_time_s=seconds) for seconds in (2.2e6, 1.8e5)),
         s.tau(PCA, 240) - s.tau(PCA, 100),
