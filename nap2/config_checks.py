@@ -111,8 +111,8 @@ def _check_model(model: Mapping[str, Any]) -> None:
     check_name("encoder (model.encoder)", str(model.get("encoder", "cae")), ENCODERS)
     check_name("dtype (model.dtype)", str(model.get("dtype")), DTYPES)
     named(str(model.get("features", ALL)))
-    if not isinstance(model.get("unlabelled"), bool):
-        raise ConfigError(f"model.unlabelled={model.get('unlabelled')} is not true or false.")
+    if not isinstance(unlabelled := model.get("unlabelled", False), bool):
+        raise ConfigError(f"model.unlabelled={unlabelled} is not true or false.")
     if (patience := model["cae"].get("patience")) is not None:  # where it is null, nothing stops a fit early
         _check_whole("model.cae.patience", patience, 1, ", or null")
     _check_head(model["predictor"])
