@@ -167,7 +167,7 @@ def growth_table(read: dict[str, list[ResultRow]]) -> Table:
     shown = [method for method in cells if len(cells[method]) == len(columns)]
     shown.sort(key=lambda method: -(cells[method][columns[-1]].mean or 0.0))
     return Table(
-        title="Kendall τ by labelled candidates in the pool",
+        title="Kendall τ by labelled candidates, each tested once",
         header=("method", *(str(max(row.num_test for row in read[name])) for name in columns)),
         rows=tuple((method, *(figure(cells[method][name]) for name in columns)) for method in shown),
         notes=("Each pool is judged on all its own candidates: columns differ in training set and in test set.",),

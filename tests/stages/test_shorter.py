@@ -64,7 +64,7 @@ def test_they_learn_and_are_never_tested(lengths: dict[str, int], capsys: pytest
     names = {row.method for row in rows}
     assert {"nap2 (pca encoder)", "nap2 (pca encoder, static)", "lcsvr", "nap2_plus (pca encoder)"} <= names
     said = (root / "results/table.md").read_text()
-    assert "2-fold cross-validation, functional split, shorter learn too" in said
+    assert "functional 2-fold split, shorter learn too" in said
     assert "left out" not in capsys.readouterr().out
 
 

@@ -13,9 +13,14 @@ Floats = NDArray[np.float64]
 HOLDOUT = "holdout"
 """The protocol of a fixed test set."""
 
+SAMPLE = "sample"
+"""The flavour of candidates that belong to no split."""
+
 
 def split_name(flavour: str, protocol: str) -> str:
-    """How pictures name a split: `functional 5-fold split`, with what is special about its draw at the end."""
+    """How titles name a split: `functional 5-fold split`, with what is special about its draw at the end."""
+    if flavour == SAMPLE:
+        return flavour
     kind, *special = protocol.split(", ")
     return ", ".join((f"{flavour} split" if kind == HOLDOUT else f"{flavour} {kind} split", *special))
 
@@ -42,7 +47,7 @@ class ExamFacts:
 
     space: str
     target: str
-    flavour: str = "sample"
+    flavour: str = SAMPLE
     protocol: str = HOLDOUT
     split_seed: int | None = None
     recipe: str = ""

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from nap2.evaluation.judging.differences import Difference
-from nap2.evaluation.judging.exam import HOLDOUT
+from nap2.evaluation.judging.exam import HOLDOUT, split_name
 from nap2.evaluation.judging.metrics import METRICS, RHO, TAU
 from nap2.evaluation.pages.tables import Table
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.as_text import bounds, error, figure, method_label, seconds
 from nap2.evaluation.records.csv_text import to_csv
-from nap2.evaluation.records.rows import ResultRow
 
 MOST_COLUMNS = 7
 SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
@@ -178,16 +177,8 @@ def setting_of_rows(chosen: Sequence[Aggregate]) -> str:
     if not chosen:
         return "no rows"
     routes = {f"{found.row.space}/{found.row.target}" for found in chosen}
-    flavours = {_split_name(found.row) for found in chosen}
+    flavours = {split_name(found.row.flavour, found.row.protocol) for found in chosen}
     return f"{', '.join(sorted(routes))}, {', '.join(sorted(flavours))}"
-
-
-def _split_name(row: ResultRow) -> str:
-    if row.flavour == "sample":
-        return row.flavour
-    kind, *how = row.protocol.split(", ")
-    folds = [] if kind == HOLDOUT else [f"{kind} cross-validation"]
-    return ", ".join((*folds, f"{row.flavour} split", *how))
 
 
 def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None) -> tuple[str, ...]:

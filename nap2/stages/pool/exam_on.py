@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from nap2.config import Config
-from nap2.evaluation.judging.exam import HOLDOUT, Exam, Floats
+from nap2.evaluation.judging.exam import HOLDOUT, SAMPLE, Exam, Floats
 from nap2.snapshots.manifest import Setting
 from nap2.spaces import SPACES
 from nap2.stages.command.provenance import commit, versions
@@ -15,7 +15,7 @@ CLASSES = "num_classes"
 
 
 def exam_on(
-    config: Config, truth: Floats, flavour: str = "sample", protocol: str = HOLDOUT, split_seed: int | None = None
+    config: Config, truth: Floats, flavour: str = SAMPLE, protocol: str = HOLDOUT, split_seed: int | None = None
 ) -> Exam:
     """Candidates of these final accuracies `[A]`, from a split of this flavour, as the config describes them."""
     other = stands_in_for(config)
