@@ -15,6 +15,7 @@ import numpy as np
 from nap2.errors import EvaluationError, Nap2Error, counted
 from nap2.evaluation.judging.bootstrap import ROUNDS
 from nap2.evaluation.judging.differences import Difference, paired
+from nap2.evaluation.judging.exam import scored_by_all
 from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.records.prediction_file import PredictionFile, read_predictions
 
@@ -38,7 +39,20 @@ class Side:
         return cls(read_predictions(path), *((method.strip(), int(batches)) if named else (text,)))
 
 
-def compare(first: Side, second: Side, seed: int = 0) -> Difference:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two methods on the candidates that both tested.
+
+    Attributes:
+        difference: of the first minus the second, paired.
+        values: of the first and of the second, on the same candidates: means over trials.
+    """
+
+    difference: Difference
+    values: tuple[float, float]
+
+
+def compare(first: Side, second: Side, seed: int = 0) -> Comparison:
     """Kendall's τ of the first minus that of the second, paired over the candidates that all trials of both scored.
 
     Raises:
@@ -53,23 +67,27 @@ def compare(first: Side, second: Side, seed: int = 0) -> Difference:
         raise EvaluationError("The two files judge the same candidates by other accuracies; compare runs of one label.")
     seen, own = first.file.of(first.method, first.batches)
     against_seen, other = second.file.of(second.method, second.batches)
-    found, num_test = paired(own[:, mine], other[:, theirs], truth, ROUNDS, seed)
+    pair = own[:, mine], other[:, theirs]
+    found, num_test = paired(*pair, truth, ROUNDS, seed)
     if num_test < FEWEST:
         raise EvaluationError(
             f"{num_test} candidates were scored by both; {FEWEST} are needed to compare rankings: test more."
         )
-    return Difference(first.method, second.method, TAU.name, seen, against_seen, found, num_test)
+    scores, accuracy = scored_by_all(np.concatenate(pair), truth)
+    taus = [TAU.score(trial, accuracy) for trial in scores]
+    values = float(np.mean(taus[: len(own)])), float(np.mean(taus[len(own) :]))
+    return Comparison(Difference(first.method, second.method, TAU.name, seen, against_seen, found, num_test), values)
 
 
-def sentence(found: Difference, first: Path, second: Path) -> str:
+def sentence(comparison: Comparison, first: Path, second: Path) -> str:
     """The result in words, with the files where two methods of one name are compared."""
+    found, (value, other) = comparison.difference, comparison.values
     one, named = found.interval, found.method == found.against
     where = [f" of {path}" if named and first != second else "" for path in (first, second)]
     return (
         f"{found.method}{where[0]} after {counted(found.query_batches, 'mini-batch', 'mini-batches')}, against "
-        f"{found.against}{where[1]} after {found.against_batches}: "
-        f"Kendall τ {one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}] "
-        f"over {found.num_test} candidates: {found.verdict}"
+        f"{found.against}{where[1]} after {found.against_batches}: Kendall τ {value:.3f} against {other:.3f}, "
+        f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}] over {found.num_test} candidates: {found.verdict}"
     )
 
 

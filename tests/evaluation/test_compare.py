@@ -40,30 +40,31 @@ def test_it_is_the_difference_that_one_evaluation_finds(files):
     good, bad = method(0.1, name="good"), method(0.9, name="bad", seed=2)
     exam = Exam(space="nasbench201", target="cifar10", truth=TRUTH)
     expected = differences([good], bad, exam)[0]
-    found = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2"))
+    found = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2")).difference
     assert found.interval == expected.interval
     assert found.verdict == "better"
 
 
 def test_the_order_of_the_candidates_does_not_matter_to_the_difference(files, tmp_path):
     turned = written(tmp_path / "turned.csv", method(0.9, seed=2), np.random.default_rng(5).permutation(40))
-    assert compare(Side.of(files[0], "nap2"), Side.of(turned, "nap2")).interval == (
-        compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2")).interval
-    )
+    one, other = (compare(Side.of(files[0], "nap2"), Side.of(path, "nap2")) for path in (turned, files[1]))
+    assert one.difference.interval == other.difference.interval
 
 
 def test_only_common_candidates_judge(files, tmp_path):
     few = np.arange(10, 25)
     part = written(tmp_path / "part.csv", method(0.9, seed=2), few)
-    found = compare(Side.of(files[0], "nap2@100"), Side.of(part, "nap2@100"))
+    compared = compare(Side.of(files[0], "nap2@100"), Side.of(part, "nap2@100"))
+    found = compared.difference
     own, other = method(0.1).values[:, 1][:, few], method(0.9, seed=2).values[:, 1][:, few]
     taus = [np.mean([kendall_tau(trial, TRUTH[few]) for trial in side]) for side in (own, other)]
     assert found.num_test == 15
     assert found.interval.value == pytest.approx(taus[0] - taus[1])
+    assert compared.values == pytest.approx(taus)
 
 
 def test_a_budget_may_be_named(files):
-    found = compare(Side.of(files[0], "nap2@1"), Side.of(files[0], "nap2"))
+    found = compare(Side.of(files[0], "nap2@1"), Side.of(files[0], "nap2")).difference
     assert (found.query_batches, found.against_batches) == (1, 100)
 
 
@@ -82,9 +83,13 @@ def test_what_cannot_be_compared_is_refused(files, tmp_path):
 def test_the_command_says_it_in_one_line(files):
     command = [sys.executable, "-m", "nap2.evaluation.compare", str(files[0]), "nap2", str(files[1]), "nap2@1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    expected = sentence(compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2@1")), *files)
+    compared = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2@1"))
+    expected = sentence(compared, *files)
     assert (done.stdout, done.returncode) == (expected + "\n", 0)
-    assert f"against nap2 of {files[1]} after 1: Kendall τ +" in expected
+    assert (
+        f"against nap2 of {files[1]} after 1: Kendall τ {compared.values[0]:.3f} against {compared.values[1]:.3f}, +"
+        in expected
+    )
     refused = subprocess.run([*command[:-1], "nap3"], capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: ")

@@ -18,6 +18,8 @@ from nap2.evaluation.pages.views import aggregates_csv, budget_table, cost_table
 from nap2.evaluation.records.protocols import result_rows
 from nap2.evaluation.records.published import PublishedFigure, load_published, matching
 
+OTHERWISE = "a benchmark's are of networks trained otherwise"
+
 
 def test_the_budget_table_has_a_row_per_method_best_first_and_a_dash_for_what_was_not_measured():
     table = budget_table(aggregates(WEAK, NAP2, PARAMS), another_seed=0.95)
@@ -45,6 +47,23 @@ def test_stand_ins_measured_labels_and_failures_are_said_below_the_table():
     assert any("stand-in" in note for note in table.notes)
     assert "Candidates without a score: zico 3." in table.notes
     assert any("measured here" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "label", "is_said"),
+    [
+        ("nasbench201_adamw", "imported", True),
+        ("nasbench201, batch_size 64", "imported", True),
+        ("nasbench201_adamw", "measured", False),
+        ("nasbench201", "imported", False),
+        ("", "imported", False),
+    ],
+)
+def test_accuracies_of_another_training_are_said_below_the_table(recipe, label, is_said):
+    exam = Exam(space="s", target="cifar10", truth=TRUTH, label=label, recipe=recipe)
+    notes = budget_table(aggregates(predictions("nap2", [0.1]), exam=exam)).notes
+    said = [note for note in notes if "judged by imported accuracies" in note]
+    assert said == ([f"Trained with {recipe}, judged by imported accuracies: {OTHERWISE}."] if is_said else [])
 
 
 def test_undefined_figures_are_called_so():

@@ -14,6 +14,9 @@ MOST_COLUMNS = 7
 SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
 """The budgets of the paper's Tables 4-6, shown where there are more budgets than columns."""
 
+BENCHMARK_RECIPE = "nasbench201"
+"""By which candidates are trained as the benchmark trained those whose accuracies it publishes."""
+
 
 def budget_table(
     aggregates: Iterable[Aggregate],
@@ -194,7 +197,7 @@ def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None)
 
 
 def marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
-    """What a reader must know of these figures, one note each: stand-ins, failures, folds, measured labels."""
+    """What a reader must know of these figures, one each: stand-ins, failures, folds, other labels."""
     notes = []
     if any(found.row.stand_in for found in chosen):
         notes.append("† trained on a stand-in of the dataset whose accuracies it is judged by.")
@@ -214,6 +217,12 @@ def marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
         notes.append(f"The networks are not of the published size: {'; '.join(sorted(sizes))}.")
     if any(found.row.label == "measured" for found in chosen):
         notes.append("Judged by accuracies measured here, one training run each.")
+    own = {found.row.recipe for found in chosen if found.row.label == "imported"} - {"", BENCHMARK_RECIPE}
+    if own:
+        names = ", ".join(sorted(own))
+        notes.append(
+            f"Trained with {names}, judged by imported accuracies: a benchmark's are of networks trained otherwise."
+        )
     return tuple(notes)
 
 
