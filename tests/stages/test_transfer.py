@@ -85,6 +85,27 @@ def test_rows_of_a_released_predictor_say_whether_shorter_ones_taught_it(
     assert protocol_of(contest.fitted) == ("holdout, shorter learn too" if num_shorter else "holdout")
 
 
+@pytest.mark.parametrize(
+    ("space", "left_out"),
+    [("nasbench201", "NAP2+ is left out"), ("nasbench101", "the graph regression and NAP2+ are left out")],
+)
+def test_what_a_released_predictor_leaves_out_depends_on_its_space(
+    space: str, left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of another space has no graphs for the target either, so naming it is no advice."""
+    config = compose_config(["stage=evaluate", "experiment=digits"])[1]
+    spec = {"fitted_on": [], "setting": replace(setting_of(config), space=space).as_dict(), "train_size": 4}
+    loaded = SimpleNamespace(spec=spec, every=config.snapshot.every, num_snapshots=config.snapshot.num_snapshots)
+    said: list[str] = []
+    monkeypatch.setattr(transfer, "say", said.append)
+    monkeypatch.setattr(transfer.Predictor, "from_pretrained", lambda folder: loaded)
+    archs = SPACES["nasbench201"].arch_strings()[400:15000:2000]
+    monkeypatch.setattr(transfer, "target_of", lambda *asked: (SimpleNamespace(), dict.fromkeys(archs, 0.5)))
+    transfer.contest_with_checkpoint(config, SimpleNamespace(), Path("released"))
+    assert [line for line in said if "left out" in line] == [line for line in said if line.startswith(left_out)]
+    assert any("name its run" in line for line in said) == (space == "nasbench201")
+
+
 def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
     target = compose_config(["stage=evaluate", "experiment=nb201_adamw"])[1]
     own, sgd = setting_of(target), RECIPES["nasbench201"].as_dict()

@@ -26,6 +26,9 @@ from nap2.stages.pool.stored import index_rows, labels_of, no_label
 from nap2.stages.pool.union import open_with_union
 from nap2.training.recipe import Recipe
 
+NO_CANDIDATES = "NAP2+ is left out: it needs the candidates behind the predictor; name its run"
+OTHER_GRAPHS = "the graph regression and NAP2+ are left out: they read graphs of {}"
+
 
 def target_of(config: Config, store: SnapshotReader) -> tuple[Candidates, Mapping[str, float]]:
     """The candidates that may judge: all of a store with enough snapshots, and the labels that are known.
@@ -68,7 +71,7 @@ def contest_with_run(config: Config, store: SnapshotReader, fitted: Config) -> C
     _require_some(tested, accuracy, place, config)
     say(f"source: predictors of {place}, {protocol_of(fitted)}, fitted on {', '.join(map(str, sizes))} candidates")
     if fitted.space.name != config.space.name:
-        say(f"the graph regression and NAP2+ are left out: they read graphs of {fitted.space.name}")
+        say(OTHER_GRAPHS.format(fitted.space.name))
     return Contest(
         config=config,
         fitted=fitted,
@@ -131,7 +134,7 @@ def contest_with_checkpoint(config: Config, store: SnapshotReader, folder: Path)
     tested = without_classes(sorted(accuracy), seen, class_of)
     _require_some(tested, accuracy, folder.name, config)
     say(f"source: checkpoint {folder}, tested on {len(tested)} candidates of classes that it was not fitted on")
-    say("NAP2+ is left out: it needs the candidates behind the predictor; name its run")
+    say(NO_CANDIDATES if space == config.space.name else OTHER_GRAPHS.format(space))
     drawn = replace(config.split, flavour="functional", folds=0, redraw=False, shorter=bool(spec.get("num_shorter")))
     return Contest(
         config=config,
