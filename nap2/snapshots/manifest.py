@@ -36,9 +36,9 @@ class Setting:
         return content
 
     def differences(self, other: "Setting") -> list[str]:
-        """`name: mine ≠ theirs` for each value in which two settings differ."""
+        """`name: mine ≠ theirs` for each value in which two settings differ, what weighs most first: the space."""
         mine, theirs = _flat(self.as_dict()), _flat(other.as_dict())
-        names = sorted(mine.keys() | theirs.keys())
+        names = sorted(mine.keys() | theirs.keys(), key=lambda name: (name != "space", "." in name, name))
         return [f"{n}: {mine.get(n)!r} ≠ {theirs.get(n)!r}" for n in names if mine.get(n) != theirs.get(n)]
 
 

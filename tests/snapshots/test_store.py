@@ -85,6 +85,12 @@ def test_another_setting_is_refused_and_each_difference_named(store):
         pass
 
 
+def test_another_space_is_named_first_for_some_messages_name_three_differences_alone():
+    other = fakes.setting(space="nasbench101", every=20, skeleton={}, recipe={"name": "digits", "lr": 0.2})
+    named = [line.partition(":")[0] for line in other.differences(fakes.setting())]
+    assert named[:3] == ["space", "every", "recipe.lr"]
+
+
 def test_a_folder_that_is_no_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"No snapshot store at .*stage=snapshot"):
         SnapshotStore.open(tmp_path)
