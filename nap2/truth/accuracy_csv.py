@@ -172,7 +172,10 @@ def _numbers(file: Path, name: str, place: int, lines: Lines) -> Floats:
         try:
             values[row] = float(cell)
         except ValueError as error:
-            raise DataFileError(f"{file}, line {number}, column {name}: {cell!r} is not a number.") from error
+            raise DataFileError(
+                f"{file}, line {number}, column {name}: {cell!r} is not a number; correct it, or remove the column if "
+                "it holds no accuracies."
+            ) from error
     return values
 
 

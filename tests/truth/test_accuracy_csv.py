@@ -90,7 +90,7 @@ def test_a_byte_order_mark_and_spaces_do_no_harm(load):
         (f"arch_str,mine\n{ARCHS[0]},0.5,7\n", r"line 2 has 3 fields; the header has 2"),
         ("arch_str,mine\n|p|x,0.5\n", r"line 2: '\|p\|x' is no architecture of the fake space"),
         (own_csv("0.5", "0.5") + f"{ARCHS[0]},0.5\n", r"line 4: .* was given in line 2 already"),
-        (own_csv("0.5", "high"), r"line 3, column mine: 'high' is not a number"),
+        (own_csv("0.5", "high"), r"line 3, column mine: 'high' is not a number; correct it, or remove the column"),
         (own_csv("50", "101"), r"line 3, column mine: 101 is not an accuracy from 0 to 100 \(1 such values\)"),
         (own_csv("0.5", "-0.1"), r"line 3, column mine: -0.1 is not an accuracy from 0 to 1 "),
         (own_csv("50", "inf"), r"inf is not an accuracy"),
