@@ -37,6 +37,12 @@ def test_a_command_of_the_page_composes(command: str) -> None:
     compose_config(command.split())
 
 
+def test_the_run_of_another_space_is_spelled_out_stage_by_stage() -> None:
+    """Its predictors are a source further down; the run of NAS-Bench-201 is written once for all datasets."""
+    stages = [command.split()[0].removeprefix("stage=") for command in COMMANDS if "experiment=nb101" in command]
+    assert stages[:6] == ["truth", "snapshot", "cae", "embed", "predictor", "evaluate"]
+
+
 def our_methods() -> list[str]:
     """Every name that rows can give to a method of the faithful encoder, and to a reference."""
     features = ["all", *FAMILIES, "general+distribution", "general+norm", "distribution+norm"]
