@@ -37,7 +37,13 @@ def _imported(config: Config, source: Path) -> TruthTable:
     options, space = config.truth, space_of(config)
     if source.suffix != ".tfrecord":
         return import_csv(
-            source, space.name, space.check, unit=options.unit, source=options.origin, licence=options.licence
+            source,
+            space.name,
+            space.check,
+            unit=options.unit,
+            watch=lambda lines: track(lines, "lines", len(lines)),
+            source=options.origin,
+            licence=options.licence,
         )
     if space.arch_str_of_graph is None:
         raise ConfigError(

@@ -4,7 +4,7 @@ import csv
 import gzip
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,6 +33,12 @@ PUBLISHED_COLUMNS: Mapping[str, str] = MappingProxyType(
 
 _IGNORED = frozenset({"index", "arch_str"})
 
+Line = tuple[int, list[str]]
+"""Its number in the file, and its fields."""
+
+Lines = Sequence[Line]
+Watch = Callable[[Lines], Iterable[Line]]
+
 
 def import_csv(
     path: Path | str,
@@ -40,6 +46,7 @@ def import_csv(
     check: Callable[[str], None],
     *,
     unit: str | None = None,
+    watch: Watch = iter,
     source: str = "",
     licence: str = "",
 ) -> TruthTable:
@@ -53,6 +60,7 @@ def import_csv(
         space: name of the search space.
         check: raises `ArchStringError` for a string that is no architecture of it.
         unit: `percent` or `fraction`; None: per cent in the published layout, otherwise read off the values.
+        watch: passes the lines on, whose arch strings are checked one by one, so that their number can be shown.
         source: where the figures come from; empty: the file's name and hash.
         licence: what may be done with them.
 
@@ -66,7 +74,7 @@ def import_csv(
     content = _content(file)
     header, lines = _table(file, content)
     places = _places(file, header)
-    arch_strs = _arch_strs(file, header.index("arch_str"), lines, check)
+    arch_strs = _arch_strs(file, header.index("arch_str"), watch(lines), check)
     values = {name: _numbers(file, name, header.index(name), lines) for name in places}
     accuracies = {name: values[name] for name, (_, column) in places.items() if "accuracy" in column}
     scale = 100.0 if (unit or detected_unit(file, accuracies, _is_published(header))) == "percent" else 1.0
@@ -74,9 +82,6 @@ def import_csv(
         values[name] = fractions(file, name, column, scale, [number for number, _ in lines])
     origin = source or f"{file.name} sha256:{hashlib.sha256(content).hexdigest()[:16]}"
     return TruthTable(space, arch_strs, _datasets(file, places, values, origin, licence))
-
-
-Lines = Sequence[tuple[int, list[str]]]
 
 
 def _content(file: Path) -> bytes:
@@ -149,7 +154,7 @@ def _published_place(file: Path, name: str) -> Iterator[tuple[str, str]]:
     yield match["dataset"].lower(), column.format(**match.groupdict())
 
 
-def _arch_strs(file: Path, place: int, lines: Lines, check: Callable[[str], None]) -> tuple[str, ...]:
+def _arch_strs(file: Path, place: int, lines: Iterable[Line], check: Callable[[str], None]) -> tuple[str, ...]:
     first_line: dict[str, int] = {}
     for number, cells in lines:
         arch_str = cells[place].strip()

@@ -76,6 +76,19 @@ def test_a_byte_order_mark_and_spaces_do_no_harm(load):
     assert table.accuracy("mine", ARCHS[0]) == 0.5
 
 
+def test_who_watches_is_handed_all_lines_and_passes_them_on_one_by_one(load):
+    """To check all arch strings of NAS-Bench-101 takes a minute or more."""
+    seen = []
+
+    def watch(lines):
+        for number, cells in lines:
+            seen.append((number, len(lines)))
+            yield number, cells
+
+    assert load(own_csv("0.5", "0.25"), watch=watch).accuracy("mine", ARCHS[1]) == 0.25
+    assert seen == [(2, 2), (3, 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
