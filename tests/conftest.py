@@ -1,5 +1,9 @@
-"""The checkout, with `train.py` and `benchmarks`, is importable from anywhere; one thread, as workers have."""
+"""The checkout, with `train.py` and `benchmarks`, is importable from anywhere; one thread, as workers have.
 
+No test reads or writes a user's own accuracies and predictors, wherever the shell says that they lie.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +13,8 @@ from stand_in_gpu import stand_in_gpu
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 torch.set_num_threads(1)
+for name in ("NAP2_TRUTH", "NAP2_CHECKPOINTS"):
+    os.environ.pop(name, None)
 
 
 def pytest_runtest_setup(item):
