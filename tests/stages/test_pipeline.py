@@ -456,7 +456,8 @@ def test_a_run_is_tested_on_every_candidate_of_another_search_space(
     rows = read_rows(here / "runs/other/functional/results/from-digits-functional/rows.jsonl")
     assert "graph regression" not in {row.method for row in rows}
     found = select(rows, method="nap2", metric="kendall_tau")
-    assert {(row.space, row.target, row.source) for row in found} == {("nasbench101", "digits", "nasbench201/digits")}
+    source = "nasbench201/digits/cells_per_stage 1, stem_channels 2"
+    assert {(row.space, row.target, row.source) for row in found} == {("nasbench101", "digits", source)}
     assert {row.num_test for row in found} == {5}
     for option, message in (("also", "space: 'nasbench101' ≠ 'nasbench201'"), ("union", "has space=nasbench201")):
         assert train.main(["stage=evaluate", *other, f"{option}=[stores/digits]"]) == 2

@@ -112,13 +112,16 @@ def test_a_source_is_named_by_what_it_differs_in_from_the_target() -> None:
     assert source_name(own, "run/split", target) == "run/split"
     assert source_name(replace(own, dataset="cifar10"), "run/split", target) == "cifar10"
     assert source_name(replace(own, recipe=sgd), "run/split", target) == "cifar100/nasbench201"
-    elsewhere = replace(own, space="nasbench101", skeleton={"stem_channels": 64})
+    elsewhere = replace(own, space="nasbench101", skeleton={"stem_channels": 128})
     assert source_name(elsewhere, "run/split", target) == "nasbench101/cifar100"
+    smaller = replace(elsewhere, skeleton={"stem_channels": 64})  # of which there are no published figures
+    assert source_name(smaller, "run/split", target) == "nasbench101/cifar100/stem_channels 64"
     slower, narrow = {**own.recipe, "lr": 1e-4}, {**own.skeleton, "stem_channels": 8}
     assert source_name(replace(own, recipe=slower), "run/split", target) == "cifar100/nasbench201_adamw, lr 0.0001"
     assert source_name(replace(own, skeleton=narrow), "run/split", target) == "cifar100/stem_channels 8"
     reduced = compose_config(["stage=evaluate", "experiment=nb201_adamw", "space.skeleton.stem_channels=8"])[1]
     assert source_name(own, "run/split", reduced) == "cifar100/published sizes"
+    assert source_name(elsewhere, "run/split", reduced) == "nasbench101/cifar100"
 
 
 def test_a_released_union_is_named_by_its_datasets_elsewhere_and_by_its_own_name_at_home() -> None:

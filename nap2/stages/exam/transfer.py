@@ -193,16 +193,16 @@ def _require_some(tested: Collection[str], accuracy: Mapping[str, float], source
 def source_name(source: Setting, place: str, config: Config) -> str:
     """How rows name a source: by its dataset, with space, recipe and sizes where these differ from the target's.
 
-    Where nothing differs it is `place`.
+    Sizes of another space are named where they are not the published ones. Where nothing differs it is `place`.
     """
     target = setting_of(config)
+    is_elsewhere = source.space != target.space
     recipes = [Recipe.from_dict(one.recipe).label for one in (source, target)]
-    sizes = [other_sizes(one) or "published sizes" for one in (source, target)]
-    is_elsewhere = source.space != target.space  # whose networks have sizes of their own
+    sizes = [other_sizes(source), "" if is_elsewhere else other_sizes(target)]
     parts = [
         *([source.space] if is_elsewhere else []),
         source.dataset,
-        *(theirs for theirs, own in ([recipes] if is_elsewhere else [recipes, sizes]) if theirs != own),
+        *(theirs or "published sizes" for theirs, own in (recipes, sizes) if theirs != own),
     ]
     return "/".join(parts) if parts != [target.dataset] else place
 
