@@ -3,7 +3,7 @@
 `isomorphic`: none but itself, as the table holds one cell of every isomorphism class. `functional` follows what a cell
 computes. Convolutions have weights of their own, but two poolings of the same vertices are one tensor, so that it does
 not matter which of them a later vertex reads: 419,052 classes. Cells of a class may differ in who gets the channel that
-is left over where three or five vertices share those of the output.
+is left over where three vertices share those of the output.
 """
 
 from nap2.spaces.nasbench101.canonical import canonical
