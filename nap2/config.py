@@ -21,7 +21,11 @@ class SpaceConfig:
 
 @dataclass
 class DatasetConfig:
-    """Which images. `reader` is instantiated in the process that trains; `stand_in_for` marks every result row."""
+    """Which images. `reader` is instantiated in the process that trains.
+
+    `stand_in_for` names the dataset whose published accuracies are the labels, and marks every result row; `note` is a
+    remark for readers, kept with the config of each call and read by nothing.
+    """
 
     name: str = MISSING
     num_classes: int = MISSING
@@ -71,7 +75,11 @@ class ReleaseConfig:
 
 @dataclass
 class TruthConfig:
-    """Where published (or a user's own) accuracies come from."""
+    """Where published (or a user's own) accuracies come from: a CSV, or the file of NAS-Bench-101.
+
+    `unit` is `percent` or `fraction`, null where the values tell; `origin` and `licence` are kept beside the figures.
+    With `replace` a dataset's former figures go.
+    """
 
     source: str | None = None
     unit: str | None = None
@@ -152,9 +160,11 @@ class ReportConfig:
 class RankConfig:
     """Rank architectures of the space, or importable models, with a trained predictor.
 
-    `candidates` is a CSV with a column `arch_str`, or `store`: what the store holds, nothing is trained. `models` is a
-    list of `[name=]module:attribute`, or a mapping from names to `module:attribute`; `query_batches` null means 100, or
-    what the predictor reads that is nearest to it.
+    `checkpoint` is the name or the folder of a predictor, null the run's own. `arch_strs` lists architectures, of which
+    ten are drawn where nothing is named; `candidates` is a CSV with a column `arch_str`, or `store`: what the store
+    holds, nothing is trained. `models` is a list of `[name=]module:attribute`, or a mapping from names to
+    `module:attribute`; `query_batches` null means 100, or what the predictor reads that is nearest to it; `modality`
+    null means the first that it has.
     """
 
     checkpoint: str | None = None

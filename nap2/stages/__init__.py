@@ -36,17 +36,17 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
             Stage("snapshot", "images", "store", "train candidates for a while and store their snapshots"),
             Stage("index", "store", "index.csv", "verify every stored candidate and list them"),
             Stage("release", "store", "a snapshot set", "add what is new in the store to a released snapshot set"),
-            Stage("truth", "a CSV", "truth table", "import published (or your own) final accuracies"),
+            Stage("truth", "a CSV or .tfrecord", "truth table", "import published (or your own) final accuracies"),
             Stage("cae", "store", "two encoders", "train the autoencoders of weights and gradients"),
             Stage("embed", "store, encoders", "embeddings", "encode every snapshot of every candidate"),
             Stage("predictor", "embeddings, labels", "checkpoints", "train the BiGRU predictors"),
             Stage("evaluate", "checkpoints", "rows, table, plot", "rank the test candidates at every query budget"),
             Stage("proxies", "images", "rows, table, plot", "score untrained networks with every zero-cost proxy"),
             Stage("curves", "store", "plot", "draw the training curves of stored candidates"),
-            Stage("report", "rows", "report.md", "all result rows beside published figures"),
+            Stage("report", "rows", "report.md, report.tex", "all result rows beside published figures"),
             Stage("publish", "a checkpoint, rows", "a released predictor", "name a predictor and write its card"),
             Stage("rank", "images, a checkpoint", "ranking", "train architectures for one query and rank them"),
-            Stage("pipeline", "images", "all of the above", "snapshot → index → cae → embed → predictor → evaluate"),
+            Stage("pipeline", "images", "rows, table, plot", "snapshot → index → cae → embed → predictor → evaluate"),
         )
     }
 )

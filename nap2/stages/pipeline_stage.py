@@ -46,10 +46,10 @@ def check_what_comes_later(config: Config) -> None:
 def _say_next(config: Config) -> None:
     is_experiment = (CONF / "experiment" / f"{config.name}.yaml").is_file()
     here = f"experiment={config.name}" if is_experiment else "…the same values"
-    say("what to try next:")
+    say("what to try next, with whatever settings you changed:")
     for command, why in (
         (f"stage=curves {here}", "the training curves behind the table"),
-        (f"stage=proxies {here}", "zero-cost proxies on the same candidates"),
+        (f"stage=proxies {here} proxies.candidates=store", "zero-cost proxies on the same candidates"),
         (f"stage=rank {here}", "rank ten architectures that nobody has trained"),
         ("stage=snapshot experiment=nb201_cifar10 snapshot.plan=true", "what the real thing would cost"),
     ):

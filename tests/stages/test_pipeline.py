@@ -467,4 +467,6 @@ def test_a_run_is_tested_on_every_candidate_of_another_search_space(
 def test_what_to_try_next_can_be_tried(capsys: pytest.CaptureFixture[str]) -> None:
     for name, said in (("digits", "stage=curves experiment=digits "), ("mine", "stage=curves …the same values ")):
         _say_next(compose_config(["stage=pipeline", f"name={name}"])[1])
-        assert said in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert said in shown
+        assert "proxies.candidates=store " in shown  # a draw from the space would not be "the same candidates"

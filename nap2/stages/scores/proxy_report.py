@@ -29,7 +29,7 @@ SAMPLE, REST = slice(0, None, 2), slice(1, None, 2)
 
 
 def write_report(config: Config, scores: Scores, accuracy: Mapping[str, float], folder: Path) -> None:
-    """Rows, table (beside the published figures, if `report.published` names a file of them) and plot."""
+    """Rows, table (beside the published figures, unless `report.published` is `none`) and plot."""
     known = [name for name in scores.arch_strs if name in accuracy]
     exam = exam_on(config, np.array([accuracy[name] for name in known]))
     judged = [(method, exam) for method in proxy_methods(scores, known)]
