@@ -4,8 +4,6 @@ from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import counted
-from nap2.snapshots.disk import create_once
-from nap2.snapshots.image_note import NOTE, check_same_images
 from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.released import Limits, SnapshotSet, add_part
 from nap2.snapshots.released.listing import sets_in, sets_table
@@ -25,14 +23,11 @@ def run(config: Config) -> int:
     store = SnapshotStore.open(root)
     check_setting(config, store)
     limits = Limits(options.at_most, options.at_least, options.part_mb, options.set_mb, options.all_mb)
-    check_same_images(root, Path(options.folder))
     new = add_part(
         options.folder, store, options.mantissa_bits, limits, lambda ids: track(ids, "packing candidates", len(ids))
     )
     for line in new.damaged[:10]:
         say(f"left out: {line}")
-    if new.path is not None and (note := root / NOTE).exists():
-        create_once(Path(options.folder) / NOTE, note.read_bytes())
     released = SnapshotSet.open(options.folder)
     size = released.num_bytes_in_all / MB
     parts = counted(len(released.parts), "part")

@@ -15,6 +15,7 @@ from fakes_store import candidate
 
 from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError
 from nap2.snapshots.claims import claimed
+from nap2.snapshots.image_note import NOTE
 from nap2.snapshots.index import refresh_index
 from nap2.snapshots.reader import open_snapshots
 from nap2.snapshots.released import Limits, SnapshotSet, add_part, writer
@@ -145,6 +146,50 @@ def test_a_killed_writer_leaves_a_set_that_the_next_call_completes(root, tmp_pat
     after = fakes.hashes(root)
     assert before.items() <= after.items()
     assert after.keys() - before.keys() == {"part-0002.bin", "part-0002.json"}
+
+
+@pytest.mark.parametrize("file", ["set.json", NOTE, "part-0000.json"])
+def test_nothing_is_left_of_a_writer_that_was_killed_while_it_put_a_file_in_place(tmp_path, monkeypatch, file):
+    store, root, link = fakes.filled(tmp_path / "store", [9]), tmp_path / "set", os.link
+    (store.root / NOTE).write_text('{"test images": "ours"}')
+
+    def die(source, target):
+        if Path(target).name == file:
+            os.kill(os.getpid(), signal.SIGKILL)
+        link(source, target)
+
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(os, "link", die)
+        add_part(root, store, 7, Limits())
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert add_part(root, store, 7, Limits(all_mb=1.5 * size_of_one(tmp_path, store))).num_candidates == 1
+    assert {path.name for path in root.iterdir()} == {"set.json", NOTE, "part-0000.json", "part-0000.bin"}
+    assert len(read_all(root)) == 1
+
+
+def size_of_one(tmp_path, store):
+    add_part(tmp_path / "elsewhere/set", store, 7, Limits())
+    return (tmp_path / "elsewhere/set/part-0000.bin").stat().st_size / 1e6
+
+
+def test_a_set_whose_part_is_there_says_on_which_images_it_was_trained(tmp_path, monkeypatch):
+    """Whenever its writer was killed: images of the same name but other content would be added to it otherwise."""
+    store, root = fakes.filled(tmp_path / "store", [0]), tmp_path / "set"
+    (store.root / NOTE).write_text('{"test images": "ours"}')
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(writer, "NewPart", lambda *args: os.kill(os.getpid(), signal.SIGKILL))
+        add_part(root, store, 7, Limits())
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert len(read_all(root)) == 1
+    other = fakes.filled(tmp_path / "other", [1])
+    (other.root / NOTE).write_text('{"test images": "others"}')
+    with pytest.raises(StoreError, match=r"trained on different images of one dataset.name \(other test images\)"):
+        add_part(root, other, 7, Limits())
+    assert len(read_all(root)) == 1
 
 
 def test_a_full_disk_leaves_no_half_of_a_part(root, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from nap2.schema import SCHEMA_VERSION
 from nap2.snapshots.candidate_folder import CandidateRecord, software_versions
 from nap2.snapshots.claims import Claim, claimed
 from nap2.snapshots.disk import create_once, explained, make_durable, token
+from nap2.snapshots.image_note import NOTE, check_same_images
 from nap2.snapshots.manifest import Setting
 from nap2.snapshots.released.packing import pack
 from nap2.snapshots.released.part import FORMAT_VERSION, Entry, data_path, numbers, sealed, sidecar, sidecar_path
@@ -76,17 +77,20 @@ def add_part(
         progress: wraps the ids that are about to be packed.
 
     Raises:
-        StoreError: if the set belongs to another setting, keeps other bits, is being written by somebody else, would
-            become too large, or cannot be written.
+        StoreError: if the set belongs to another setting or is of other images, keeps other bits, is being written by
+            somebody else, would become too large, or cannot be written.
         CorruptSnapshotError: if a part of it is damaged.
     """
     root = Path(root)
-    _make_set(root, store.setting, bits)
     staging = root / ".writing"
     with explained("Adding to a snapshot set", root), claimed(staging) as claim:
         if claim is None:
             raise StoreError(f"Another process is adding to {root} just now; call again when {staging} is free.")
         claim.keep_folder = False  # half a part is of no use to anybody, least of all on a full disk
+        for leftover in root.glob(".*.tmp"):  # of a killed writer: whoever writes here holds the claim
+            leftover.unlink(missing_ok=True)
+        _make_set(root, store.setting, bits)
+        check_same_images(store.root, root)
         return _add(claim, SnapshotSet.open(root), store, limits, progress)
 
 
@@ -117,6 +121,8 @@ def _add(
         return NewPart(None, 0, 0, len(new), tuple(damaged))
     data = b"".join(blobs)
     _check_size(released, len(data), len(entries), limits)
+    if (note := store.root / NOTE).exists():  # before the part: whoever finds that one finds on which images it is
+        create_once(released.root / NOTE, note.read_bytes())
     path = _place(claim, released.root, data, entries)
     return NewPart(path, len(entries), len(data), len(new) - len(entries), tuple(damaged))
 
@@ -158,7 +164,6 @@ def _place(claim: Claim, root: Path, data: bytes, entries: Sequence[Entry]) -> P
 
 def _make_set(root: Path, setting: Setting, bits: int) -> None:
     with explained("Making a snapshot set", root):
-        root.mkdir(parents=True, exist_ok=True)
         if not (root / SET_FILE).exists():
             create_once(root / SET_FILE, _set_file(setting, bits))
     found = SnapshotSet.open(root)
@@ -195,11 +200,12 @@ def _set_file(setting: Setting, bits: int) -> bytes:
 
 
 def _check_size(released: SnapshotSet, num_bytes: int, num_candidates: int, limits: Limits) -> None:
-    beside = sum(path.stat().st_size for path in released.root.absolute().parent.glob("*/part-*.bin"))
+    root, leftover = released.root.absolute(), data_path(released.root.absolute(), len(released.parts))
+    beside = sum(path.stat().st_size for path in root.parent.glob("*/part-*.bin") if path != leftover)
     for what, size, allowed in (
         ("A part", num_bytes, limits.part_mb * MB),
         ("The set", released.num_bytes_in_all + num_bytes, limits.set_mb * MB),
-        (f"The sets in {released.root.absolute().parent}", beside + num_bytes, limits.all_mb * MB),
+        (f"The sets in {root.parent}", beside + num_bytes, limits.all_mb * MB),
     ):
         if size > allowed:
             fitting = max(0, int(num_candidates * (allowed - (size - num_bytes)) / num_bytes))
