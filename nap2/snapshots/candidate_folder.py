@@ -30,6 +30,13 @@ CURVE_ARRAYS = ("train_loss", "snapshot_accuracy", "snapshot_seconds", "epoch_ac
 STORED_ARRAYS = ("values", "units", "counts", *CURVE_ARRAYS)
 """The arrays of a candidate in the order in which they are hashed; axes, dtypes and units are in `nap2.schema`."""
 
+_FILES = (
+    "zarr.json",
+    *(f"{name}/zarr.json" for name in STORED_ARRAYS),
+    *(f"{name}/c{'.0' * len(ARRAYS[name].axes)}" for name in ("values", "units", "counts")),
+)
+"""What every candidate has; a curve may be empty, or hold nothing but the fill value, and has no shard then."""
+
 _FORMAT = "nap2-candidate"
 _HASH = "content_sha256"
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
@@ -66,6 +73,11 @@ def software_versions() -> dict[str, str]:
 def curve_arrays(curve: Curve) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a training curve, under their names in the schema."""
     return {name: np.asarray(getattr(curve, name), dtype=np.float32) for name in CURVE_ARRAYS}
+
+
+def lacks_files(folder: Path) -> bool:
+    """Whether one that every candidate has is not there, as where copying was cut short; nothing is opened."""
+    return not all((folder / name).exists() for name in _FILES)
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:

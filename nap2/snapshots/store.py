@@ -8,7 +8,7 @@
 <root>/images.json                on which images its candidates were trained (`nap2.snapshots.image_note`)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,13 @@ class SnapshotStore:
         """Number of snapshots of every complete candidate, by id in sorted order."""
         with explained("Listing candidates", self.shelf):
             return shelf.longest_by_id(self.shelf)
+
+    def cut_short(self, candidate_ids: Iterable[str]) -> list[Path]:
+        """Folders of those of these candidates that count as complete and yet lack files, without opening any."""
+        with explained("Looking for candidates", self.shelf):
+            held = shelf.longest_by_id(self.shelf)
+            folders = [shelf.folder_of(self.shelf, i, held[i]) for i in candidate_ids if i in held]
+            return [one for one in folders if candidate_folder.lacks_files(one) and one.is_dir()]
 
     def failures(self) -> dict[str, Failure]:
         """Why candidates failed, by id in sorted order."""

@@ -12,7 +12,7 @@ from nap2.snapshots.reader import refuse_set
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.campaign.image_fit import check_fit
 from nap2.stages.campaign.local import run_local_campaign
-from nap2.stages.campaign.plan import plan_campaign
+from nap2.stages.campaign.plan import cut_short, plan_campaign
 from nap2.stages.campaign.released import without_released
 from nap2.stages.campaign.retries import tries_so_far
 from nap2.stages.campaign.stop_flag import StopFlag
@@ -50,6 +50,8 @@ def run(config: Config) -> int:
     store = SnapshotStore.create(root, setting_of(config))
     check_images(root, images)
     del images
+    if note := cut_short(store, candidates):
+        say(note)
     each = counted(options.num_snapshots, "snapshot")
     say(f"{counted(len(candidates), 'candidate')}, {each} each, into {root} ({device})")
     summary = _trained(config, store, candidates)

@@ -7,6 +7,7 @@ import pytest
 
 from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError
 from nap2.snapshots import candidate_folder, disk
+from nap2.snapshots.curve import Curve
 from nap2.snapshots.store import SnapshotStore
 
 SHARD = "values/c.0.0.0"
@@ -45,6 +46,24 @@ def test_a_truncated_shard_is_refused(store, folder, size):
 def test_a_deleted_array_is_refused(store, folder, name):
     shutil.rmtree(folder / name)
     assert_refused(store)
+
+
+@pytest.mark.parametrize("name", ["zarr.json", *candidate_folder.STORED_ARRAYS, SHARD])
+def test_what_was_copied_in_half_is_told_from_what_is_whole_without_opening_it(store, folder, name):
+    fakes.finish(store, seed=1, num_snapshots=2)
+    asked = [fakes.candidate(seed).id for seed in range(3)]
+    assert store.cut_short(asked) == []
+    (folder / name).unlink() if (folder / name).is_file() else shutil.rmtree(folder / name)
+    assert store.cut_short(asked) == [folder]
+    assert store.cut_short(asked[1:]) == []
+    assert asked[0] in store.complete()
+
+
+def test_a_curve_without_entries_is_no_missing_file(tmp_path):
+    store, who = SnapshotStore.create(tmp_path / "store", fakes.setting()), fakes.candidate()
+    with store.claim(who, 1) as writer:
+        writer.finish(fakes.trajectory(0, 1), Curve([], [float("nan")], [float("nan")], []))
+    assert store.cut_short([who.id]) == []
 
 
 def test_missing_attributes_are_refused(store, folder):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import socket
 from dataclasses import replace
 
@@ -70,6 +71,19 @@ def test_a_damaged_candidate_does_not_stop_a_plan(tmp_path, no_networks):
     run_worker(store, asked[:2], STEPS, make_train())
     (store.folder(asked[0].id) / "values" / "c.0.0.0").unlink()
     assert "measured on 1 candidate of this store" in plan_campaign(store.root, asked, STEPS, workers=1)
+
+
+def test_a_plan_names_what_was_copied_in_half(tmp_path, no_networks):
+    """It counts as complete by its name, and nothing would be trained."""
+    store, asked = make_store(tmp_path / "store"), candidates(3)
+    run_worker(store, asked[:2], STEPS, make_train())
+    assert "files missing" not in plan_campaign(store.root, asked, STEPS, workers=1)
+    folder = store.folder(asked[0].id)
+    shutil.rmtree(folder / "values")
+    text = plan_campaign(store.root, asked, STEPS, workers=1)
+    assert "2 complete, 0 failed, 0 at work, 1 to train" in text
+    assert f"\n1 candidate of {store.root} counted as complete, with files missing" in text
+    assert f"(first: {folder}); stage=index names all" in text
 
 
 def test_hours_to_the_end_are_those_of_the_whole_run(tmp_path, no_networks):

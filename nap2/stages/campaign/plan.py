@@ -74,8 +74,22 @@ def plan_campaign(
         f"  hours       {_hours(pace, counts.missing, workers)}",
         f"  gigabytes   {_gigabytes(mean_bytes(candidates, num_snapshots), counts.missing, Path(root))}",
         f"  files       {counts.missing * FILES_PER_CANDIDATE:,} in {counts.missing * FOLDERS_PER_CANDIDATE:,} folders",
+        *filter(None, [cut_short(store, candidates) if store else ""]),
     )
     return "\n".join(lines)
+
+
+def cut_short(store: SnapshotStore, candidates: Sequence[Candidate]) -> str:
+    """What to say of candidates that were copied in half: complete by the names of their folders, they are not trained.
+
+    Empty where there is none.
+    """
+    if not (found := store.cut_short(candidate.id for candidate in candidates)):
+        return ""
+    return (
+        f"{counted(len(found), 'candidate')} of {store.root} counted as complete, with files missing, as where a copy "
+        f"was cut short (first: {found[0]}); stage=index names all, and whose folder is deleted is trained again"
+    )
 
 
 def mean_bytes(candidates: Sequence[Candidate], num_snapshots: int) -> float:
