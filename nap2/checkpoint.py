@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from nap2.tensor_file import tensor_bytes
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
 Tensors = Mapping[str, Tensor]
+_ASIDE = ".replaced"
 
 
 def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Mapping[str, Any], card: str) -> None:
@@ -44,6 +46,7 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
     try:
         if folder.is_symlink() and folder.exists():
             folder = folder.resolve()  # the link stays, and shows the new checkpoint
+        settle(folder)
         _check_replaceable(folder)
         if "kind" not in spec:
             raise CheckpointError(
@@ -54,6 +57,15 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
         raise CheckpointError(
             f"The checkpoint cannot be saved at {folder} ({described(error)}); name a folder that can be written."
         ) from error
+
+
+def settle(folder: Path) -> None:
+    """End what a killed process was replacing: the checkpoint that it had put aside comes back, or goes."""
+    for aside in folder.parent.glob(f".{escape(folder.name)}.*{_ASIDE}"):
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(folder)
 
 
 def load_checkpoint(folder: Path | str, kind: str | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
@@ -216,7 +228,7 @@ def _replace(staged: Path, folder: Path) -> None:
     if not folder.exists():
         staged.rename(folder)
         return
-    aside = folder.parent / f".{folder.name}.{os.getpid()}.replaced"
+    aside = folder.parent / f".{folder.name}.{os.getpid()}{_ASIDE}"
     folder.rename(aside)
     staged.rename(folder)
     shutil.rmtree(aside)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from nap2.checkpoint import load_checkpoint, load_into, load_spec, save_checkpoint
+from nap2.checkpoint import load_checkpoint, load_into, load_spec, save_checkpoint, settle
 from nap2.errors import CheckpointError
 
 TENSORS = {"first": {"weight": torch.randn(2, 3)}, "second": {"bias": torch.arange(4)}}
@@ -136,6 +136,30 @@ def test_a_link_is_followed_and_stays(folder: Path) -> None:
     assert latest.is_symlink()
     assert load_spec(latest)["kind"] == load_spec(folder)["kind"] == "newer"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["latest", "saved"]
+
+
+@pytest.mark.parametrize("placed", [0, 1], ids=["before the new one is there", "after"])
+def test_a_checkpoint_whose_replacement_was_killed_is_there_again(folder: Path, monkeypatch, placed: int) -> None:
+    rename, done = Path.rename, []
+
+    def die(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial") and len(done) == placed:
+            raise KeyboardInterrupt
+        done.extend([self] if self.name.endswith(".partial") else [])
+        return rename(self, target)
+
+    def die_later(path: Path, **_: object) -> None:
+        if path.name.endswith(".replaced"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", die)
+        patch.setattr("nap2.checkpoint.shutil.rmtree", die_later)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(folder, TENSORS, {"kind": "newer"}, "")
+    settle(folder)
+    assert load_spec(folder)["kind"] == ("newer" if placed else "test")
+    assert not list(folder.parent.glob(".*.replaced"))
 
 
 def test_what_the_disk_refuses_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
