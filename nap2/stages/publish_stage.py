@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nap2.checkpoint import heads_named, load_checkpoint, load_spec, save_checkpoint
+from nap2.checkpoint import heads_named, load_checkpoint, load_spec, save_checkpoint, settle
 from nap2.config import Config
 from nap2.errors import CheckpointError, ConfigError, EvaluationError
 from nap2.evaluation.pages.card import CardFacts, card, index_table
@@ -20,9 +20,10 @@ from nap2.stages.command.marked import bring_up_to_date
 from nap2.stages.command.published_figures import published_figures
 from nap2.stages.exam.fusion_contenders import NAME, variant_name
 from nap2.stages.exam.own_contender import method_name
+from nap2.stages.fitting.same_procedure import check_same_candidates, check_same_options, num_encoded
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder, run_name
-from nap2.stages.pool.splits import load_pools, train_sizes
+from nap2.stages.pool.splits import load_pools
 from nap2.stages.pool.stored import learning_rows, open_store, stands_in_for
 from nap2.stages.pool.union import companions_of, labelled_as
 
@@ -53,10 +54,10 @@ def run(config: Config) -> int:
     target = Path(config.paths.checkpoints) / config.publish.name
     revision = _revision(target, spec)
     published = published_figures(config)
-    found = aggregate(read_rows(results / "rows.jsonl"))
-    _check_evaluated(config, spec, sizes_of(found), shipped)
-    compared = read_differences(results / "differences.jsonl", max(sizes_of(found)))
-    text = card(spec, _facts(config, spec), found, compared, published, further_tests(config, found))
+    found, size = _evaluated(config, results)
+    _check_evaluated(config, spec, size, shipped)
+    compared = read_differences(results / "differences.jsonl", size)
+    text = card(spec, _facts(config, spec, size), found, compared, published, further_tests(config, found))
     spec = {key: value for key, value in spec.items() if key not in ("components", "format_version")}
     save_checkpoint(target, tensors, {**spec, "name": config.publish.name, "revision": revision}, text)
     write_index(Path(config.paths.checkpoints))
@@ -78,12 +79,32 @@ def _predictors_in(root: Path) -> dict[str, dict[str, Any]]:
     return {name: spec for name, spec in specs.items() if spec["kind"] == "predictor"}
 
 
-def _facts(config: Config, spec: dict[str, Any]) -> CardFacts:
+def _evaluated(config: Config, results: Path) -> tuple[list[Aggregate], int]:
+    """The figures of an evaluation, up to the largest train size at which what is published was tested, and that size.
+
+    Raises:
+        EvaluationError: if it was not tested there, whatever else was.
+    """
+    found = aggregate(read_rows(results / "rows.jsonl"))
+    if not (sizes := _tested_sizes(config, found)):
+        raise EvaluationError(
+            f"The evaluation at {results} is not of {method_name(config)}; run stage=evaluate with this model first: a "
+            "card shows its figures."
+        )
+    return [one for one in found if one.row.train_size <= sizes[-1]], sizes[-1]
+
+
+def _tested_sizes(config: Config, found: Sequence[Aggregate]) -> list[int]:
+    """Train sizes, rising, at which what is published was tested: runs that differ in encoders share their results."""
+    return sizes_of([one for one in found if one.row.method == method_name(config)])
+
+
+def _facts(config: Config, spec: dict[str, Any], size: int) -> CardFacts:
     return CardFacts(
         name=config.publish.name,
         num_candidates=len(learning_rows(config, open_store(config))),
         methods=judged_methods(config),
-        protocol=_protocol(config, spec),
+        protocol=_protocol(config, spec, size),
         heads=heads_named(spec),
         stand_ins=stand_ins_of(config, spec.get("union", ())),
     )
@@ -113,7 +134,8 @@ def further_tests(config: Config, found: Sequence[Aggregate]) -> list[FurtherTes
         )
         for size in reversed(sizes_of(found)[:-1])
     ]
-    return [*fewer, *(_transfer(folder, config.space.name) for folder in transfers(config))]
+    elsewhere = (_transfer(config, folder) for folder in transfers(config))
+    return [*fewer, *(test for test in elsewhere if test is not None)]
 
 
 def transfers(config: Config) -> list[Path]:
@@ -122,10 +144,13 @@ def transfers(config: Config) -> list[Path]:
     return sorted(place for place in places if (place / "rows.jsonl").is_file())
 
 
-def _transfer(results: Path, space: str) -> FurtherTest:
+def _transfer(config: Config, results: Path) -> FurtherTest | None:
+    """What these rows say of what is published; None where they are of other encoders of its run alone."""
     found = aggregate(of_latest_test(read_rows(results / "rows.jsonl")))
-    size, row = max(sizes_of(found)), found[0].row
-    target = row.target if row.space == space else f"{row.space}/{row.target}"
+    if not (sizes := _tested_sizes(config, found)):
+        return None
+    size, row = sizes[-1], found[0].row
+    target = row.target if row.space == config.space.name else f"{row.space}/{row.target}"
     return FurtherTest(
         title=f"On {target}{'†' if row.stand_in else ''}",
         about="The predictors above as they are, each candidate by one that was fitted on no cell of its class.",
@@ -141,20 +166,15 @@ def shipped_config(config: Config) -> Config:
     return replace(config, split=replace(config.split, folds=0, redraw=False, test_size=0))
 
 
-def _protocol(config: Config, spec: dict[str, Any]) -> str:
+def _protocol(config: Config, spec: dict[str, Any], size: int) -> str:
     split = config.split
     if not split.folds:
         return holdout_protocol(split.flavour, split.seed, split.trials)
     pools = load_pools(config)
-    learned = set(spec["fitted_on"]) - pools[0].shorter
-    if spec.get("num_unlabelled"):
-        learned &= pools[0].accuracy.keys()
-    if {arch for pool in pools for arch in pool.test} != learned:
-        raise CheckpointError(
-            f"The folds test other candidates than the {len(spec['fitted_on'])} that this predictor was fitted on: the "
-            "store has grown in between; run the stages of both once more under another name."
-        )
-    return fold_protocol([pool.splits for pool in pools], max(train_sizes(config, pools)), spec)
+    shipped = RunFolder.of(shipped_config(config))
+    check_same_candidates(config, spec, shipped, pools)
+    check_same_options(config, spec, shipped, pools, size)
+    return fold_protocol([pool.splits for pool in pools], size, spec, [num_encoded(pool) for pool in pools])
 
 
 def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
@@ -173,9 +193,9 @@ def _check_same(config: Config, spec: dict[str, Any], folder: Path) -> None:
         )
 
 
-def _check_evaluated(config: Config, spec: dict[str, Any], sizes: Sequence[int], folder: Path) -> None:
+def _check_evaluated(config: Config, spec: dict[str, Any], tested: int, folder: Path) -> None:
     """Refuse figures of predictors of another train size; those of a cross-validation are of smaller ones anyway."""
-    fitted, tested = spec["train_size"], max(sizes)
+    fitted = spec["train_size"]
     if not config.split.folds and tested != fitted:
         missing = "evaluate" if tested < fitted else "predictor"
         raise CheckpointError(
@@ -186,6 +206,7 @@ def _check_evaluated(config: Config, spec: dict[str, Any], sizes: Sequence[int],
 
 def _revision(target: Path, spec: dict[str, Any]) -> int:
     """Which revision of its name a predictor is; the same weights under a new card are no other."""
+    settle(target)
     if not (target / "spec.json").is_file():
         return 1
     before = load_spec(target, "predictor")

@@ -13,7 +13,7 @@ from nap2.snapshots.manifest import Setting
 from nap2.stages.command.console import track
 from nap2.stages.exam.contest import Contest
 from nap2.stages.exam.transfer import source_name
-from nap2.stages.pool.encoder_name import in_brackets
+from nap2.stages.pool.encoder_name import called, in_brackets
 
 
 def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
@@ -25,17 +25,17 @@ def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
         for row, count in enumerate(contest.snapshots):
             values[0, row, place] = predictor.predict_with_spread(trajectory.first(count)).accuracy
     spec, kinds = predictor.spec, sorted(set(encoder_kinds(predictor.spec).values()))
-    words = in_brackets("+".join(kinds), str(spec.get("features", ALL)), unlabelled="num_unlabelled" in spec)
+    encoders = "+".join(kinds), str(spec.get("features", ALL)), "num_unlabelled" in spec
     num_heads = len(predictor.heads[predictor.modalities[0]])
     return Predictions(
-        method="nap2" + words,
+        method="nap2" + in_brackets(encoders[0], encoders[1], unlabelled=encoders[2]),
         values=values,
         query_batches=contest.query_batches,
         snapshots=contest.snapshots,
         source=released_source(contest, predictor.spec),
         train_size=contest.sizes[0],
         cae_pool=str(predictor.spec.get("cae_pool", "")),
-        encoder="+".join(kinds),
+        encoder=called(*encoders),
         query_time_s=contest.query_seconds,
         note=f"released predictor, mean of {num_heads} heads",
     )

@@ -81,7 +81,7 @@ def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:
         "num_val": len(split.val),
         "num_test": len(split.test),
         **({"num_unlabelled": len(pool.unlabelled)} if pool.unlabelled else {}),
-        **({"num_shorter": len({*split.pool, *split.val} & pool.shorter)} if pool.shorter else {}),
+        **({"num_shorter": len({*pool.encoder_archs, *split.val} & pool.shorter)} if pool.shorter else {}),
         "fitted_on": sorted({*pool.encoder_archs, *split.val}),
         "labels": config.labels,
         "stand_in_for": stands_in_for(config),

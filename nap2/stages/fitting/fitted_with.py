@@ -34,9 +34,7 @@ def encoder_terms(config: Config, pool: Pool) -> dict[str, Any]:
     """What decides an encoder: its maps, the seed where it draws anything, and the options of an autoencoder."""
     terms: dict[str, Any] = {CANDIDATES: _candidates(pool), SETTING: _hashed(setting_of(config).as_dict())}
     terms["snapshot.num_snapshots"] = config.snapshot.num_snapshots
-    if config.model["encoder"] == "cae":
-        terms |= {f"model.cae.{name}": value for name, value in config.model["cae"].items()}
-        terms["model.dtype"] = config.model["dtype"]
+    terms |= encoder_options(config)
     if config.model["encoder"] != "pca":
         terms["seed"] = config.seed
     return terms
@@ -51,9 +49,22 @@ def head_terms(config: Config, pool: Pool, split: Split, size: int, encoders: st
         ENCODERS: HASHED + encoders,
         "labels": config.labels,
         LABELLED: _hashed(learned),
-        **{f"model.predictor.{name}": value for name, value in config.model["predictor"].items()},
+        **head_options(config),
         "seed": config.seed,
     }
+
+
+def encoder_options(config: Config) -> dict[str, Any]:
+    """Those of an autoencoder; the other kinds have none."""
+    if config.model["encoder"] != "cae":
+        return {}
+    options = {f"model.cae.{name}": value for name, value in config.model["cae"].items()}
+    return {**options, "model.dtype": config.model["dtype"]}
+
+
+def head_options(config: Config) -> dict[str, Any]:
+    """Those of a predictor."""
+    return {f"model.predictor.{name}": value for name, value in config.model["predictor"].items()}
 
 
 def length_terms(lengths: Sequence[int]) -> dict[str, Any]:

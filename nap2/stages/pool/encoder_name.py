@@ -18,8 +18,12 @@ def sees_unlabelled(config: Config) -> bool:
 
 def encoder_name(config: Config) -> str:
     """The kind, what it is restricted to, and what it learns from besides: `cae`, `pca-norm`, `pca-unlabelled`."""
-    kind, features = str(config.model.get("encoder", "cae")), features_of(config)
-    return "-".join((kind, *([] if features == ALL else [features]), *["unlabelled"] * sees_unlabelled(config)))
+    return called(str(config.model.get("encoder", "cae")), features_of(config), sees_unlabelled(config))
+
+
+def called(kind: str, features: str, unlabelled: bool) -> str:
+    """The same of any encoders."""
+    return "-".join((kind, *([] if features == ALL else [features]), *["unlabelled"] * unlabelled))
 
 
 def encoder_words(config: Config, words: Sequence[str] = ()) -> str:

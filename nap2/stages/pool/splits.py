@@ -106,7 +106,7 @@ def load_pools(config: Config) -> list[Pool]:
         for split in (split for _, splits in groups for split in splits):
             one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
     without = sorted(ids.keys() - accuracy.keys()) if sees_unlabelled(config) else []
-    class_of = _class_of(config)
+    class_of = split_class_of(config)
     lengths = {row.id: row.snapshots for row in rows}
     return [
         Pool(
@@ -168,7 +168,7 @@ def _saved(config: Config, accuracy: dict[str, float], judges: set[str]) -> list
             f"{config.split.trials}; a store that grew would give the others more candidates: set name= for a new run, "
             "or ask for as many trials."
         )
-    class_of, groups = _class_of(config), []
+    class_of, groups = split_class_of(config), []
     for folder, trials in asked:
         splits = [Split.load(folder.split(trial)) for trial in trials if folder.split(trial).is_file()]
         _check_saved(config, splits, folder, len(trials))
@@ -198,7 +198,7 @@ def _drawn(config: Config, accuracy: dict[str, float], judges: set[str]) -> list
         config.space.name,
         config.dataset.name,
         options.flavour,
-        _class_of(config),
+        split_class_of(config),
         num_train=None if 0 in options.train_sizes else max(options.train_sizes),
         num_val=options.val_size,
         num_trials=options.trials,
@@ -227,7 +227,8 @@ def _drawn(config: Config, accuracy: dict[str, float], judges: set[str]) -> list
     return groups
 
 
-def _class_of(config: Config) -> ClassOf:
+def split_class_of(config: Config) -> ClassOf:
+    """Which architectures are one class in the config's flavour of split; each is its own in `paper`."""
     flavour = config.split.flavour
     return str if flavour == "paper" else space_of(config).classes[flavour]
 
