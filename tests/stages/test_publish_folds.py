@@ -149,6 +149,7 @@ def test_figures_of_another_procedure_are_refused() -> None:
 
 def test_a_card_is_of_what_was_evaluated_and_says_at_which_size(tmp_path: Path) -> None:
     append_rows(tmp_path / "rows.jsonl", [ROW, replace(ROW, method="nap2", train_size=7)])
+    (tmp_path / "differences.jsonl").touch()
     found, size = _evaluated(config_of(), tmp_path)
     assert ([one.row.train_size for one in found], size) == ([5], 5)
     asked = config_of("model.unlabelled=true")
