@@ -109,6 +109,14 @@ def test_a_store_that_grew_between_the_two_is_refused(asked: list[str], first: s
         _protocol(config, fitted(config), 5)
 
 
+def test_a_predictor_of_fewer_candidates_than_its_split_is_refused() -> None:
+    config = config_of()
+    spec = fitted(config)
+    for arch in spec["fitted_on"]:
+        with pytest.raises(CheckpointError, match="than the 9 that this predictor was fitted on"):
+            _protocol(config, {**spec, "fitted_on": [one for one in spec["fitted_on"] if one != arch]}, 3)
+
+
 def test_a_shorter_candidate_that_was_trained_on_since_learned_on_both_sides() -> None:
     config = config_of("split.shorter=true")
     store(cell(11), snapshots=1)

@@ -22,14 +22,14 @@ def check_same_candidates(config: Config, spec: Mapping[str, Any], shipped: RunF
     tests had fewer snapshots when the folds were drawn, and learned in them too, or has fewer still.
 
     Raises:
-        CheckpointError: if the store has grown between the two.
+        CheckpointError: if the store has grown between the two, or the predictor is of another split than lies there.
     """
     whole = Split.load(shipped.split(0))
     learned, tested = {*whole.pool, *whole.val}, {arch for pool in pools for arch in pool.test}
     in_folds = {arch for pool in pools for arch in (*pool.splits[0].pool, *pool.splits[0].val, *pool.test)}
     class_of = split_class_of(config)
     unknown = without_classes(tested - learned, {class_of(arch) for arch in whole.val}, class_of)
-    if unknown or learned - in_folds - pools[0].shorter:
+    if unknown or learned - in_folds - pools[0].shorter or not learned <= {*spec["fitted_on"]}:
         raise CheckpointError(
             f"The folds test other candidates than the {len(spec['fitted_on'])} that this predictor was fitted on: the "
             "store has grown in between; run the stages of both once more under another name."
