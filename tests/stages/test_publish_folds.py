@@ -12,11 +12,12 @@ from fakes_campaign import curve, trajectory
 from nap2.config import Config
 from nap2.errors import CheckpointError, EvaluationError
 from nap2.evaluation.records.rows import ResultRow, append_rows
+from nap2.schema import MODALITIES
 from nap2.snapshots.manifest import Candidate
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
-from nap2.stages.fitting.assemble import learned_on
+from nap2.stages.fitting.assemble import learned_on, of_shorter
 from nap2.stages.fitting.encoders import release
 from nap2.stages.fitting.fitted_with import claimed, head_terms
 from nap2.stages.fitting.variants import Variant
@@ -68,11 +69,11 @@ def store(arch_str: str, snapshots: int = 2, accuracy: float | None = 0.5) -> No
 
 def fitted(config: Config) -> dict[str, Any]:
     """The spec of a predictor of all candidates; the folds' encoders are fitted too, on what is stored now."""
-    for pool in load_pools(config):
-        release(config, pool, "weights", {"encoder": {"weight": torch.zeros(1)}}, 0.0)
     whole = shipped_config(config)
-    (pool,) = load_pools(whole)
-    return {**learned_on(whole, pool, len(pool.splits[0].pool)), "heads": [{}]}
+    for pool in (*load_pools(config), *load_pools(whole)):
+        for modality in MODALITIES:
+            release(config, pool, modality, {"encoder": {"weight": torch.zeros(1)}}, 0.0)
+    return {**learned_on(whole, pool, len(pool.splits[0].pool)), **of_shorter(pool, []), "heads": [{}]}
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +124,9 @@ def test_a_shorter_candidate_that_was_trained_on_since_learned_on_both_sides() -
     spec = fitted(config)
     store(cell(11), snapshots=2)
     assert "Tested: all 10 labelled candidates with all 2 snapshots" in _protocol(config, spec, 5)
+    (pool,) = load_pools(shipped_config(config))
+    assert (pool.num_shorter, of_shorter(pool, []), spec["num_shorter"]) == (0, {"num_shorter": 1}, 1)
+    assert of_shorter(pool, [{"num_shorter": 2}, {}]) == {"num_shorter": 2}
 
 
 def test_a_card_says_what_unlabelled_candidates_did_in_the_folds_too() -> None:

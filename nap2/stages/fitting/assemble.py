@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nap2.checkpoint import load_checkpoint
+from nap2.checkpoint import load_checkpoint, load_spec
 from nap2.config import Config
 from nap2.evaluation.judging.metrics import kendall_tau
 from nap2.feature_maps.families import ALL
@@ -20,7 +20,7 @@ from nap2.snapshots.reader import SnapshotReader
 from nap2.snapshots.trajectory import Trajectory
 from nap2.stages.command.console import say
 from nap2.stages.fitting.embedding import load_encoders
-from nap2.stages.fitting.fitted_with import pool_name, refuse_another, seen_terms
+from nap2.stages.fitting.fitted_with import pool_name, refuse_another, require_trained, seen_terms
 from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.candidates import setting_of, space_of
 from nap2.stages.pool.encoder_name import features_of
@@ -58,7 +58,8 @@ def assemble(config: Config, pool: Pool, size: int, store: SnapshotReader) -> No
                 fitted.append(head)
     learned = split.train_of(size)
     scope = scope_of(_trajectories(config, store, pool.ids_of(learned)))
-    spec = {**learned_on(config, pool, size), **made_by(fitted), "heads": heads, "scope": scope}
+    learned_here = {**learned_on(config, pool, size), **of_shorter(pool, fitted)}
+    spec = {**learned_here, **made_by(fitted), "heads": heads, "scope": scope}
     whole = Predictor.assemble(tensors, spec)
     compared = [pool.ids[arch] for arch in split.test or (*learned, *split.val)]
     whole.spec["precision"] = precision(whole, list(_trajectories(config, store, compared)))
@@ -81,13 +82,19 @@ def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:
         "num_val": len(split.val),
         "num_test": len(split.test),
         **({"num_unlabelled": len(pool.unlabelled)} if pool.unlabelled else {}),
-        **({"num_shorter": len({*pool.encoder_archs, *split.val} & pool.shorter)} if pool.shorter else {}),
         "fitted_on": sorted({*pool.encoder_archs, *split.val}),
         "labels": config.labels,
         "stand_in_for": stands_in_for(config),
         "cae_pool": pool_name(config, pool),
         "union": pool.labelled_elsewhere(split.train_of(size)),
     }
+
+
+def of_shorter(pool: Pool, heads: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many candidates had fewer snapshots for any fit; some may have been trained further since."""
+    encoders = [load_spec(require_trained(pool.folder, modality)) for modality in MODALITIES]
+    most = max(pool.num_shorter, *(int(fitted.get("num_shorter", 0)) for fitted in (*encoders, *heads)))
+    return {"num_shorter": most} if most else {}
 
 
 def made_by(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

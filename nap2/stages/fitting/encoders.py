@@ -130,6 +130,7 @@ def release(
         "features": features_of(config),
         "setting": setting_of(config).as_dict(),
         "pool": pool_name(config, pool),
+        "num_shorter": pool.num_shorter,
         **ended,
         "seconds": seconds,
         "versions": versions(),

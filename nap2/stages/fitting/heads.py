@@ -140,6 +140,7 @@ def head_spec(
         "every": config.snapshot.every,
         "setting": setting_of(config).as_dict(),
         "cae_pool": pool_name(config, pool),
+        "num_shorter": pool.num_shorter,
         "union": pool.labelled_elsewhere(split.train_of(size)),
         "labels": config.labels,
         "val_loss": result.best_val_loss,

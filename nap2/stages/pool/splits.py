@@ -64,6 +64,11 @@ class Pool:
         """Ids of these, those of companions among them."""
         return self.ids_of(self.encoder_archs)
 
+    @property
+    def num_shorter(self) -> int:
+        """How many of those that anything learns from have fewer snapshots than asked for, as it stands now."""
+        return len({*self.encoder_archs, *self.splits[0].val} & self.shorter)
+
     def ids_of(self, arch_strs: Sequence[str]) -> list[str]:
         """Ids of these architectures on the store's own dataset, then of those that each companion has, on its own."""
         others = [one.ids[arch] for one in self.companions for arch in arch_strs if arch in one.ids]
@@ -107,7 +112,6 @@ def load_pools(config: Config) -> list[Pool]:
             one.labels_on_scale_of(accuracy, split.train_of(min(size or len(split.pool) for size in sizes)))
     without = sorted(ids.keys() - accuracy.keys()) if sees_unlabelled(config) else []
     class_of = split_class_of(config)
-    lengths = {row.id: row.snapshots for row in rows}
     return [
         Pool(
             ids=ids,
@@ -117,7 +121,7 @@ def load_pools(config: Config) -> list[Pool]:
             companions=companions,
             shorter=shorter,
             unlabelled=tuple(_none_held_out(without, splits[0], class_of)),
-            own_lengths=lengths,
+            own_lengths={row.id: row.snapshots for row in rows},
         )
         for folder, splits in groups
     ]
