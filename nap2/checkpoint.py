@@ -12,7 +12,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,9 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
 
 def settle(folder: Path) -> None:
     """End what a killed process was replacing: the checkpoint that it had put aside comes back, or goes."""
-    for aside in folder.parent.glob(f".{escape(folder.name)}.*{_ASIDE}"):
+    for aside in folder.parent.glob(f".*{_ASIDE}"):
+        if aside.name.rsplit(".", 2)[0] != f".{folder.name}":
+            continue  # that of another checkpoint, whose name may begin alike: v1.1 beside v1
         if folder.exists():
             shutil.rmtree(aside, ignore_errors=True)
         else:
@@ -231,4 +232,4 @@ def _replace(staged: Path, folder: Path) -> None:
     aside = folder.parent / f".{folder.name}.{os.getpid()}{_ASIDE}"
     folder.rename(aside)
     staged.rename(folder)
-    shutil.rmtree(aside)
+    shutil.rmtree(aside, ignore_errors=True)  # another call may have settled it; what stays goes with the next one

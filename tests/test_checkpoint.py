@@ -162,6 +162,32 @@ def test_a_checkpoint_whose_replacement_was_killed_is_there_again(folder: Path, 
     assert not list(folder.parent.glob(".*.replaced"))
 
 
+def test_what_another_checkpoint_had_put_aside_is_left_alone(folder: Path) -> None:
+    """Its name may begin alike: v1.1 beside v1."""
+    aside = folder.with_name(f".{folder.name}.1.99.replaced")
+    save_checkpoint(aside, TENSORS, {"kind": "of 1"}, "")
+    save_checkpoint(folder, TENSORS, {"kind": "newer"}, "")
+    folder.rename(folder.with_name("away"))
+    settle(folder)
+    assert not folder.exists()
+    settle(folder.with_name(f"{folder.name}.1"))
+    assert load_spec(folder.with_name(f"{folder.name}.1"))["kind"] == "of 1"
+
+
+def test_a_replaced_checkpoint_that_another_call_took_away_is_no_failure(folder: Path, monkeypatch) -> None:
+    rename = Path.rename
+
+    def settled_at_once(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if self.name.endswith(".partial"):
+            settle(folder)
+        return moved
+
+    monkeypatch.setattr(Path, "rename", settled_at_once)
+    save_checkpoint(folder, TENSORS, {"kind": "newer"}, "")
+    assert load_spec(folder)["kind"] == "newer"
+
+
 def test_what_the_disk_refuses_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match=r"cannot be saved at .*deeper \(.*\); name a folder that") as caught:
         save_checkpoint(folder / "spec.json" / "deeper", TENSORS, {"kind": "test"}, "")
