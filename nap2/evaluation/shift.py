@@ -5,6 +5,7 @@ second by first, at the last snapshot that all common candidates have.
 """
 
 import argparse
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ Floats = NDArray[np.float64]
 
 SHOWN = (0.1, 0.5, 0.9)
 """Quantiles over candidates."""
+
+SAME = re.compile(r"every:|space:|skeleton\.(?!num_classes:)")
+"""How a difference begins that two stores may not have; the number of classes is the dataset's."""
 
 
 def ratios(first: Floats, second: Floats) -> Floats:
@@ -60,24 +64,24 @@ def shift(first: SnapshotReader, second: SnapshotReader) -> Shift:
     """Second by first, on the architectures (and seeds) of both, at the last snapshot that all of these have.
 
     Raises:
-        EvaluationError: if they have none in common, or another interval between snapshots.
+        EvaluationError: if they have none in common, networks of other sizes, or another interval between snapshots.
     """
-    if first.setting.every != second.setting.every:
+    if other := [line for line in first.setting.differences(second.setting) if SAME.match(line)]:
         raise EvaluationError(
-            f"{first.root} has a snapshot every {first.setting.every} steps, {second.root} every "
-            f"{second.setting.every}; compare stores of one interval."
+            f"{first.root} and {second.root} cannot be compared ({'; '.join(other)}); name stores of one interval and "
+            "of networks of one size."
         )
-    pairs = {}
-    for candidate_id in sorted(second.complete()):
+    mine, theirs, pairs = first.complete(), second.complete(), {}
+    for candidate_id in theirs:
         candidate = second.record(candidate_id).candidate
         twin = Candidate(first.setting, candidate.arch_str, candidate.seed).id
-        if twin in first.complete():
+        if twin in mine:
             pairs[twin] = candidate_id
     if not pairs:
         raise EvaluationError(
             f"{first.root} and {second.root} have no architecture in common; train the same list in both."
         )
-    last = min(min(first.complete()[one], second.complete()[other]) for one, other in pairs.items())
+    last = min(min(mine[one], theirs[other]) for one, other in pairs.items())
     found = [_of_pair(first, one, second, other, last - 1) for one, other in pairs.items()]
     return Shift(np.stack(found), last * first.setting.every)
 

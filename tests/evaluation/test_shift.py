@@ -18,15 +18,15 @@ from nap2.snapshots.layout import num_entries, num_scalar_places
 from nap2.snapshots.manifest import Candidate, Setting
 from nap2.snapshots.store import SnapshotStore
 
-UNITS = (16, 32, 128, 10)
+UNITS, TEN = (16, 32, 128, 10), {"num_classes": 10}
 
 
 def trajectory(place, num_snapshots=1, every=10):
     return random_trajectory(num_snapshots, every, seed=place, units=UNITS)
 
 
-def store(root, archs, num_snapshots=1, scale=(1.0, 1.0), optimizer="adamw", every=10):
-    own = SnapshotStore.create(root, Setting("nasbench201", {"num_classes": 10}, "digits", {"name": optimizer}, every))
+def store(root, archs, num_snapshots=1, scale=(1.0, 1.0), optimizer="adamw", every=10, skeleton=TEN):
+    own = SnapshotStore.create(root, Setting("nasbench201", skeleton, "digits", {"name": optimizer}, every))
     for place, arch in enumerate(archs):
         taken = trajectory(place, num_snapshots, every)
         scaled = replace(taken, values=taken.values * torch.tensor(scale)[:, None])
@@ -76,8 +76,19 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     first = store(tmp_path / "sgd", ["a"], optimizer="sgd")
     with pytest.raises(EvaluationError, match="no architecture in common; train the same list in both"):
         shift(first, store(tmp_path / "other", ["b"]))
-    with pytest.raises(EvaluationError, match=r"a snapshot every 10 steps, .* every 20"):
+    with pytest.raises(EvaluationError, match=r"cannot be compared .every: 10 ≠ 20.; name stores of one interval"):
         shift(first, store(tmp_path / "slow", ["a"], every=20))
+    with pytest.raises(EvaluationError, match=r"cannot be compared .skeleton.cells_per_stage: None ≠ 1.; name stores"):
+        shift(first, store(tmp_path / "small", ["a"], skeleton={"num_classes": 100, "cells_per_stage": 1}))
+
+
+def test_a_store_is_listed_once_however_many_candidates_it_holds(tmp_path, monkeypatch):
+    """A listing of 15,625 candidates for each of them would take minutes."""
+    first, second = (store(tmp_path / name, ["a", "b", "c"], optimizer=name) for name in ("sgd", "adamw"))
+    listed, complete = [], SnapshotStore.complete
+    monkeypatch.setattr(SnapshotStore, "complete", lambda self: listed.append(self.root.name) or complete(self))
+    shift(first, second)
+    assert sorted(listed) == ["adamw", "sgd"]
 
 
 def test_the_table_has_a_line_per_statistic_and_a_dash_where_nothing_is_defined(tmp_path):
