@@ -7,6 +7,7 @@ value NaN, a CRC32C behind every chunk, and a SHA-256 over all arrays and attrib
 import hashlib
 import json
 import math
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def curve_arrays(curve: Curve) -> dict[str, np.ndarray[Any, Any]]:
 
 def lacks_files(folder: Path) -> bool:
     """Whether one that every candidate has is not there, as where copying was cut short; nothing is opened."""
-    return not all((folder / name).exists() for name in _FILES)
+    return any(_is_missing(os.path.join(folder, name)) for name in _FILES)
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:
@@ -236,6 +237,17 @@ def _write_array(group: zarr.Group, name: str, array: np.ndarray[Any, Any]) -> N
 
 def _read_array(path: Path) -> np.ndarray[Any, Any]:
     return np.asarray(zarr.open_array(path, mode="r")[...])
+
+
+def _is_missing(path: str) -> bool:
+    """Whether there is no such file; one that may not be looked at, as another user's, is not called so."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _explained(folder: Path, error: BaseException) -> StoreError:

@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from nap2.snapshots.stored_candidate import StoredCandidate
 from nap2.snapshots.writer import STATE, CandidateWriter
 
 Value = TypeVar("Value")
+
+_LOOKS = 16
+"""Candidates that are looked for at once; each look waits for a file server, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ class SnapshotStore:
         with explained("Looking for candidates", self.shelf):
             held = shelf.longest_by_id(self.shelf)
             folders = [shelf.folder_of(self.shelf, i, held[i]) for i in candidate_ids if i in held]
-            return [one for one in folders if candidate_folder.lacks_files(one) and one.is_dir()]
+            with ThreadPoolExecutor(_LOOKS) as looks:
+                lacking = list(looks.map(candidate_folder.lacks_files, folders))
+            return [one for one, lacks in zip(folders, lacking, strict=True) if lacks and one.is_dir()]
 
     def failures(self) -> dict[str, Failure]:
         """Why candidates failed, by id in sorted order."""

@@ -1,5 +1,8 @@
+import errno
+import os
 import random
 import shutil
+import threading
 
 import fakes_store as fakes
 import numpy as np
@@ -57,6 +60,27 @@ def test_what_was_copied_in_half_is_told_from_what_is_whole_without_opening_it(s
     assert store.cut_short(asked) == [folder]
     assert store.cut_short(asked[1:]) == []
     assert asked[0] in store.complete()
+
+
+def test_a_candidate_that_may_not_be_looked_at_is_not_called_cut_short(store, folder, monkeypatch):
+    """Whoever shares a store with others may train, though a folder of theirs is closed."""
+    stat = os.stat
+
+    def refuse(path, *args, **asked):
+        if str(path).startswith(f"{folder}/"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, *args, **asked)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert store.cut_short([fakes.candidate(0).id]) == []
+
+
+def test_several_candidates_are_looked_for_at_once(store, folder, monkeypatch):
+    """Where each look waits for a file server, 15,625 of them take minutes one after another."""
+    fakes.finish(store, seed=1, num_snapshots=2)
+    both = threading.Barrier(2)
+    monkeypatch.setattr(candidate_folder, "lacks_files", lambda _: both.wait(timeout=10) < 0)
+    assert store.cut_short([fakes.candidate(seed).id for seed in range(2)]) == []
 
 
 def test_a_curve_without_entries_is_no_missing_file(tmp_path):
