@@ -80,7 +80,7 @@ def _predictors_in(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def _evaluated(config: Config, results: Path) -> tuple[list[Aggregate], int]:
-    """The figures of an evaluation, up to the largest train size at which what is published was tested, and that size.
+    """The figures of an evaluation at the train sizes at which what is published was tested, and the largest of these.
 
     Raises:
         EvaluationError: if it was not tested there, whatever else was.
@@ -91,7 +91,7 @@ def _evaluated(config: Config, results: Path) -> tuple[list[Aggregate], int]:
             f"The evaluation at {results} is not of {method_name(config)}; run stage=evaluate with this model first: a "
             "card shows its figures."
         )
-    return [one for one in found if one.row.train_size <= sizes[-1]], sizes[-1]
+    return [one for one in found if one.row.train_size in (0, *sizes)], sizes[-1]
 
 
 def _tested_sizes(config: Config, found: Sequence[Aggregate]) -> list[int]:

@@ -160,14 +160,15 @@ def test_figures_of_another_procedure_are_refused() -> None:
 
 
 def test_a_card_is_of_what_was_evaluated_and_says_at_which_size(tmp_path: Path) -> None:
-    append_rows(tmp_path / "rows.jsonl", [ROW, replace(ROW, method="nap2", train_size=7)])
+    others = [replace(ROW, method="nap2", train_size=size) for size in (3, 7)]  # of other encoders of this run
+    append_rows(tmp_path / "rows.jsonl", [ROW, *others, replace(ROW, method="size", train_size=0)])
     (tmp_path / "differences.jsonl").touch()
     found, size = _evaluated(config_of(), tmp_path)
-    assert ([one.row.train_size for one in found], size) == ([5], 5)
+    assert ([one.row.train_size for one in found], size) == ([5, 0], 5)
     asked = config_of("model.unlabelled=true")
     with pytest.raises(EvaluationError, match=r"is not of nap2 .pca encoder, unlabelled maps too.; run stage=evaluate"):
         _evaluated(asked, tmp_path)
     assert _transfer(asked, tmp_path) is None
     further = _transfer(config_of(), tmp_path)
     assert further is not None
-    assert [one.row.method for one in further.found] == ["nap2 (pca encoder)"]
+    assert [one.row.method for one in further.found] == ["nap2 (pca encoder)", "size"]
