@@ -50,20 +50,22 @@ def test_stand_ins_measured_labels_and_failures_are_said_below_the_table():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "label", "is_said"),
+    ("space", "recipe", "label", "is_said"),
     [
-        ("nasbench201_adamw", "imported", True),
-        ("nasbench201, batch_size 64", "imported", True),
-        ("nasbench201_adamw", "measured", False),
-        ("nasbench201", "imported", False),
-        ("", "imported", False),
+        ("nasbench201", "nasbench201_adamw", "imported", True),
+        ("nasbench201", "nasbench201, batch_size 64", "imported", True),
+        ("nasbench101", "nasbench201", "imported", True),
+        ("nasbench201", "nasbench201_adamw", "measured", False),
+        ("nasbench201", "nasbench201", "imported", False),
+        ("nasbench201", "", "imported", False),
     ],
 )
-def test_accuracies_of_another_training_are_said_below_the_table(recipe, label, is_said):
-    exam = Exam(space="s", target="cifar10", truth=TRUTH, label=label, recipe=recipe)
+def test_accuracies_of_another_training_are_said_below_the_table(space, recipe, label, is_said):
+    exam = Exam(space=space, target="cifar10", truth=TRUTH, label=label, recipe=recipe)
     notes = budget_table(aggregates(predictions("nap2", [0.1]), exam=exam)).notes
     said = [note for note in notes if "judged by imported accuracies" in note]
     assert said == ([f"Trained with {recipe}, judged by imported accuracies: {OTHERWISE}."] if is_said else [])
+    assert not any("Trained with" in note for note in budget_table(aggregates(PARAMS, exam=exam)).notes)  # none was
 
 
 def test_undefined_figures_are_called_so():

@@ -14,9 +14,6 @@ MOST_COLUMNS = 7
 SHOWN_SNAPSHOTS = (1, 2, 3, 7, 11, 17, 23)
 """The budgets of the paper's Tables 4-6, shown where there are more budgets than columns."""
 
-BENCHMARK_RECIPE = "nasbench201"
-"""By which candidates are trained as the benchmark trained those whose accuracies it publishes."""
-
 
 def budget_table(
     aggregates: Iterable[Aggregate],
@@ -217,8 +214,8 @@ def marks(chosen: Sequence[Aggregate]) -> tuple[str, ...]:
         notes.append(f"The networks are not of the published size: {'; '.join(sorted(sizes))}.")
     if any(found.row.label == "measured" for found in chosen):
         notes.append("Judged by accuracies measured here, one training run each.")
-    own = {found.row.recipe for found in chosen if found.row.label == "imported"} - {"", BENCHMARK_RECIPE}
-    if own:
+    seen = [found.row for found in chosen if found.row.label == "imported" and found.row.query_batches]
+    if own := {row.recipe for row in seen if row.recipe not in ("", row.space)}:  # a benchmark's own has its name
         names = ", ".join(sorted(own))
         notes.append(
             f"Trained with {names}, judged by imported accuracies: a benchmark's are of networks trained otherwise."
