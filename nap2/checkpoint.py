@@ -43,9 +43,9 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
     """
     folder = Path(folder).expanduser()
     try:
+        settle(folder)
         if folder.is_symlink() and folder.exists():
             folder = folder.resolve()  # the link stays, and shows the new checkpoint
-        settle(folder)
         _check_replaceable(folder)
         if "kind" not in spec:
             raise CheckpointError(
@@ -60,6 +60,7 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
 
 def settle(folder: Path) -> None:
     """End what a killed process was replacing: the checkpoint that it had put aside comes back, or goes."""
+    folder = Path(os.path.realpath(folder))  # beside what a link shows
     for aside in folder.parent.glob(f".*{_ASIDE}"):
         if aside.name.rsplit(".", 2)[0] != f".{folder.name}":
             continue  # that of another checkpoint, whose name may begin alike: v1.1 beside v1

@@ -162,6 +162,15 @@ def test_a_checkpoint_whose_replacement_was_killed_is_there_again(folder: Path, 
     assert not list(folder.parent.glob(".*.replaced"))
 
 
+def test_what_a_link_shows_is_there_again_too(folder: Path) -> None:
+    link = folder.with_name("latest")
+    link.symlink_to(folder)
+    folder.rename(folder.with_name(f".{folder.name}.99.replaced"))
+    save_checkpoint(link, TENSORS, {"kind": "newer"}, "")
+    assert load_spec(folder)["kind"] == "newer"
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["latest", folder.name]
+
+
 def test_what_another_checkpoint_had_put_aside_is_left_alone(folder: Path) -> None:
     """Its name may begin alike: v1.1 beside v1."""
     aside = folder.with_name(f".{folder.name}.1.99.replaced")
