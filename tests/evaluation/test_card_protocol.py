@@ -20,8 +20,12 @@ def shipped(train_size: int) -> dict[str, object]:
     return {"train_size": train_size, "num_val": 7, "heads": [{}] * 10}
 
 
+def pools(groups: list[list[Split]]) -> list[int]:
+    return [len(group[0].pool) for group in groups]
+
+
 def test_it_says_who_was_held_out_of_what():
-    text = fold_protocol(SHARED, 32, shipped(43))
+    text = fold_protocol(SHARED, 32, shipped(43), pools(SHARED))
     for needed in (
         "they judge the procedure, not this very file",
         "10 heads of this predictor were fitted on 43 labelled candidates (7 more",
@@ -36,7 +40,7 @@ def test_it_says_who_was_held_out_of_what():
 
 def test_redrawn_folds_are_named_and_nothing_false_is_said_of_sizes():
     redrawn = [[replace(group[0], trial=trial)] for trial in range(3) for group in SHARED]
-    text = fold_protocol(redrawn, 32, shipped(32))
+    text = fold_protocol(redrawn, 32, shipped(32), pools(redrawn))
     assert "3 repeats, other folds in every repeat" in text
     assert "fewer" not in text
 

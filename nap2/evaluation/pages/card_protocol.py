@@ -16,16 +16,14 @@ def holdout_protocol(flavour: str, seed: int, trials: int) -> str:
     )
 
 
-def fold_protocol(
-    groups: Sequence[Sequence[Split]], size: int, spec: Mapping[str, Any], encoded: Sequence[int] | None = None
-) -> str:
+def fold_protocol(groups: Sequence[Sequence[Split]], size: int, spec: Mapping[str, Any], encoded: Sequence[int]) -> str:
     """What was cross-validated, who was held out of what, and how that relates to the predictor that is shipped.
 
     Args:
         groups: the splits of the cross-validation; those of a group share test, validation and pool.
         size: candidates that each of its heads was fitted on.
         spec: of the predictor that is shipped.
-        encoded: candidates that the encoders of each group were fitted on; None: its pool.
+        encoded: candidates that the encoders of each group were fitted on.
     """
     first, shipped, num_heads = groups[0][0], spec["train_size"], len(spec["heads"])
     num_tested = len({arch for group in groups for arch in group[0].test})
@@ -33,9 +31,9 @@ def fold_protocol(
     redrawn = len(groups) > first.num_folds
     folds = "other folds in every repeat" if redrawn else "the same folds with other orders and seeds of training"
     whole = f" with all {spec['num_snapshots']} snapshots" if spec.get("num_shorter") else ""
-    pools, seen = [len(group[0].pool) for group in groups], spec.get("num_unlabelled")
+    seen = spec.get("num_unlabelled")
     too = f"; the encoders saw {seen} without a known accuracy too" if seen else ""
-    if seen or pools != list(encoded or pools):
+    if seen or list(encoded) != [len(group[0].pool) for group in groups]:
         others = "taught the encoders, but for the equals of those held out, and took part in nothing else"
     else:
         others = "took part in nothing"
@@ -50,7 +48,7 @@ def fold_protocol(
             f"folds (`{first.flavour}`, seed {first.seed}: cells that its rule calls equal lie in one fold); {repeats} "
             f"repeats, {folds}.",
             "- Held out: of each fold, encoders and heads alike were fitted without its candidates and their equals: "
-            f"heads on {size} candidates, encoders on {_span(encoded or pools)}, with {len(first.val)} "
+            f"heads on {size} candidates, encoders on {_span(encoded)}, with {len(first.val)} "
             f"others for stopping.{fewer}",
             "- Out-of-fold predictions are pooled; one τ a repeat over all tested candidates. Every reference was "
             "fitted and tested on the same folds.",
