@@ -3,7 +3,8 @@
 `python -m nap2.evaluation.results_page docs/results` writes the page beside the folder. A section is a folder of it, in
 the order of their numbers: `intro.md` (its heading, and how the rows came about), rows of `stage=evaluate` in one or
 more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, or read several
-numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value.
+numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value. Any other
+`*.md` is a table that another command wrote, and stands below those of the rows.
 """
 
 import sys
@@ -28,6 +29,7 @@ from nap2.evaluation.records.difference_log import read_differences
 from nap2.evaluation.records.published import PublishedFigure, load_published
 from nap2.evaluation.records.rows import ResultRow, read_rows
 
+INTRO = "intro.md"
 DIFFERENCES, BY_LABELS, BY_BUDGET = "differences.jsonl", "tau-by-labels.png", "tau-by-budget.png"
 DIFFERENT = "Is a method better than another? Paired differences"
 FURTHER = "Fewer labels, and Spearman ρ"
@@ -42,7 +44,7 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
     """The text of the page made from `folder`, with the published figures of the same methods beside ours."""
     parts, in_short = [], {}
     for section, read in sections(folder):
-        intro = (section / "intro.md").read_text(encoding="utf-8").strip()
+        intro = (section / INTRO).read_text(encoding="utf-8").strip()
         parts.append(intro)
         if grows(read):
             parts.append(to_markdown(growth_table(read)))
@@ -67,6 +69,8 @@ def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[
         parts.append(to_markdown(beside))
     if (section / DIFFERENCES).exists():
         parts.append(folded(DIFFERENT, difference_tables(section / DIFFERENCES, sizes_of(found))))
+    written = sorted({*section.glob("*.md")} - {section / INTRO})
+    parts += [path.read_text(encoding="utf-8").strip() for path in written]
     fewer = [table for size, table in taus.items() if size not in shown]
     return [*parts, folded(FURTHER, [*fewer, *tables_by_size(found, ("spearman_rho",))])]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from nap2.errors import EvaluationError, Nap2Error, counted
-from nap2.evaluation.pages.tables import Table, to_rich
+from nap2.evaluation.pages.tables import Table, to_markdown, to_rich
 from nap2.feature_maps.padding import dense_maps
 from nap2.schema import MODALITIES, SCALAR_STATISTICS
 from nap2.snapshots.manifest import Candidate
@@ -101,7 +101,7 @@ def shift_table(found: Shift, first: str, second: str) -> Table:
     """One line per statistic, for each modality the median over candidates and where the middle 80 % lie."""
     cells = [[_cell(found.ratios[:, m, f]) for m in range(len(MODALITIES))] for f in range(len(SCALAR_STATISTICS))]
     return Table(
-        title=f"{second} by {first}",
+        title=f"Statistics of {second}, as a multiple of those of {first}",
         header=("statistic", *MODALITIES),
         rows=tuple((name, *both) for name, both in zip(SCALAR_STATISTICS, cells, strict=True)),
         notes=(
@@ -124,9 +124,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser("python -m nap2.evaluation.shift", description=__doc__)
     for name in ("first", "second"):
         parser.add_argument(name, type=Path, help="a store or a released snapshot set")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")
     asked = parser.parse_args()
     try:
         stores = open_snapshots(asked.first), open_snapshots(asked.second)
-        Console().print(to_rich(shift_table(shift(*stores), asked.first.name, asked.second.name)))
-    except Nap2Error as error:
+        table = shift_table(shift(*stores), asked.first.name, asked.second.name)
+        Console().print(to_rich(table))
+        if asked.markdown:
+            asked.markdown.write_text(to_markdown(table), encoding="utf-8")
+    except (Nap2Error, OSError) as error:
         sys.exit(f"error: {error}")

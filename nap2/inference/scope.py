@@ -33,7 +33,9 @@ NOT_READ = (
     "are not read: they lie in no convolution or linear layer (but in transposed convolutions, recurrent layers, "
     "embeddings, or the input projections of attention)"
 )
-GRADIENTS_ALONE = 'modality="gradients" reads gradients alone, whose order survives another optimizer better (App. I)'
+GRADIENTS_ALONE = (
+    'modality="gradients" reads gradients alone, whose order the paper found to survive another optimizer (App. I)'
+)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def test_a_section_of_several_numbers_of_labels_shows_a_picture_that_lies_there(
 def test_a_page_shows_tau_with_the_most_labels_of_each_source_and_folds_the_rest(tmp_path):
     (tmp_path / "1-here").mkdir()
     (tmp_path / "1-here/intro.md").write_text("## Here\n\nProse.\n")
+    (tmp_path / "1-here/shift.md").write_text("**Written elsewhere**\n")
     asked = [("a", 10, 0.3), ("a", 20, 0.4), ("b", 15, 0.6)]
     found = [replace(row, source=source, train_size=n) for source, n, tau in asked for row in rows(nap2=tau)]
     found += [replace(row, metric="spearman_rho", value=0.9) for row in found]
@@ -82,6 +83,7 @@ def test_a_page_shows_tau_with_the_most_labels_of_each_source_and_folds_the_rest
     assert "0.300" in closed
     assert "0.900" not in open_part
     assert closed.count("0.900") == 3
+    assert open_part.count("**Written elsewhere**") == 1
 
 
 def test_a_section_of_several_budgets_has_a_column_and_a_place_in_the_picture_for_each(tmp_path):

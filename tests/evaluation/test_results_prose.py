@@ -282,6 +282,41 @@ def more_mini_batches() -> list[float]:
     ]
 
 
+def adamw() -> list[float]:
+    s, own, tiny = Section("11-adamw"), "cifar10/nasbench201", "tinyimagenet16-120/nasbench201"
+    weights, gradients = (f"{PCA[:-1]}, {modality} alone)" for modality in ("weights", "gradients"))
+
+    def to_sgd(size: int, source: str, method: str = PCA) -> Difference:
+        return s.paired(size, method, method, f"{source}, candidates under sgd")
+
+    def both(size: int, source: str, method: str = PCA) -> tuple[float, float]:
+        tau = s.tau(method, size, source=source)
+        return tau, tau - to_sgd(size, source, method).interval.value
+
+    fits = ((196, tiny), (240, own), (184, tiny))
+    moved = [to_sgd(*fit) for fit in fits]
+    shown = [(-0.084, 0.094), (-0.081, 0.065), (-0.134, 0.048)]
+    assert [bounds(one, 3) for one in moved] == shown
+    everywhere = [one for size in (50, 100, 184, 196, 240) for one in s.differences(size) if one.method == one.against]
+    assert {one.verdict for one in everywhere if one.method.startswith("nap2")} == {"none"}
+    size, graph = (s.paired(196, name, PCA, tiny) for name in ("parameters", "graph regression"))
+    assert (size.verdict, graph.verdict, bounds(graph, 3)) == ("none", "better", (0.135, 0.403))
+    alone = s.paired(240, gradients, PCA, own)
+    assert (alone.verdict, bounds(alone, 3)) == ("worse", (-0.172, -0.016))
+    assert s.paired(196, gradients, PCA, tiny).verdict == "none"
+    ratios = re.search(r"variance \| (.*) \| (.*) \|", (s.folder / "shift.md").read_text())
+    assert ratios
+    assert ratios.groups() == ("1.08 [0.97, 1.10]", "1.04 [0.48, 3.27]")
+    table = {p.condition or p.method: p.mean for p in PUBLISHED if (p.table, p.target) == ("41", "cifar100/adamw")}
+    return [
+        table["SGD ranking as predictor of AdamW ranking"],
+        *(number for fit, one in zip(fits, moved, strict=True) for number in (*both(*fit), one.interval.value)),
+        *(*both(196, tiny, weights), *both(240, own, weights), *both(196, tiny, gradients), *both(240, own, gradients)),
+        *(table["both"], table["gradient-only"], -alone.interval.value, s.tau("parameters", batches=0)),
+        *(s.tau("graph regression", 196, 0), graph.interval.value, s.tau("sotl"), s.tau("early_stopping")),
+    ]
+
+
 CLAIMED = {
     "1-cifar10": cifar10,
     "2-pool": list,
@@ -293,6 +328,7 @@ CLAIMED = {
     "8-after-release-16": after_release_16,
     "9-encoders": encoders,
     "10-more-mini-batches": more_mini_batches,
+    "11-adamw": adamw,
 }
 
 

@@ -105,8 +105,11 @@ def test_the_table_has_a_line_per_statistic_and_a_dash_where_nothing_is_defined(
 def test_the_command_prints_it_or_one_line(tmp_path):
     store(tmp_path / "sgd", ["a"], optimizer="sgd"), store(tmp_path / "adamw", ["a"], scale=(1.0, 3.0))
     command = [sys.executable, "-m", "nap2.evaluation.shift", str(tmp_path / "sgd")]
-    done = subprocess.run([*command, str(tmp_path / "adamw")], capture_output=True, text=True, check=False)
+    written = tmp_path / "shift.md"
+    asked = [*command, str(tmp_path / "adamw"), "--markdown", str(written)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert done.stdout.count("3.00 [3.00, 3.00]") == len(SCALAR_STATISTICS)
+    assert written.read_text().count("| 3.00 [3.00, 3.00] |") == len(SCALAR_STATISTICS)
     refused = subprocess.run([*command, str(tmp_path / "none")], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert refused.stderr.startswith("error: No snapshot store at ")

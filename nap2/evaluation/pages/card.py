@@ -175,7 +175,7 @@ def _limits(spec: Mapping[str, Any]) -> str:
     return "\n".join(
         (
             f"- It knows one recipe ({recipe['optimizer']}, batch {recipe['batch_size']}, lr {recipe['lr']}). Another "
-            "optimizer changes the scale of gradients many times over; its ranks may then mean nothing.",
+            "optimizer can change the scale of gradients many times over (App. I); its ranks may then mean nothing.",
             "- It knows one family of networks. Elsewhere its figures are ranks at best, not accuracies.",
             "- Layers beyond the 65th are not seen.",
             "- Networks at the very top lie closer together than its error; use it to discard, train what is left.",
