@@ -106,6 +106,11 @@ def cifar10() -> list[float]:
     labels = {size: s.paired(size, "parameters", PCA).verdict for size in (50, 100)}
     assert labels == {50: "better", 100: "none"}  # "beside", "far below"
     unlabelled = [s.tau(f"{PCA[:-1]}, unlabelled maps too)", size) for size in (240, 50)]
+    weights, static = (paired[f"{PCA[:-1]}, {name})"] for name in ("weights alone", "static"))
+    assert [(one.verdict, *bounds(one, 3)) for one in (weights, static)] == [
+        ("none", -0.026, 0.034),
+        ("worse", -0.173, -0.087),
+    ]
     return [
         *(s.tau(PCA, size) for size in (240, 100, 50)),
         *(abs(paired[name].interval.value) for name in against[:3]),
@@ -113,7 +118,8 @@ def cifar10() -> list[float]:
         *(paired["graph regression"].interval.value, s.tau("meco", batches=0), paired["meco"].interval.value),
         *(s.tau("swap_reg", batches=0), paired["swap_reg"].interval.value, s.tau("nap2_plus (pca encoder)", 240)),
         *(-one.interval.value for one in plus),
-        -paired[against[-1]].interval.value,
+        *(s.tau(weights.method, 240), weights.interval.value, -paired[against[-1]].interval.value),
+        -static.interval.value,
         *unlabelled,
         *(one - s.tau(PCA, size) for one, size in zip(unlabelled, (240, 50), strict=True)),
         *(printed("4", "SoTL-E", 1), printed("4", "SoTL", 1), printed("32", "NAP2", 1)),
