@@ -397,7 +397,7 @@ def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_fo
     for needed in (
         "they judge the procedure, not this very file",
         "all 12 labelled candidates, each once per repeat, dealt to 3 folds",
-        "3-fold cross-validation",
+        "functional 3-fold split",
         "Differences in Kendall τ, paired over the test candidates",
         "earn",
     ):
