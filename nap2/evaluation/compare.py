@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from nap2.errors import EvaluationError, Nap2Error, counted
-from nap2.evaluation.judging.bootstrap import ROUNDS
-from nap2.evaluation.judging.differences import Difference, paired
+from nap2.evaluation.judging.bootstrap import ROUNDS, paired_difference
+from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.judging.exam import scored_by_all
 from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.records.prediction_file import PredictionFile, read_predictions
@@ -67,16 +67,16 @@ def compare(first: Side, second: Side, seed: int = 0) -> Comparison:
         raise EvaluationError("The two files judge the same candidates by other accuracies; compare runs of one label.")
     seen, own = first.file.of(first.method, first.batches)
     against_seen, other = second.file.of(second.method, second.batches)
-    pair = own[:, mine], other[:, theirs]
-    found, num_test = paired(*pair, truth, ROUNDS, seed)
-    if num_test < FEWEST:
+    scores, accuracy = scored_by_all(np.concatenate([own[:, mine], other[:, theirs]]), truth)
+    if accuracy.size < FEWEST:
         raise EvaluationError(
-            f"{num_test} candidates were scored by both; {FEWEST} are needed to compare rankings: test more."
+            f"{accuracy.size} candidates were scored by both; {FEWEST} are needed to compare rankings: test more."
         )
-    scores, accuracy = scored_by_all(np.concatenate(pair), truth)
-    taus = [TAU.score(trial, accuracy) for trial in scores]
-    values = float(np.mean(taus[: len(own)])), float(np.mean(taus[len(own) :]))
-    return Comparison(Difference(first.method, second.method, TAU.name, seen, against_seen, found, num_test), values)
+    pair = scores[: len(own)], scores[len(own) :]
+    found = paired_difference(*pair, accuracy, ROUNDS, seed)
+    value = float(np.mean([TAU.score(trial, accuracy) for trial in pair[0]]))
+    facts = (first.method, second.method, TAU.name, seen, against_seen)
+    return Comparison(Difference(*facts, found, accuracy.size), (value, value - found.value))
 
 
 def sentence(comparison: Comparison, first: Path, second: Path) -> str:

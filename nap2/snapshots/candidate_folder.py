@@ -7,7 +7,6 @@ value NaN, a CRC32C behind every chunk, and a SHA-256 over all arrays and attrib
 import hashlib
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,13 +29,6 @@ CURVE_ARRAYS = ("train_loss", "snapshot_accuracy", "snapshot_seconds", "epoch_ac
 
 STORED_ARRAYS = ("values", "units", "counts", *CURVE_ARRAYS)
 """The arrays of a candidate in the order in which they are hashed; axes, dtypes and units are in `nap2.schema`."""
-
-_FILES = (
-    "zarr.json",
-    *(f"{name}/zarr.json" for name in STORED_ARRAYS),
-    *(f"{name}/c{'.0' * len(ARRAYS[name].axes)}" for name in ("values", "units", "counts")),
-)
-"""What every candidate has; a curve may be empty, or hold nothing but the fill value, and has no shard then."""
 
 _FORMAT = "nap2-candidate"
 _HASH = "content_sha256"
@@ -74,11 +66,6 @@ def software_versions() -> dict[str, str]:
 def curve_arrays(curve: Curve) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a training curve, under their names in the schema."""
     return {name: np.asarray(getattr(curve, name), dtype=np.float32) for name in CURVE_ARRAYS}
-
-
-def lacks_files(folder: Path) -> bool:
-    """Whether one that every candidate has is not there, as where copying was cut short; nothing is opened."""
-    return any(_is_missing(os.path.join(folder, name)) for name in _FILES)
 
 
 def read_attributes(folder: Path) -> dict[str, Any]:
@@ -237,17 +224,6 @@ def _write_array(group: zarr.Group, name: str, array: np.ndarray[Any, Any]) -> N
 
 def _read_array(path: Path) -> np.ndarray[Any, Any]:
     return np.asarray(zarr.open_array(path, mode="r")[...])
-
-
-def _is_missing(path: str) -> bool:
-    """Whether there is no such file; one that may not be looked at, as another user's, is not called so."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _explained(folder: Path, error: BaseException) -> StoreError:

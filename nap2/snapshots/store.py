@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nap2.errors import CorruptSnapshotError, StoreError
-from nap2.snapshots import candidate_folder, shelf
+from nap2.snapshots import candidate_folder, half_copies, shelf
 from nap2.snapshots.candidate_folder import CandidateRecord
 from nap2.snapshots.claims import Claim, claimed
 from nap2.snapshots.disk import explained
@@ -86,7 +86,7 @@ class SnapshotStore:
             held = shelf.longest_by_id(self.shelf)
             folders = [shelf.folder_of(self.shelf, i, held[i]) for i in candidate_ids if i in held]
             with ThreadPoolExecutor(_LOOKS) as looks:
-                lacking = list(looks.map(candidate_folder.lacks_files, folders))
+                lacking = list(looks.map(half_copies.lacks_files, folders))
             return [one for one, lacks in zip(folders, lacking, strict=True) if lacks and one.is_dir()]
 
     def failures(self) -> dict[str, Failure]:

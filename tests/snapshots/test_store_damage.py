@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError
-from nap2.snapshots import candidate_folder, disk
+from nap2.snapshots import candidate_folder, disk, half_copies
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.store import SnapshotStore
 
@@ -79,7 +79,7 @@ def test_several_candidates_are_looked_for_at_once(store, folder, monkeypatch):
     """Where each look waits for a file server, 15,625 of them take minutes one after another."""
     fakes.finish(store, seed=1, num_snapshots=2)
     both = threading.Barrier(2)
-    monkeypatch.setattr(candidate_folder, "lacks_files", lambda _: both.wait(timeout=10) < 0)
+    monkeypatch.setattr(half_copies, "lacks_files", lambda _: both.wait(timeout=10) < 0)
     assert store.cut_short([fakes.candidate(seed).id for seed in range(2)]) == []
 
 
