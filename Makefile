@@ -51,7 +51,7 @@ bench-cuda: $(READY)  ## candidates per ten minutes on a GPU, and a snapshot's s
 	@$(RUN) -c 'import sys, torch; torch.cuda.is_available() or sys.exit(f"torch {torch.__version__} sees no GPU here; make bench measures what needs none.")'
 	@OMP_NUM_THREADS=1 $(RUN) -m benchmarks collection
 
-docs: $(READY)  ## run the code of the guides and paste what it prints
+docs: $(READY)  ## run the code of the guides and paste what it prints (after make demo and stage=publish experiment=digits)
 	@OMP_NUM_THREADS=1 $(RUN) docs/build_guides.py
 
 lint: $(READY)  ## ruff (lint, format) and mypy

@@ -51,10 +51,28 @@ def main(arguments: Sequence[str]) -> int:
     if "--check" in arguments:
         print(f"run make docs: the code of {', '.join(stale)} has changed" if stale else "guides are as pasted")
         return 1 if stale else 0
+    if missing := without_predictor():
+        print(missing)
+        return 1
     for guide in GUIDES:
         guide.write_text(built(guide.read_text()))
         print(f"built {guide.name}")
     return 0
+
+
+def without_predictor() -> str:
+    """What to say, and to do, where the predictor of the guides is not there; empty where it is."""
+    from nap2.errors import UnknownNameError
+    from nap2.inference.lookup import find_checkpoint
+
+    try:
+        find_checkpoint(PREDICTOR)
+    except UnknownNameError:
+        return (
+            f"The guides need the demo's predictor, {PREDICTOR}, and none is there; run make demo, then "
+            "python train.py stage=publish experiment=digits."
+        )
+    return ""
 
 
 def plain(text: str) -> str:

@@ -53,6 +53,17 @@ def test_blocks_share_a_namespace_and_files_and_their_output_is_replaced(builder
     assert builder.built(once) == once
 
 
+def test_without_the_predictor_of_the_demo_a_line_says_how_to_get_it(
+    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NAP2_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(builder, "GUIDES", ())
+    assert builder.main([]) == 1
+    assert "run make demo, then python train.py stage=publish experiment=digits" in capsys.readouterr().out
+    random_predictor(every=10, num_snapshots=2).save(tmp_path / builder.PREDICTOR, "")
+    assert builder.main([]) == 0
+
+
 @pytest.mark.slow
 def test_the_guide_on_ranking_runs(builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = torch.get_num_threads()
