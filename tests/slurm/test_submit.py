@@ -255,3 +255,16 @@ def test_an_array_task_trains_its_part_of_the_list():
     command = ["bash", script, "32", "experiment=digits"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[1] == "train.py stage=snapshot experiment=digits snapshot.shard=3/32"
+
+
+def test_an_array_of_fewer_tasks_than_parts_says_which_parts_it_leaves_out():
+    environment = {**os.environ, "NAP2_PYTHON": "echo", "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "3"}
+
+    def said(last: str) -> list[str]:
+        task = environment | {"SLURM_ARRAY_TASK_MAX": last}
+        command = ["bash", str(ROOT / "slurm/snapshot.sbatch"), "32", "experiment=digits"]
+        return subprocess.run(command, env=task, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert said("15")[1] == "note: this array ends with part 15; parts 16 to 31 of 32 are not in it"
+    assert len(said("15")) == 3
+    assert len(said("31")) == 2
