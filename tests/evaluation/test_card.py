@@ -42,13 +42,13 @@ def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candi
         "700 of these each head was fitted on, 8 more chose when",
         "Kendall τ by mini-batches seen",
         "Spearman ρ by mini-batches seen",
-        "Differences in Kendall τ, paired over the test candidates",
+        "Paired differences in Kendall τ against nap2",
         "## Limits",
         "Apache-2.0, as the code.",
     ):
         assert needed in text
     assert not any(f"{accuracy:.4f}" in text for accuracy in EXAM.truth)
-    order = ("## Limits", "## How well", "Kendall τ by", "<details>", "Spearman ρ by", "Differences in", "</details>")
+    order = ("## Limits", "## How well", "Kendall τ by", "<details>", "Spearman ρ by", "Paired differences in", "</details>")
     places = [text.index(part) for part in order]
     assert places == sorted(places)  # what it cannot do stands first, and long tables are folded
 

@@ -126,10 +126,20 @@ def test_the_difference_table_uses_the_word_none():
 def test_the_difference_table_names_what_methods_were_fitted_on():
     union = predictions("nap2", [0.2, 0.1], source="cifar10+cifar100", train_size=700)
     table = difference_table(differences([union, WEAK], NAP2, EXAM, rounds=20))
+    assert [row[0] for row in table.rows] == ["nap2 (cifar10+cifar100)", "early_stopping"]
+    assert table.header == ("method", "batches", "difference", "95 % interval", "verdict")
+    assert table.title == "Paired differences in Kendall τ against nap2 (cifar10) after 200 mini-batches"
+
+
+def test_methods_held_against_several_say_against_which_row_by_row():
+    found = [*differences([WEAK], NAP2, EXAM, rounds=20), *differences([NAP2], WEAK, EXAM, rounds=20)]
+    table = difference_table(found)
+    assert table.header[:4] == ("method", "against", "batches", "against at")
     assert [row[:2] for row in table.rows] == [
-        ("nap2 (cifar10+cifar100)", "nap2 (cifar10)"),
         ("early_stopping", "nap2 (cifar10)"),
+        ("nap2 (cifar10)", "early_stopping"),
     ]
+    assert table.title == "Paired differences in Kendall τ"
 
 
 def test_the_csv_has_every_aggregate_in_full_precision():
@@ -351,4 +361,4 @@ def test_the_shipped_figures_of_the_paper_can_be_read_and_hold_its_headline():
 def test_an_undefined_difference_is_no_number_and_no_tie():
     constant = replace(predictions("constant", [0.0, 0.0]), values=np.ones((3, 2, 40)))
     (found,) = differences([constant], NAP2, EXAM, rounds=20)
-    assert difference_table([found]).rows[0][4:] == ("–", "–", "undefined")
+    assert difference_table([found]).rows[0][-3:] == ("–", "–", "undefined")

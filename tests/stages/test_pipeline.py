@@ -398,7 +398,7 @@ def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_fo
         "they judge the procedure, not this very file",
         "all 12 labelled candidates, each once per repeat, dealt to 3 folds",
         "functional 3-fold split",
-        "Differences in Kendall τ, paired over the test candidates",
+        "Paired differences in Kendall τ against nap2",
         "earn",
     ):
         assert needed in text

@@ -49,27 +49,34 @@ def budget_table(
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:
-    """Each method against one, with the interval, and the word for it; none where no candidate has both scores."""
+    """Each method against one, with the interval, and the word for it; none where no candidate has both scores.
+
+    Where all are held against the same, the title names it; otherwise each row does.
+    """
+    label = METRICS[differences[0].metric].label if differences else "the metric"
+    references = {(_with_source(one.against, one.against_source), one.against_batches) for one in differences}
+    reference, batches = references.pop() if len(references) == 1 else ("", 0)
     rows = tuple(
         (
             _with_source(found.method, found.source),
-            _with_source(found.against, found.against_source),
+            *(() if reference else (_with_source(found.against, found.against_source),)),
             str(found.query_batches),
-            str(found.against_batches),
+            *(() if reference else (str(found.against_batches),)),
             *(("–", "–") if found.verdict == "undefined" else _gap_and_interval(found)),
             found.verdict,
         )
         for found in differences
         if found.num_test
     )
-    label = METRICS[differences[0].metric].label if differences else "the metric"
+    against = f" against {reference} after {batches} mini-batches" if reference else ""
+    columns = ("method", "batches") if reference else ("method", "against", "batches", "against at")
     return Table(
-        title=f"Differences in {label}, paired over the test candidates",
-        header=("method", "against", "batches", "against at", "difference", "95 % interval", "verdict"),
+        title=f"Paired differences in {label}{against}",
+        header=(*columns, "difference", "95 % interval", "verdict"),
         rows=rows,
         notes=(
-            "A difference whose bootstrap interval holds 0 is called none. Each interval stands for itself: of twenty "
-            "methods that do not differ, one is expected to seem to.",
+            "Paired over the test candidates. A difference whose bootstrap interval holds 0 is called none. Each "
+            "interval stands for itself: of twenty methods that do not differ, one is expected to seem to.",
         ),
     )
 
