@@ -12,8 +12,8 @@ from select_rows import select
 from nap2.errors import DataFileError
 from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.judging.exam import Exam
-from nap2.evaluation.judging.metrics import TAU
-from nap2.evaluation.pages.beside_published import CUT_AFTER_SHUFFLING, OWN_LC_PFN, published_table
+from nap2.evaluation.judging.metrics import METRICS, TAU
+from nap2.evaluation.pages.beside_published import AMONG_MORE, CUT_AFTER_SHUFFLING, OWN_LC_PFN, published_table
 from nap2.evaluation.pages.views import aggregates_csv, budget_table, cost_table, difference_table
 from nap2.evaluation.records.protocols import result_rows
 from nap2.evaluation.records.published import PublishedFigure, load_published, matching
@@ -198,6 +198,18 @@ def test_a_network_of_our_own_beside_the_figures_of_published_weights_is_called_
     assert [row[8] for row in own.rows] == ["Table 4"]
     assert OWN_LC_PFN in own.notes
     assert OWN_LC_PFN not in published_table(aggregates(NAP2), load_published(SHIPPED)).notes
+
+
+def test_a_recall_among_another_number_of_candidates_than_the_published_one_is_called_so():
+    shipped, best = load_published(SHIPPED), METRICS["recall_top1_in_top-3"]
+    few = published_table(aggregates(NAP2, metrics=(best,)), shipped)
+    assert {row[8] for row in few.rows} == {"Table 24, 700 labels"}
+    assert AMONG_MORE.format(len(TRUTH)) in few.notes
+    as_many = [replace(one, row=replace(one.row, num_test=200)) for one in aggregates(NAP2, metrics=(best,))]
+    tau = aggregates(NAP2, metrics=(TAU,))
+    for table in (published_table(as_many, shipped), published_table(tau, shipped)):
+        assert table.rows
+        assert not any("recall" in note for note in table.notes)
 
 
 def test_a_gap_is_marked_where_it_is_large_and_above_two_standard_errors():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from nap2.evaluation.judging.metrics import METRICS
+from nap2.evaluation.judging.metrics import METRICS, RHO, TAU
 from nap2.evaluation.pages.tables import Table
 from nap2.evaluation.pages.views import marks, setting_of_rows
 from nap2.evaluation.records.aggregate import Aggregate
@@ -13,6 +13,14 @@ LARGE_GAP = 0.05
 """What may lie between our figure and a published one without a word."""
 CUT_AFTER_SHUFFLING = (
     "The paper's shuffled readings of small budgets were exposed to later snapshots (App. H.2), ours not."
+)
+
+PUBLISHED_TEST = 200
+"""Test candidates of the paper's recall and coverage (6.2, App. F.1)."""
+
+AMONG_MORE = (
+    f"The paper's recall and coverage are among {PUBLISHED_TEST} test candidates, ours among {{}}: of more, the same "
+    "ranking finds fewer."
 )
 
 OWN_LC_PFN = (
@@ -44,9 +52,17 @@ def published_table(aggregates: Iterable[Aggregate], published: Sequence[Publish
             f"* a gap above {LARGE_GAP} and above two standard errors of ours.",
             *([CUT_AFTER_SHUFFLING] if any("shuffled" in found.row.method for found in shown) else []),
             *([OWN_LC_PFN] if any(found.row.method == "lc_pfn" for found in shown) else []),
+            *_among(shown),
             *marks(shown),
         ),
     )
+
+
+def _among(shown: Sequence[Aggregate]) -> list[str]:
+    """What to say where a recall or coverage is of another number of test candidates than the published ones."""
+    tops = (found.row for found in shown if found.row.metric not in (TAU.name, RHO.name))
+    others = sorted({row.num_test for row in tops} - {PUBLISHED_TEST})
+    return [AMONG_MORE.format(", ".join(map(str, others)))] if others else []
 
 
 def is_large(found: Aggregate, other: PublishedFigure) -> bool:
