@@ -1,4 +1,4 @@
-"""Embeddings for the predictor: every training architecture as each of its prefixes (App. C.2.4)."""
+"""Embeddings for the predictor: every training architecture as each of its prefixes (3.4, App. C.2.4)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -95,7 +95,7 @@ def _gpus() -> Sequence[int]:
 
 
 def make_deterministic() -> None:
-    """The determinism flags of the paper (App. E.2.1): cuDNN deterministic, no TF32, fixed workspace."""
+    """The determinism flags of the paper (App. E.2.1), but for the workspace's size: cuDNN deterministic, no TF32."""
     os.environ.setdefault(WORKSPACE, ":4096:8")  # the smaller choice, :16:8, makes every process warn
     for setting in _settings():
         setting.write(setting.wanted)

@@ -26,7 +26,7 @@ COMPRESSED_SHARE = 0.9
 FILES_PER_CANDIDATE = 1 + 2 * len(STORED_ARRAYS)  # metadata of the group, metadata and shard of each array
 FOLDERS_PER_CANDIDATE = 1 + len(STORED_ARRAYS)
 
-GTX_1080_TI_S_PER_100_STEPS = 9.0  # paper, Sec. 1 and 4.5
+GTX_1080_TI_S_PER_100_STEPS = 9.0  # paper, Sec. 1 and 4.4
 SAMPLE = 100
 """Networks whose sizes are computed, and stored candidates whose times are read; the rest is taken as like them."""
 
