@@ -17,7 +17,8 @@ class SearchSpace:
     Attributes:
         name: as in `SPACES` and `conf/space/`.
         size: number of arch strings.
-        build: `(arch_str, **skeleton) -> nn.Module` returning logits, initialised from torch's random state.
+        build: `(arch_str, **skeleton) -> nn.Module` returning logits, initialised from torch's random state. One that
+            has a `prune_dead_edges()` is asked for it before it is trained (`Prunable` in `nap2.training`).
         default_skeleton: the published values of `build`'s keyword arguments.
         check: raises `ArchStringError` for a string that the space cannot read.
         arch_strings: all of them, in the benchmark's index order.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,9 @@ class CandidateData(Protocol):
         """Batches `start_step..start_step + num_steps - 1` of a seed; batch t depends on seed, dataset and t alone."""
 
 
+@runtime_checkable
 class Prunable(Protocol):
-    """What a search space's networks can do besides."""
+    """What the networks of a search space may be able to do besides."""
 
     def prune_dead_edges(self) -> object:
         """Stop executing what cannot change the output; exact."""
@@ -108,7 +109,7 @@ def train_candidate(
         num_snapshots: how many snapshots to take.
         to_the_end: go on to the end of the recipe and measure the final accuracy on all test images.
         device: where to train.
-        prune: skip cell edges that cannot change the output; exact, see the search space.
+        prune: skip cell edges that cannot change the output, where networks of the space can; exact.
         stop_requested: asked after every step; once it says yes, the state is saved and the call returns.
         note: is told if the run starts again, and why.
 
@@ -187,8 +188,8 @@ def _build(plan: _Plan, prune: bool) -> nn.Module:
     setting = plan.candidate.setting
     with forked_random_state(plan.candidate.seed):
         network = SPACES[setting.space].build(plan.candidate.arch_str, **setting.skeleton)
-    if prune:
-        cast(Prunable, network).prune_dead_edges()
+    if prune and isinstance(network, Prunable):
+        network.prune_dead_edges()
     layout = memory_format(plan.device, plan.recipe.precision)
     network.to(memory_format=layout)  # type: ignore[call-overload]  # missing from torch's stubs
     return network

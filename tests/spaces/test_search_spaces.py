@@ -37,8 +37,8 @@ def test_both_split_flavours_have_their_classes(space):
 @EVERY_SPACE
 def test_a_mistyped_skeleton_is_refused_before_anything_is_built(space):
     space.check_skeleton(space.default_skeleton)
-    with pytest.raises(UnknownNameError, match=r"'stem_chanels'.* Did you mean 'stem_channels'"):
-        space.check_skeleton({"stem_chanels": 8})
+    with pytest.raises(UnknownNameError, match=r"'num_clases'.* Did you mean 'num_classes'"):
+        space.check_skeleton({"num_clases": 8})
     for value in (0, 2.0, "8", True, None):
-        with pytest.raises(NetworkError, match=f"stem_channels={value!r}; use a whole number from 1 on"):
-            space.check_skeleton({"stem_channels": value})
+        with pytest.raises(NetworkError, match=f"num_classes={value!r}; use a whole number from 1 on"):
+            space.check_skeleton({"num_classes": value})

@@ -102,6 +102,15 @@ def test_validation_accuracy_at_a_snapshot_is_that_of_the_weights_it_shows(tmp_p
     assert run.curve.snapshot_accuracy == [(network(images).argmax(1) == labels).double().mean().item()]
 
 
+def test_a_network_that_has_nothing_to_prune_is_trained_as_it_is(tmp_path, monkeypatch):
+    def plain(arch_str, num_classes, **sizes):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, num_classes))
+
+    space = replace(SPACES["nasbench201"], build=plain)
+    monkeypatch.setattr("nap2.training.train_candidate.SPACES", {"nasbench201": space})
+    assert trained(tmp_path, prune=True).trajectory.layer_names == ("1",)
+
+
 @pytest.mark.parametrize("arch_str", [ARCH, DEAD_ARCH, NONE_ARCH])
 def test_pruned_training_equals_unpruned_training(tmp_path, arch_str):
     candidate = tiny_candidate(arch_str)
