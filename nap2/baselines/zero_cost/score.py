@@ -14,7 +14,7 @@ from nap2.errors import check_name
 
 
 def score_network(
-    network: nn.Module, inputs: Tensor, targets: Tensor, proxies: Iterable[str] | None = None, seed: int = 0
+    network: nn.Module, inputs: Tensor, targets: Tensor, proxies: Iterable[str | Proxy] | None = None, seed: int = 0
 ) -> dict[str, ProxyScore]:
     """Score a network on one mini-batch.
 
@@ -26,7 +26,7 @@ def score_network(
             was compiled or wrapped in `DataParallel` without that.
         inputs: `[B, ...]`, one mini-batch as in training; moved to the network's device.
         targets: integers `[B]`.
-        proxies: names in `PROXIES`; all of them by default.
+        proxies: names in `PROXIES`, or records of your own; all of the table by default.
         seed: of everything that is drawn (re-initialised weights, random images, dropout).
 
     Returns:
@@ -46,13 +46,17 @@ def score_network(
         return {proxy.name: _score(proxy, passes) for proxy in chosen}
 
 
-def _chosen(names: Iterable[str] | None) -> list[Proxy]:
-    if names is None:
+def _chosen(proxies: Iterable[str | Proxy] | None) -> list[Proxy]:
+    if proxies is None:
         return list(PROXIES.values())
-    names = [names] if isinstance(names, str) else list(names)
-    for name in names:
-        check_name("proxy", name, PROXIES)
-    return [PROXIES[name] for name in names]
+    return [_record(proxy) for proxy in ([proxies] if isinstance(proxies, (str, Proxy)) else proxies)]
+
+
+def _record(proxy: str | Proxy) -> Proxy:
+    if isinstance(proxy, Proxy):
+        return proxy
+    check_name("proxy", proxy, PROXIES)
+    return PROXIES[proxy]
 
 
 def _score(proxy: Proxy, passes: Passes) -> ProxyScore:
@@ -66,7 +70,7 @@ def _score(proxy: Proxy, passes: Passes) -> ProxyScore:
 
 def _value(proxy: Proxy, passes: Passes) -> tuple[float | None, str | None]:
     try:
-        value = passes.bench.attempt(proxy.name, lambda: proxy.score(passes))
+        value = passes.bench.attempt(proxy.name, lambda: float(proxy.score(passes)))
     except UndefinedScoreError as error:
         return None, str(error)
     return (value, None) if math.isfinite(value) else (None, f"its value is {value}")

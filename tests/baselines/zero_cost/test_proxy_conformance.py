@@ -2,6 +2,7 @@
 
 import copy
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,16 @@ def test_a_cell_has_every_value_in_the_order_of_the_table(scored):
     assert list(scores) == list(PROXIES)
     assert {name: score.failure for name, score in scores.items() if score.failure} == {}
     assert all(np.isfinite(score.value) and score.seconds >= 0 and score.forwards >= 0 for score in scores.values())
+
+
+def test_a_record_of_ones_own_is_scored_beside_the_table(scored):
+    network, x, y, together = scored
+    own = replace(PROXIES["snip"], name="own", score=lambda passes: torch.tensor(PROXIES["snip"].score(passes)))
+    scores = score_network(network, x, y, ["params", own])
+    assert list(scores) == ["params", "own"]
+    assert type(scores["own"].value) is float  # so that it can be written to a file
+    assert scores["own"].value == pytest.approx(together["snip"].value, rel=1e-6)
+    assert score_network(network, x, y, own)["own"].passes == together["snip"].passes
 
 
 def test_the_cost_in_forward_passes_counts_a_backward_pass_twice(scored):
