@@ -45,12 +45,19 @@ DTYPES = ("float32", "float64")
 VARIABLES = {"paths.data": "NAP2_DATA", "paths.truth": "NAP2_TRUTH", "paths.checkpoints": "NAP2_CHECKPOINTS"}
 """What `conf/paths` takes from the shell, where it may be set and empty."""
 MODEL_WHOLE = {
-    "cae": {"warmup_epochs": 0, "step_size": 1, "batch_size": 1, "epochs": 1},
+    "cae": {"size": 1, "warmup_epochs": 0, "step_size": 1, "batch_size": 1, "epochs": 1},
     "predictor": {"hidden": 1, "layers": 1, "batch_size": 1, "epochs": 1},
     "fusion": {"members": 1, "inner_folds": 2},
 }
 """Whole numbers of each part of a model, with the least of each."""
-MODEL_POSITIVE = {"cae": ("lr", "gamma"), "predictor": ("lr", "max_lr"), "fusion": ()}
+MODEL_POSITIVE: dict[str, tuple[str, ...]] = {"cae": ("lr", "gamma"), "predictor": ("lr", "max_lr"), "fusion": ()}
+MODEL_REST = {
+    "cae": ("patience",),
+    "predictor": ("dropout", "loss", "prefix_sharing"),
+    "fusion": ("ridges", "components", "rank_weight"),
+}
+MODEL_KEYS = ("encoder", "features", "unlabelled", "dtype", *MODEL_WHOLE)
+"""All that a file of `conf/model/` may set: what nobody reads would change nothing, and go unnoticed."""
 
 
 def check(config: Config) -> None:
@@ -99,6 +106,8 @@ def _check_names(config: Config) -> None:
 
 def _check_model(model: Mapping[str, Any]) -> None:
     """Nodes of `model` are handed on as they are, so their types are no part of the schema."""
+    for name in model:
+        check_name("setting of a model (conf/model/)", name, MODEL_KEYS)
     for part in MODEL_WHOLE:
         if part not in model and part == "fusion":  # NAP2 alone
             continue
@@ -146,6 +155,8 @@ def _group(model: Mapping[str, Any], part: str) -> Mapping[str, Any]:
             f"model.{part}={node} does not fit: model.{part} is a group of settings; set them one by one, "
             f"model.{part}.{next(iter(MODEL_WHOLE[part]))}=…."
         )
+    for name in node:
+        check_name(f"setting of model.{part}", name, (*MODEL_WHOLE[part], *MODEL_POSITIVE[part], *MODEL_REST[part]))
     return node
 
 

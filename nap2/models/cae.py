@@ -1,7 +1,8 @@
 """The convolutional autoencoder of one modality: a feature map → 128 numbers → the map (App. C.1).
 
 Layers, order and parameters are those of the paper's Tables 11 and 12; `gemm_convolution.py` says why the convolutions
-are written as matrix products. Maps travel as `[B, 12, 65, 100]`, best with the statistics innermost in memory.
+are written as matrix products. 128 may be another number, `D`. Maps travel as `[B, 12, 65, 100]`, best with the
+statistics innermost in memory.
 """
 
 from collections.abc import Callable
@@ -20,21 +21,25 @@ PART = 64  # maps encoded at once on a CPU
 
 
 class Encoder(nn.Module):
-    """`[B, 12, 65, 100]` → `[B, 128]`; 9,169,536 parameters."""
+    """`[B, 12, 65, 100]` → `[B, D]`; 9,169,536 parameters with D = 128.
 
-    def __init__(self) -> None:
+    Args:
+        size: entries of the embedding, `D`.
+    """
+
+    def __init__(self, size: int = EMBEDDING_SIZE) -> None:
         super().__init__()
         self.conv1 = GemmConv2d(NUM_STATISTICS, WIDE, (1, MAX_VALUES))
         self.norm1 = nn.BatchNorm2d(WIDE)
         self.conv2 = GemmConv2d(WIDE, NARROW, (MAX_LAYERS, 1))
         self.norm2 = nn.BatchNorm2d(NARROW)
-        self.conv3 = GemmConv2d(NARROW, EMBEDDING_SIZE, (1, 1))
-        self.norm3 = nn.BatchNorm2d(EMBEDDING_SIZE)
+        self.conv3 = GemmConv2d(NARROW, size, (1, 1))
+        self.norm3 = nn.BatchNorm2d(size)
 
     @property
     def size(self) -> int:
         """Entries of the embedding."""
-        return EMBEDDING_SIZE
+        return self.norm3.num_features
 
     def read_only(self, statistics: Tensor) -> None:
         """Let the encoder see these statistics (bool `[12]`) alone; where the others are zero it never learns them."""
@@ -73,11 +78,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """`[B, 128]` → `[B, 12, 65, 100]`, mirrored; nothing after the last layer. 9,169,164 parameters."""
+    """`[B, D]` → `[B, 12, 65, 100]`, mirrored; nothing after the last layer. 9,169,164 parameters with D = 128."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = EMBEDDING_SIZE) -> None:
         super().__init__()
-        self.deconv1 = GemmConvTranspose2d(EMBEDDING_SIZE, NARROW, (1, 1))
+        self.deconv1 = GemmConvTranspose2d(size, NARROW, (1, 1))
         self.norm1 = nn.BatchNorm2d(NARROW)
         self.deconv2 = GemmConvTranspose2d(NARROW, WIDE, (MAX_LAYERS, 1))
         self.norm2 = nn.BatchNorm2d(WIDE)
@@ -97,12 +102,13 @@ class CAE(nn.Module):
 
     Args:
         dtype: of parameters and arithmetic. The paper used float64, which takes 2 to 3 times as long on a CPU.
+        size: entries of the embedding, `D`.
     """
 
-    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, dtype: torch.dtype = torch.float32, size: int = EMBEDDING_SIZE) -> None:
         super().__init__()
-        self.encoder = Encoder()
-        self.decoder = Decoder()
+        self.encoder = Encoder(size)
+        self.decoder = Decoder(size)
         self.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +117,7 @@ class CAE(nn.Module):
         return reconstruction
 
     def encode(self, x: Tensor) -> Tensor:
-        """`[B, 12, 65, 100]` → `[B, 128]`."""
+        """`[B, 12, 65, 100]` → `[B, D]`."""
         embedding: Tensor = self.encoder(x)
         return embedding
 

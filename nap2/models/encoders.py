@@ -9,8 +9,13 @@ from torch import Tensor
 from nap2.errors import check_name
 from nap2.models.cae import Encoder
 from nap2.models.linear_encoder import LinearEncoder
+from nap2.schema import EMBEDDING_SIZE
 
 AnyEncoder = Encoder | LinearEncoder
+
+
+def _convolutional(state: Mapping[str, Tensor]) -> Encoder:
+    return Encoder(len(state["norm3.weight"]) if "norm3.weight" in state else EMBEDDING_SIZE)
 
 
 def _linear(state: Mapping[str, Tensor]) -> LinearEncoder:
@@ -18,7 +23,7 @@ def _linear(state: Mapping[str, Tensor]) -> LinearEncoder:
 
 
 ENCODERS: Mapping[str, Callable[[Mapping[str, Tensor]], AnyEncoder]] = MappingProxyType(
-    {"cae": lambda state: Encoder(), "random": lambda state: Encoder(), "linear": _linear, "pca": _linear}
+    {"cae": _convolutional, "random": _convolutional, "linear": _linear, "pca": _linear}
 )
 
 

@@ -34,6 +34,14 @@ def test_the_parameter_counts_are_those_of_the_paper(pair: tuple[CAE, ConvCAE]) 
     assert num_parameters(pair[0].decoder) == 9_169_164
 
 
+def test_an_embedding_may_have_another_size() -> None:
+    net = CAE(size=7).eval()
+    maps = torch.zeros(2, 12, 65, 100)
+    with torch.no_grad():
+        assert net.encode(maps).shape == (2, net.encoder.size) == (2, 7)
+        assert net(maps).shape == maps.shape
+
+
 def test_a_training_step_equals_that_of_convolutions(pair: tuple[CAE, ConvCAE], maps: torch.Tensor) -> None:
     ours, plain = (copy.deepcopy(net).train() for net in pair)
     for net in (ours, plain):

@@ -54,7 +54,7 @@ def test_maps_without_their_zeros_are_encoded_as_dense_ones() -> None:
 
 def test_every_kind_waits_for_the_values_of_its_own_tensors() -> None:
     for kind in ENCODERS:
-        state = LinearEncoder(5).state_dict() if kind in ("linear", "pca") else Encoder().state_dict()
+        state = LinearEncoder(5).state_dict() if kind in ("linear", "pca") else Encoder(9).state_dict()
         empty = empty_encoder(kind, state)
         assert all(tensor.is_meta for tensor in empty.state_dict().values())
         assert {name: t.shape for name, t in empty.state_dict().items()} == {n: t.shape for n, t in state.items()}

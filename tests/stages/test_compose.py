@@ -93,6 +93,7 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         ),
         (["stage=evaluate", "evaluate.bootstrap=0"], r"evaluate.bootstrap=0 is too small; use at least 1"),
         (["stage=cae", "split.folds=1"], r"split.folds=1 is no cross-validation"),
+        (["stage=cae", "model.cae.size=0"], r"model\.cae\.size=0 must be a whole number of at least 1"),
         (["stage=cae", "model.cae.epochs=0"], r"model\.cae\.epochs=0 must be a whole number of at least 1"),
         (["stage=pipeline", "model.encoder=pcaa"], r"No encoder \(model\.encoder\) is called 'pcaa'"),
         (["stage=pipeline", "model.dtype=float16"], r"No dtype \(model\.dtype\) is called 'float16'"),
@@ -144,6 +145,9 @@ def test_parts_of_a_model_that_cannot_be_fitted_are_refused() -> None:
         ("predictor", 3, r"^model\.predictor=3 does not fit"),
         ("cae", {**config.model["cae"], "lr": inf}, r"^model\.cae\.lr=inf must be a number above 0 and finite\.$"),
         ("predictor", {}, r"^model\.predictor\.hidden=None must be a whole number of at least 1\.$"),
+        ("cae", {**config.model["cae"], "depth": 3}, r"^No setting of model\.cae is called 'depth'\."),
+        ("predictor", {**config.model["predictor"], "hiden": 3}, r"model\.predictor .* Did you mean 'hidden'\?"),
+        ("fusoin", {}, r"^No setting of a model \(conf/model/\) is called 'fusoin'\. Did you mean 'fusion'\?"),
         ("fusion", [], r"^model\.fusion=\[\] does not fit"),
         ("fusion", {"members": 0}, r"^model\.fusion\.members=0 must be a whole number of at least 1\.$"),
         ("fusion", {"inner_folds": 1}, r"^model\.fusion\.inner_folds=1 must be a whole number of at least 2\.$"),
@@ -153,7 +157,7 @@ def test_parts_of_a_model_that_cannot_be_fitted_are_refused() -> None:
         ("fusion", {"components": [3, 0]}, r"^model\.fusion\.components=\[3, 0\] must be a list of whole numbers"),
     ):
         known = config.model[part] if part == "fusion" and isinstance(value, dict) else {}
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(Nap2Error, match=message):
             config_checks.check(replace(config, model={**config.model, part: {**known, **value} if known else value}))
 
 

@@ -42,7 +42,7 @@ def fit_cae(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     options: dict[str, Any] = config.model["cae"]
     data = maps_to_learn(config, pool, modality)
     torch.manual_seed(seed_from("cae", modality, config.seed))
-    net = CAE(DTYPES[config.model["dtype"]])
+    net = CAE(DTYPES[config.model["dtype"]], options["size"])
     net.encoder.read_only(kept_statistics(features_of(config)))
     module = CAEModule(net, **{key: options[key] for key in ("lr", "warmup_epochs", "step_size", "gamma")})
     epochs, snapshots = options["epochs"], counted(config.snapshot.num_snapshots, "snapshot")
