@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nap2.baselines import POOL_SCORES, PROXIES
 from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
 from nap2.evaluation.records.difference_log import read_differences
@@ -39,6 +40,11 @@ class Section:
         mean = self.one(method, size, batches, source).mean
         assert mean is not None
         return mean
+
+    def holds_zero(self, method: str, batches: int = 100) -> bool:
+        """Whether the interval of τ itself leaves open which way a method points."""
+        row = self.one(method, batches=batches).row
+        return row.low is not None and row.high is not None and row.low < 0 < row.high
 
     def differences(self, size: int) -> list[Difference]:
         return read_differences(self.folder / DIFFERENCES, size)
@@ -105,6 +111,9 @@ def cifar10() -> list[float]:
     assert [bounds(one, 3) for one in plus] == [(-0.011, 0.003), (-0.029, 0.001)]
     labels = {size: s.paired(size, "parameters", PCA).verdict for size in (50, 100)}
     assert labels == {50: "better", 100: "none"}  # "beside", "far below"
+    assert s.paired(50, dynamics, PCA).verdict == "better"  # "below that linear model"
+    scored = [paired[name].verdict for name in (*PROXIES, *POOL_SCORES) if name in paired]
+    assert [len(scored), scored.count("better"), scored.count("none")] == [34, 2, 5]
     unlabelled = [s.tau(f"{PCA[:-1]}, unlabelled maps too)", size) for size in (240, 50)]
     weights, static = (paired[f"{PCA[:-1]}, {name})"] for name in ("weights alone", "static"))
     assert [(one.verdict, *bounds(one, 3)) for one in (weights, static)] == [
@@ -114,7 +123,7 @@ def cifar10() -> list[float]:
     return [
         *(s.tau(PCA, size) for size in (240, 100, 50)),
         *(abs(paired[name].interval.value) for name in against[:3]),
-        *(s.tau("sotl"), s.tau("early_stopping")),
+        *(s.tau("sotl"), s.tau("early_stopping"), s.tau(dynamics, 50)),
         *(paired["graph regression"].interval.value, s.tau("meco", batches=0), paired["meco"].interval.value),
         *(s.tau("swap_reg", batches=0), paired["swap_reg"].interval.value, s.tau("nap2_plus (pca encoder)", 240)),
         *(-one.interval.value for one in plus),
@@ -146,13 +155,8 @@ def transfer() -> list[float]:
     opposite = {"worse": "better", "better": "worse", "none": "none"}
     assert [opposite[one.verdict] for one in by_size] == list(fits.values())
     assert [bounds(one, 3) for one in by_size[:2]] == [(-0.106, -0.012), (-0.094, 0.004)]
-    parts = ("graph alone", "size alone", "dynamics alone (pca encoder)")
-    verdicts = [s.paired(240, f"nap2_plus: {part}", plus, "cifar10").verdict for part in parts]
-    assert verdicts == ["better", "none", "none"]
-    assert all(
-        s.tau(f"nap2_plus: {part}", 240, batches) > s.tau(plus, 240)
-        for part, batches in zip(parts, (0, 0, 100), strict=True)
-    )
+    parts = ("graph alone", "without dynamics")
+    assert {s.paired(240, f"nap2_plus: {part}", plus, "cifar10").verdict for part in parts} == {"better"}
     assert s.paired(144, "nap2_plus: graph alone", plus, own).verdict == "none"
     for name in ("sotl", "early_stopping"):
         assert (s.one(name).row.high or 0) < 0
@@ -163,6 +167,7 @@ def transfer() -> list[float]:
         *(s.tau(PCA, 50, source="cifar10"), by_size[3].interval.value, s.tau(PCA, 50, source=own)),
         *(s.tau("sotl"), s.tau("early_stopping"), s.tau("last_losses"), s.tau(plus, 144)),
         *(s.tau("nap2_plus: graph alone", 144, 0), s.tau(plus, 240), s.tau("nap2_plus: graph alone", 240, 0)),
+        s.tau("nap2_plus: without dynamics", 240),
     ]
 
 
@@ -198,6 +203,7 @@ def union() -> list[float]:
     return [
         *(both[0], alone[0], paired[0].interval.value, both[1], alone[1], paired[1].interval.value),
         *(*elsewhere[240], elsewhere[50][0] - elsewhere[50][1]),
+        Section("1-cifar10").tau("nap2_plus: dynamics alone (pca encoder)", 50),
     ]
 
 
@@ -254,6 +260,7 @@ def after_release_16() -> list[float]:
     assert [compared[name].verdict for name in ("parameters", "graph regression")] == ["none", "better"]
     assert [round(number, 3) for number in (-size.high, -size.low)] == [-0.011, 0.247]
     assert [round(number, 3) for number in (graph.low, graph.high)] == [0.063, 0.297]
+    assert all(s.holds_zero(name) for name in ("sotl", "early_stopping"))
     own, of_folds = s.tau(PCA, 184), Section("3-transfer").tau(PCA, 144, source="tinyimagenet16-120")
     assert (s.one(PCA, 184).row.low or 0) < of_folds < (s.one(PCA, 184).row.high or 0)
     return [
@@ -269,6 +276,8 @@ def more_mini_batches() -> list[float]:
     assert {name for name, one in compared.items() if one.verdict != "none"} == {"lc_pfn", "lcsvr"}
     assert [bounds(one, 3) for one in (pfn, svr)] == [(-0.856, -0.028), (-0.615, -0.097)]
     assert bounds(graph, 3) == (-0.056, 0.478)
+    curve = ("sotl", "last_losses", "early_stopping", "lce", "lc_pfn")
+    assert all(s.holds_zero(name, batches=500) for name in curve)
     early, late = (s.tau(PCA, 254, batches) for batches in (100, 500))
     whole_early, whole_late = (s.tau(PCA, 13, batches) for batches in (100, 500))
     readings = [s.tau(f"nap2 (pca encoder, {name})", 13, 500) for name in ("shuffled", "static", "mean pool")]
@@ -282,7 +291,7 @@ def more_mini_batches() -> list[float]:
     ]
     return [
         *(early, late, whole_early, whole_late, early - whole_early, late - whole_late, late - early, *paper),
-        *(s.tau(name, batches=500) for name in ("sotl", "last_losses", "early_stopping", "lce", "lc_pfn")),
+        *(s.tau(name, batches=500) for name in curve),
         *(-pfn.interval.value, -svr.interval.value, s.tau("parameters", batches=0)),
         *(s.tau("graph regression", 254, 0), graph.interval.value, whole_late, *readings),
     ]
@@ -310,6 +319,7 @@ def adamw() -> list[float]:
     alone = s.paired(240, gradients, PCA, own)
     assert (alone.verdict, bounds(alone, 3)) == ("worse", (-0.172, -0.016))
     assert s.paired(196, gradients, PCA, tiny).verdict == "none"
+    assert all(s.holds_zero(name) for name in ("sotl", "early_stopping"))
     ratios = re.search(r"variance \| (.*) \| (.*) \|", (s.folder / "shift.md").read_text())
     assert ratios
     assert ratios.groups() == ("1.08 [0.97, 1.10]", "1.04 [0.48, 3.27]")

@@ -33,6 +33,7 @@ def overview(sections: Mapping[str, Sequence[Aggregate]]) -> Table:
         rows=tuple(rows),
         notes=(
             "Mean ± standard deviation over repeats of the fit. Encoders by principal components.",
+            "Labels: those of the candidates that one predictor was fitted on; a few more chose when to stop.",
             "The number of parameters and the regression on the cell's graph see no mini-batch.",
         ),
     )
