@@ -36,11 +36,12 @@ accuracy has to be known: networks are scored, and judged only if three of them 
 
 ## How well they rank
 
-From the result rows in `docs/proxies/`, by `python -m nap2.evaluation.proxies_page docs/proxies`; a test holds the page
-to them. Cells are drawn at random from 14,625 of NAS-Bench-201's 15,625 (see [results](results.md)); labels are the published mean
-test accuracies on CIFAR-10 after 200 epochs. One batch of 64 augmented training images, initial weights of seed 0, full
-skeleton (C = 16, N = 5). Seconds are those of one CPU thread of a busy machine: compare them with each other only.
-What `docs/decisions.md` lists as chosen here was chosen on half of the first 200 cells; the other 300 chose nothing.
+From the result rows in `docs/proxies/`, by `python -m nap2.evaluation.proxies_page docs/proxies`; a test holds the
+page to them. Cells are drawn at random from 14,625 of NAS-Bench-201's 15,625 (see [results](results.md)); labels are
+the published mean test accuracies on CIFAR-10 after 200 epochs. One batch of 64 augmented training images, initial
+weights of seed 0, full skeleton (C = 16, N = 5). Seconds are those of one CPU thread of a busy machine: compare them
+with each other only. What `docs/decisions.md` lists as chosen here was chosen on half of the first 200 cells; the
+other 300 chose nothing.
 
 More or all of the 15,625 cells, known accuracy or not: `proxies.known_only=false snapshot.one_per_class=false`.
 """

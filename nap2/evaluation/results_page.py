@@ -4,7 +4,8 @@
 the order of their numbers: `intro.md` (its heading, and how the rows came about), rows of `stage=evaluate` in one or
 more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, or read several
 numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value. Any other
-`*.md` is a table that another command wrote, and stands below those of the rows.
+`*.md` is a table that another command wrote, and stands below those of the rows. The folder's
+own `intro.md` is for all sections.
 """
 
 import sys
@@ -37,27 +38,12 @@ HEAD = """# Results
 
 Written by `python -m nap2.evaluation.results_page docs/results` from the rows in `docs/results/`; a test holds the page
 to them. τ is Kendall's τ-b between predicted and published final test accuracies of the same candidates.
-[reproduction.md](reproduction.md) says which command computes which table of the NAP2 paper.
-
-- **NAP2 reads principal components here**, where the paper trains autoencoders; section 9 compares the two.
-  [evaluation.md](evaluation.md) explains the other methods, the folds, ± and the brackets (95 % intervals, each for itself: of
-  many, some leave out 0 by chance). "Not shown" means that an interval holds 0, and not that two are equal.
-- **Accuracies** are those of NATS-Bench v1.0, means after 200 epochs. The benchmark has them of all 15,625 cells of NAS-Bench-201;
-  the table used here leaves out 1,000, whole functional classes, and so one in five of the released candidates. These have
-  no "known accuracy": nothing is tested on them, and only what section 1 says last of encoders was fitted to them.
-- **Stand-ins** (†): `tinyimagenet16-120` is 120 classes of Tiny ImageNet at 16×16, 250 training images each; `cifar100-25k` is the
-  first 25,000 training images of CIFAR-100. Their candidates are judged by the published accuracies of networks that were
-  trained on ImageNet16-120 and on all of CIFAR-100.
-- **Sections share candidates**: 2, 5, 6, 7 and 9 have those of section 1, or a part of them, and the sets of the three datasets
-  hold largely the same cells. What they agree in is no confirmation by another sample.
-- **To run a section again**, import the accuracies (`stage=truth`, see [pipeline.md](pipeline.md#real-data)), of these cells alone:
-  `fitted_on` in the `spec.json` of `nb201-cifar10` and `nb201-tinyimagenet16`, and the set under AdamW. Where a section
-  names fewer parts than a set has by now, copy the set without its later `part-*` files and give `store=` the copy. Give each
-  section a `name=` of its own, since folds that are drawn stay. Images are needed by `stage=proxies` and `stage=snapshot` alone."""
+[reproduction.md](reproduction.md) says which command computes which table of the NAP2 paper."""
 
 
 def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
     """The text of the page made from `folder`, with the published figures of the same methods beside ours."""
+    front = [path.read_text(encoding="utf-8").strip() for path in folder.glob(INTRO)]
     parts, in_short = [], {}
     for section, read in sections(folder):
         intro = (section / INTRO).read_text(encoding="utf-8").strip()
@@ -67,7 +53,7 @@ def whole_page(folder: Path, published: Sequence[PublishedFigure]) -> str:
         else:
             found = in_short[intro.partition("\n")[0].lstrip("# ")] = aggregate(one_of_each(read))
             parts += one_test_set(section, found, published)
-    return "\n\n".join((HEAD, to_markdown(overview(in_short)), *parts)) + "\n"
+    return "\n\n".join((HEAD, *front, to_markdown(overview(in_short)), *parts)) + "\n"
 
 
 def one_test_set(section: Path, found: Sequence[Aggregate], published: Sequence[PublishedFigure]) -> list[str]:

@@ -53,6 +53,13 @@ def test_the_card_holds_data_split_figures_and_limits_and_no_accuracy_of_a_candi
     assert places == sorted(places)  # what it cannot do stands first, and long tables are folded
 
 
+def test_the_card_says_what_turned_maps_into_embeddings():
+    pca = {**SPEC, "encoders": {"weights": {"kind": "pca"}, "gradients": {"kind": "pca"}}}
+    shown = [card(spec, FACTS, aggregates(NAP2), ()) for spec in (SPEC, pca)]
+    assert "- encoders: autoencoders, fitted on pool/functional" in shown[0]
+    assert "- encoders: principal components instead of the paper's autoencoders, fitted on pool/functional" in shown[1]
+
+
 def test_a_stand_in_is_named_and_published_figures_stand_beside():
     spec = {**SPEC, "stand_in_for": "imagenet16-120"}
     figure = PublishedFigure("4", "kendall_tau", "NAP2", "cifar10", "cifar10", 0.757, None, 2, None, None)

@@ -121,3 +121,12 @@ def test_a_section_of_several_pools_is_shown_by_pool(tmp_path):
     (tmp_path / "1-pools/intro.md").write_text("## Pools\n")
     page = whole_page(tmp_path, [])
     assert page.index("## Pools") < page.index("| nap2 | 0.500 | 0.500 |")
+
+
+def test_what_holds_for_all_sections_stands_before_the_first(tmp_path):
+    (tmp_path / "1-here").mkdir()
+    (tmp_path / "1-here/a.jsonl").write_text(json.dumps(asdict(rows(nap2=0.5)[0])) + "\n")
+    (tmp_path / "1-here/intro.md").write_text("## Here\n")
+    (tmp_path / "intro.md").write_text("Of all.\n")
+    page = whole_page(tmp_path, [])
+    assert page.index("# Results") < page.index("Of all.") < page.index("## Here")

@@ -13,6 +13,13 @@ from nap2.evaluation.pages.views import budget_table, difference_table
 from nap2.evaluation.records.aggregate import Aggregate
 from nap2.evaluation.records.published import PublishedFigure
 
+ENCODERS: Mapping[str, str] = {
+    "cae": "autoencoders",
+    "pca": "principal components instead of the paper's autoencoders",
+    "random": "random weights instead of the paper's autoencoders",
+}
+"""What a card calls a kind of encoder."""
+
 TERMS = "Apache-2.0, as the code. The images behind it have terms of their own: see NOTICE at the root of the project."
 
 
@@ -121,12 +128,18 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
         f"{spec['train_size']} of these each head was fitted on{_stopping(spec)}",
         f"- heads: {facts.heads}",
         f"- snapshots: {spec['num_snapshots']}, one every {spec['every']} mini-batches{_shorter(spec)}",
-        f"- encoders fitted on: {spec['cae_pool']}{_unlabelled(spec)}",
+        f"- encoders: {_encoders(spec)}, fitted on {spec['cae_pool']}{_unlabelled(spec)}",
         f"- seeds: {setting['recipe']['seed']} of the candidates' training{_of_heads(spec)}",
         f"- labels: {'imported' if spec['labels'] == 'truth' else 'measured'} accuracies, not part of this folder",
         f"- code: {spec['commit'] or 'unknown'}; {_plain(spec['versions'])}",
     ]
     return "\n".join(lines)
+
+
+def _encoders(spec: Mapping[str, Any]) -> str:
+    """What turned maps into embeddings; a spec that does not say is of the paper's."""
+    kinds = {str(one["kind"]) for one in spec.get("encoders", {}).values()} or {"cae"}
+    return " and ".join(ENCODERS.get(kind, kind) for kind in sorted(kinds))
 
 
 def took_part(spec: Mapping[str, Any]) -> int:
