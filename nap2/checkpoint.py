@@ -159,7 +159,7 @@ def _write(folder: Path, tensors: Mapping[str, Tensors], spec: Mapping[str, Any]
             (staged / f"{name}.safetensors").write_bytes(content)
             components[name] = {"sha256": hashlib.sha256(content).hexdigest(), "tensors": _table(state)}
         whole = {**spec, "format_version": FORMAT_VERSION, "components": components}
-        (staged / "spec.json").write_text(_json(whole, folder))
+        (staged / "spec.json").write_text(_json(whole, folder), encoding="utf-8")
         (staged / "card.md").write_text(card, encoding="utf-8")
         _replace(staged, folder)
     finally:

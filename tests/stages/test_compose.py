@@ -222,7 +222,7 @@ def test_a_disk_that_refuses_is_one_line_and_a_bug_is_not(
         raise OSError(number, os.strerror(number), "runs/x/table.md")
 
     monkeypatch.setattr(train, "run_stage", refused)
-    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR):
+    for number in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR):
         assert train.main(["stage=cae", "experiment=digits"]) == 2
         error = capsys.readouterr().err
         assert error.startswith(f"error: runs/x/table.md cannot be written ({os.strerror(number)}); correct that")
