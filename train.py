@@ -27,7 +27,7 @@ OUR_FILES_REFUSED = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
 }
-"""A full or read-only disk, a file beyond a limit, and a file in the place of a folder; whatever else the system refuses is shown in full."""
+"""A full or read-only disk, too large a file, and a file in the place of a folder; all else is shown in full."""
 
 
 def main(arguments: Sequence[str]) -> int:
