@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nap2.errors import Nap2Error
+from nap2.terminal import on_any_terminal
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 HELP_FLAGS = {"-h", "--help"}
 SWEEP_FLAGS = {"-m", "--multirun"}
 OUR_FILES_REFUSED = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
 }
-"""A full or read-only disk, and a file in the place of a folder; whatever else the system refuses is shown in full."""
+"""A full or read-only disk, too large a file, and a file in the place of a folder; all else is shown in full."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -126,4 +127,6 @@ if __name__ == "__main__":
     # OpenMP reads it when torch is loaded. Threads that wait then sleep: no slower on idle cores, and beside other work
     # they do not spin away the time that what they wait for needs (the demo: half the time on busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(main(sys.argv[1:]))
+    # Pictures are files here. A notebook names a backend of its own, and without that matplotlib cannot be imported.
+    os.environ["MPLBACKEND"] = "agg"
+    sys.exit(on_any_terminal(lambda: main(sys.argv[1:])))

@@ -72,10 +72,11 @@ class MapCache:
         if place is None:
             return None
         entries = np.empty(place.num_entries, dtype=np.float32)
-        read = os.preadv(self._descriptor, [entries.data], place.offset + snapshot * entries.nbytes)
+        content = os.pread(self._descriptor, entries.nbytes, place.offset + snapshot * entries.nbytes)
+        entries.view(np.uint8)[: len(content)] = np.frombuffer(content, dtype=np.uint8)
         checked = self._checked.get(candidate_id, 0)
         is_new = not checked >> snapshot & 1  # checksums are compared once per process
-        if read != entries.nbytes or (is_new and zlib.crc32(entries.data) != place.checksums[snapshot]):
+        if len(content) != entries.nbytes or (is_new and zlib.crc32(entries.data) != place.checksums[snapshot]):
             _log.warning("%s is damaged at candidate %s, which is read from the store.", self.path, candidate_id)
             del self._places[candidate_id]
             return None
@@ -180,7 +181,7 @@ def _started(path: Path, allowed: int) -> MapCache | None:
 
 def _remove_if_abandoned(building: Path) -> None:
     """Delete what a killed process left; a living one holds its lock."""
-    with suppress(OSError), open(building, "rb") as file:
+    with suppress(OSError), open(building, "r+b") as file:  # over NFS, who may not write gets no lock
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         building.unlink(missing_ok=True)
 

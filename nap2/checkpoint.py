@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from nap2.errors import CheckpointError, counted, described
 from nap2.schema import MODALITIES
+from nap2.snapshots.disk import set_aside
 from nap2.tensor_file import tensor_bytes
 
 FORMAT_VERSION = 2
@@ -41,7 +42,7 @@ def save_checkpoint(folder: Path | str, tensors: Mapping[str, Tensors], spec: Ma
         CheckpointError: if the spec has no kind, or is not JSON, or if something else is there, or nothing can be
             written.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     try:
         settle(folder)
         if folder.is_symlink() and folder.exists():
@@ -64,9 +65,10 @@ def settle(folder: Path) -> None:
     for aside in folder.parent.glob(f".*{_ASIDE}"):
         if aside.name.rsplit(".", 2)[0] != f".{folder.name}":
             continue  # that of another checkpoint, whose name may begin alike: v1.1 beside v1
-        if folder.exists():
+        if (folder / "spec.json").exists():
             shutil.rmtree(aside, ignore_errors=True)
-        else:
+        elif not folder.exists() or set(os.listdir(folder)) <= set(os.listdir(aside)):
+            shutil.rmtree(folder, ignore_errors=True)  # what is left of it, where it had to be copied
             aside.rename(folder)
 
 
@@ -83,7 +85,7 @@ def load_checkpoint(folder: Path | str, kind: str | None = None) -> tuple[dict[s
     Raises:
         CheckpointError: if it is missing, damaged, of another format or of another kind.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     spec = load_spec(folder, kind)
     return spec, {name: _load_component(folder, name, entry) for name, entry in spec["components"].items()}
 
@@ -94,7 +96,7 @@ def load_spec(folder: Path | str, kind: str | None = None) -> dict[str, Any]:
     Raises:
         CheckpointError: if it is missing, damaged, of another format or of another kind.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     path = folder / "spec.json"
     content = _content(path)
     if content is None:
@@ -159,7 +161,7 @@ def _write(folder: Path, tensors: Mapping[str, Tensors], spec: Mapping[str, Any]
             (staged / f"{name}.safetensors").write_bytes(content)
             components[name] = {"sha256": hashlib.sha256(content).hexdigest(), "tensors": _table(state)}
         whole = {**spec, "format_version": FORMAT_VERSION, "components": components}
-        (staged / "spec.json").write_text(_json(whole, folder))
+        (staged / "spec.json").write_text(_json(whole, folder), encoding="utf-8")
         (staged / "card.md").write_text(card, encoding="utf-8")
         _replace(staged, folder)
     finally:
@@ -231,6 +233,6 @@ def _replace(staged: Path, folder: Path) -> None:
         staged.rename(folder)
         return
     aside = folder.parent / f".{folder.name}.{os.getpid()}{_ASIDE}"
-    folder.rename(aside)
+    set_aside(folder, aside)
     staged.rename(folder)
     shutil.rmtree(aside, ignore_errors=True)  # another call may have settled it; what stays goes with the next one

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -237,3 +239,35 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_network_of_another_shape_is_refused(state, message) -> None:
     with pytest.raises(CheckpointError, match=message):
         load_into(nn.Linear(3, 2), state, "net")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_checkpoint_that_came_with_a_containers_image_is_replaced(folder: Path, monkeypatch, killed: bool) -> None:
+    """There its folder cannot be renamed."""
+    rename = os.rename
+
+    def refuse(source: Path, target: Path) -> None:
+        if source == folder:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    def die(path: Path, **_: object) -> None:
+        if path == folder:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", refuse)
+    if killed:
+        with monkeypatch.context() as patch:
+            patch.setattr("nap2.snapshots.disk.shutil.rmtree", die)
+            with pytest.raises(KeyboardInterrupt):
+                save_checkpoint(folder, TENSORS, {"kind": "newer"}, "")
+        settle(folder)
+    else:
+        save_checkpoint(folder, TENSORS, {"kind": "newer"}, "")
+    assert load_checkpoint(folder)[0]["kind"] == ("test" if killed else "newer")
+    assert not list(folder.parent.glob(".*.replaced"))
+
+
+def test_a_home_that_is_not_known_is_a_folder_that_is_not_there() -> None:
+    with pytest.raises(CheckpointError, match="No checkpoint at ~nobody-has-this-name/x: found nothing"):
+        load_spec("~nobody-has-this-name/x")

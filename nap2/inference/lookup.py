@@ -12,7 +12,7 @@ BESIDE = Path(__file__).resolve().parents[2] / "checkpoints"
 
 def places() -> list[Path]:
     """Folders in which names are looked up, first to last: `$NAP2_CHECKPOINTS`, then `checkpoints/` by the package."""
-    return [Path(place).expanduser() for place in (os.environ.get(VARIABLE), BESIDE) if place]
+    return [Path(os.path.expanduser(place)) for place in (os.environ.get(VARIABLE), BESIDE) if place]
 
 
 def known_checkpoints() -> Iterator[Path]:
@@ -48,4 +48,4 @@ def find_checkpoint(name_or_folder: str | Path) -> Path:
                 advice=f"Copy its folder there from the project's checkpoints/, set ${VARIABLE} to the folder that "
                 "holds it, or give a path.",
             )
-    return Path(name_or_folder).expanduser()
+    return Path(os.path.expanduser(name_or_folder))

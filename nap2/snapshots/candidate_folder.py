@@ -22,6 +22,7 @@ from nap2.errors import CorruptSnapshotError, StoreError, StoreVersionError, in_
 from nap2.schema import ARRAYS, COUNTS, MODALITIES, SCHEMA_VERSION, STATISTICS
 from nap2.snapshots.curve import Curve
 from nap2.snapshots.manifest import Candidate, Setting, canonical_json
+from nap2.snapshots.one_writer import OneWriterStore
 from nap2.versions import version_of
 
 CURVE_ARRAYS = ("train_loss", "snapshot_accuracy", "snapshot_seconds", "epoch_accuracy")
@@ -145,7 +146,7 @@ def write_candidate(
         "versions": software_versions() | {"device": device},
     }
     attributes[_HASH] = content_hash(attributes, arrays)
-    group = zarr.create_group(folder, attributes=attributes)
+    group = zarr.create_group(OneWriterStore(folder), attributes=attributes)
     for name, array in arrays.items():
         _write_array(group, name, array)
 

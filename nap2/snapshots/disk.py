@@ -12,6 +12,8 @@ from nap2.errors import StoreError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LOCKED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system says that has no hard links: exFAT, and much that is mounted from a cloud or over SSH."""
 
 
 def token() -> str:
@@ -43,13 +45,22 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def create_once(path: Path, content: bytes) -> bool:
-    """Put a file in place unless it exists; of many processes that try at once, exactly one gets True."""
+    """Put a file in place unless it exists; of many processes that try at once, exactly one gets True.
+
+    Where there are no hard links, two that try within the same moment may both get it; the file is whole even so.
+    """
     temporary = path.with_name(f".{path.name}.{token()}.tmp")
     try:
         _write_durably(temporary, content)
         os.link(temporary, path)  # unlike a rename, a link never replaces
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            return False
+        os.rename(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return True
@@ -74,11 +85,41 @@ def move_folder(source: Path, target: Path) -> bool:
     return True
 
 
+def set_aside(folder: Path, aside: Path) -> None:
+    """Rename a folder in one step; one that came with a container's image cannot be renamed, and is copied instead.
+
+    However it ends, one of the two is whole.
+    """
+    try:
+        os.rename(folder, aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy = aside.with_name(f"{aside.name}.{token()}.tmp")
+        try:
+            shutil.copytree(folder, copy)
+            os.rename(copy, aside)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+        for description in folder.glob("*.json"):  # first, for without it nobody takes the rest for whole
+            description.unlink()
+        shutil.rmtree(folder)
+
+
 def remove_folder(folder: Path, trash: Path) -> None:
-    """Take a folder (or file) away in one step, then delete it; missing is fine, for somebody else was faster."""
-    with suppress(FileNotFoundError):
+    """Take a folder (or file) away in one step, then delete it; missing is fine, for somebody else was faster.
+
+    One that came with a container's image cannot be taken away, and is deleted where it is.
+    """
+    try:
         os.rename(folder, trash / f"trash-{token()}")
-        empty_trash(trash)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.rmtree(folder)
+    empty_trash(trash)
 
 
 def empty_trash(trash: Path) -> None:

@@ -21,6 +21,7 @@ from zarr.codecs import ZstdCodec
 
 from nap2.errors import StoreError, in_one_line
 from nap2.schema import ARRAYS
+from nap2.snapshots.one_writer import OneWriterStore
 
 BLOCK = 64  # candidates per chunk
 _DAMAGE = (ValueError, LookupError, TypeError, RuntimeError, zarr.errors.BaseZarrError)  # what zarr makes of bad bytes
@@ -49,7 +50,7 @@ class EmbeddingStore:
                 if {key: found.attributes.get(key) for key in wanted} == wanted:
                     return found
             shutil.rmtree(path)
-        group = zarr.open_group(path, mode="w")
+        group = zarr.open_group(OneWriterStore(path), mode="w")
         shape = (len(ids), num_snapshots, size)
         chunks = (min(BLOCK, len(ids)), num_snapshots, size)
         codec = ZstdCodec(checksum=True)

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from nap2.schema import MAX_SNAPSHOTS
-from nap2.snapshots.disk import move_folder, remove_folder
+from nap2.snapshots.disk import move_folder, remove_folder, set_aside
 
 _ASIDE = ".replaced"
 _FOLDER = re.compile(rf"([0-9a-f]{{16}})-T([1-9]\d*)(?:{re.escape(_ASIDE)})?")
@@ -71,7 +71,7 @@ def place(staged: Path, shelf: Path, candidate_id: str, num_snapshots: int, tras
                 remove_folder(staged, trash)
                 break
             with suppress(FileNotFoundError):
-                os.rename(target, _aside(target))
+                set_aside(target, _aside(target))
     finally:
         _settle(target, trash)
     for shorter in range(1, num_snapshots):

@@ -1,6 +1,7 @@
 """A trajectory: the ragged maps of the first snapshots of one training run, and how they were taken."""
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class Trajectory:
         Raises:
             StoreError: if it cannot be written.
         """
-        path = Path(path).expanduser()
+        path = Path(os.path.expanduser(path))
         tensors = {"values": self.values, "units": self.units, "counts": self.counts}
         metadata = {"format": "nap2-trajectory", "every": str(self.every), "layer_names": json.dumps(self.layer_names)}
         for name in ("num_layers", "unread"):
@@ -94,7 +95,7 @@ class Trajectory:
         """
         from safetensors import SafetensorError, safe_open
 
-        path = Path(path).expanduser()
+        path = Path(os.path.expanduser(path))
         try:
             if not path.is_file():
                 raise StoreError(f"No trajectory at {path}; save one with recorder.trajectory().save(…).")

@@ -156,8 +156,10 @@ def _write_tables(folder: Path, tables: Sequence[tuple[Table, ...]]) -> None:
     for by_size in tables:
         for table in reversed(by_size):
             console.print(to_rich(table))
-    (folder / "table.md").write_text("\n\n".join(to_markdown(table) for by_size in tables for table in by_size) + "\n")
-    (folder / "table.csv").write_text(aggregates_csv(aggregate(of_latest_test(read_rows(folder / "rows.jsonl")))))
+    text = "\n\n".join(to_markdown(table) for by_size in tables for table in by_size) + "\n"
+    (folder / "table.md").write_text(text, encoding="utf-8")
+    figures = aggregates_csv(aggregate(of_latest_test(read_rows(folder / "rows.jsonl"))))
+    (folder / "table.csv").write_text(figures, encoding="utf-8")
     say(f"tables: {folder / 'table.md'}, {folder / 'table.csv'}; rows: {folder / 'rows.jsonl'}")
 
 

@@ -69,7 +69,7 @@ def write_index(root: Path) -> None:
     """Replace the index in `<root>/README.md`; the words around it are left alone."""
     page = root / "README.md"
     if not page.is_file():
-        page.write_text(f"# Released predictors\n\n{BEGIN}\n{END}\n")
+        page.write_text(f"# Released predictors\n\n{BEGIN}\n{END}\n", encoding="utf-8")
     bring_up_to_date(page, BEGIN, END, lambda: index_table(_predictors_in(root)))
 
 

@@ -10,6 +10,7 @@ from nap2.snapshots.released.listing import sets_in, sets_table
 from nap2.snapshots.store import SnapshotStore
 from nap2.stages.command.console import say, track
 from nap2.stages.command.marked import bring_up_to_date
+from nap2.stages.pool.exam_on import other_sizes
 from nap2.stages.pool.stored import check_setting
 
 MB, KB = 1e6, 1e3
@@ -42,7 +43,7 @@ def run(config: Config) -> int:
         say(f"nothing new in {root}; {held}")
     page = Path(options.folder).parent / "README.md"
     if page.is_file():
-        bring_up_to_date(page, BEGIN, END, lambda: sets_table(sets_in(page.parent)))
+        bring_up_to_date(page, BEGIN, END, lambda: sets_table(sets_in(page.parent), other_sizes))
     if new.path is not None and new.num_waiting > len(new.damaged):
         say(f"{new.num_waiting - len(new.damaged)} more wait: call again for the next part, or raise release.at_most")
     return 1 if new.damaged else 0

@@ -1,3 +1,4 @@
+import fcntl
 import logging
 import zlib
 
@@ -320,3 +321,20 @@ def test_each_map_of_a_candidate_is_checked_when_it_is_first_read(made, tmp_path
     assert sums == []
     assert cache.entries(candidate_id, 2) is None  # its checksum is not 0
     assert sums == [entries.nbytes]
+
+
+def test_a_cache_needs_no_preadv(made, tmp_path, monkeypatch):
+    """A Python that was built for an older macOS has none."""
+    monkeypatch.delattr("os.preadv", raising=False)
+    data = module(made, tmp_path)
+    data.fill_cache()
+    reference = torch.cat(epoch(module(made)))
+    assert torch.equal(in_any_order(torch.cat(epoch(data))), in_any_order(reference))
+
+
+def test_what_a_killed_process_left_goes_over_nfs_too(tmp_path, monkeypatch):
+    """There `flock` is a lock of bytes, which only who may write can hold."""
+    (tmp_path / "weights-0.building").write_bytes(b"of another key")
+    monkeypatch.setattr("data_modules.map_cache.fcntl.flock", fcntl.lockf)
+    assert map_cache.open_cache(tmp_path, "gradients", "unknown", 1.0).is_building
+    assert [path.name for path in tmp_path.iterdir()] == ["gradients-unknown.building"]

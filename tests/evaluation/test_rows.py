@@ -1,5 +1,7 @@
+import errno
 import json
 import multiprocessing
+import os
 from dataclasses import replace
 
 import pytest
@@ -94,3 +96,17 @@ def test_a_row_says_whose_labels_judged_it():
 
 def test_the_former_word_for_imported_accuracies_is_still_read():
     assert replace(ROW, label="published").key() == replace(ROW, label="imported").key()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_costs_no_row(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("nap2.evaluation.records.rows.fcntl.flock", refuse)
+    if number == errno.EIO:
+        with pytest.raises(OSError, match="Input/output error"):
+            append_rows(tmp_path / "rows.jsonl", [ROW])
+        return
+    append_rows(tmp_path / "rows.jsonl", [ROW])
+    assert read_rows(tmp_path / "rows.jsonl") == [ROW]

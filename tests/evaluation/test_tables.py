@@ -17,6 +17,14 @@ TABLE = Table(
 )
 
 
+def test_a_narrow_terminal_folds_a_cell_and_loses_none_of_it():
+    console = Console(width=24, record=True, file=io.StringIO())
+    console.print(to_rich(Table(title="", header=("method", "interval"), rows=(("nap2", "[-0.905,+1.050]"),))))
+    text = console.export_text()
+    assert "…" not in text
+    assert "".join(line.split()[-1] for line in text.splitlines() if "0" in line or "]" in line) == "[-0.905,+1.050]"
+
+
 def test_the_terminal_table_shows_every_cell_as_it_is():
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(to_rich(TABLE))

@@ -13,7 +13,7 @@ def test_a_line_is_what_the_set_holds(tmp_path):
     store = fakes.store(tmp_path / "store", *((seed, fakes.trajectory(seed, 1 + seed)) for seed in seeds))
     add_part(tmp_path / "sets/digits", store, 7, Limits())
     (tmp_path / "sets/empty folder").mkdir()
-    table = sets_table(sets_in(tmp_path / "sets")).splitlines()
+    table = sets_table(sets_in(tmp_path / "sets"), lambda setting: "").splitlines()
     assert table[:2] == list(HEADER)
     released = SnapshotSet.open(tmp_path / "sets/digits")
     seconds = [released.read(one).curve.snapshot_seconds[-1] for one in released.complete()]
@@ -23,6 +23,12 @@ def test_a_line_is_what_the_set_holds(tmp_path):
     ]
 
 
+def test_networks_of_another_size_are_named(tmp_path):
+    add_part(tmp_path / "digits", fakes.store(tmp_path / "store", (0, fakes.trajectory(0, 1))), 7, Limits())
+    line = sets_table(sets_in(tmp_path), lambda setting: f"stem_channels {setting.skeleton['stem_channels']}")
+    assert "| nasbench201 (stem_channels 4) |" in line
+
+
 def test_a_folder_without_sets_has_no_line(tmp_path):
     assert sets_in(tmp_path / "nowhere") == []
-    assert sets_table([]).splitlines() == list(HEADER)
+    assert sets_table([], lambda setting: "").splitlines() == list(HEADER)

@@ -189,6 +189,16 @@ def test_a_key_is_added_where_any_key_is_taken() -> None:
     assert (config.rank.models, config.dataset.reader["image_size"]) == ({"mine": "package:network"}, 8)
 
 
+def test_a_tilde_is_the_home_folder_wherever_a_path_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell puts it there behind an equals sign, and a folder called ~ is one that somebody may delete."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("NAP2_DATA", "~/data")
+    paths = ["store='~/s'", "also=['~/t',u]", "dataset=own_folder", "dataset.reader.root='~/photos'", "dataset.name=x"]
+    config = compose_config(["stage=index", *paths, "dataset.num_classes=2"])[1]
+    assert (config.paths.store, config.also, config.paths.data) == ("/home/me/s", ["/home/me/t", "u"], "/home/me/data")
+    assert config.dataset.reader["root"] == "/home/me/photos"
+
+
 def test_a_missing_stage_is_named() -> None:
     with pytest.raises((ConfigError, UnknownNameError), match="stage"):
         compose_config(["workers=1"])
@@ -222,7 +232,7 @@ def test_a_disk_that_refuses_is_one_line_and_a_bug_is_not(
         raise OSError(number, os.strerror(number), "runs/x/table.md")
 
     monkeypatch.setattr(train, "run_stage", refused)
-    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENOTDIR):
+    for number in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOTDIR):
         assert train.main(["stage=cae", "experiment=digits"]) == 2
         error = capsys.readouterr().err
         assert error.startswith(f"error: runs/x/table.md cannot be written ({os.strerror(number)}); correct that")

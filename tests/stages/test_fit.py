@@ -1,5 +1,6 @@
 """What a fit says of itself after an interruption."""
 
+import errno
 import signal
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from nap2.errors import StoreError
 from nap2.stages.fitting.fit import fit
 
 HOUR_S = 3600.0
@@ -108,3 +110,26 @@ def test_the_number_of_tasks_of_a_slurm_job_is_not_its_concern(tmp_path: Path, m
         monkeypatch.setenv(f"SLURM_{name}", value)
     options = {"what": "a line", "epochs": 1, "patience": None, "device": "cpu"}
     assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, **options).epochs == 1
+
+
+def test_a_state_is_written_beside_the_old_one_and_not_by_way_of_another_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """$TMPDIR often lies elsewhere; moved from there, a state is copied over the old one, and half of it may stay."""
+    monkeypatch.setattr("tempfile.mkstemp", lambda *_, **__: pytest.fail("a temporary file elsewhere"))
+    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
+    options = {"what": "a line", "patience": None, "device": "cpu"}
+    fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=1, **options)
+    before = (tmp_path / "last.ckpt").read_bytes()
+    (tmp_path / ".last.ckpt.0123.tmp").write_bytes(b"half a state")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nap2.snapshots.disk.os.replace", full)
+        with pytest.raises(StoreError, match=r"Saving the state of a fit failed at .*the disk or quota is full"):
+            fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=2, **options)
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert not list(tmp_path.glob(".*.tmp"))
+    assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=2, **options).epochs == 2

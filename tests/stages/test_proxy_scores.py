@@ -59,3 +59,14 @@ def test_a_lost_gpu_ends_the_stage_in_one_line(score):
     assert score.kept() == ["a"]
     with pytest.raises(RuntimeError, match="shapes"):
         score([RuntimeError("shapes do not fit")], 2)
+
+
+def test_a_system_without_semaphores_is_one_line(score, monkeypatch):
+    """A container without /dev/shm."""
+
+    def refuse(*_, **__):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(proxy_scores, "ProcessPoolExecutor", refuse)
+    with pytest.raises(EvaluationError, match=r"^No process .* no semaphores \(FileNotFoundError: .*/dev/shm"):
+        score([], 1)

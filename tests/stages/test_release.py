@@ -87,7 +87,7 @@ def test_a_set_holds_what_the_store_holds(here: Path, capsys: pytest.CaptureFixt
     assert len(released.parts) == 2
     page = Path("checkpoints/snapshots/README.md").read_text()
     assert page.startswith(f"Mine.\n{BEGIN}\n| set ")
-    assert "| `digits` | nasbench201 | digits | digits | 10 | 2 | 5 |" in page
+    assert "| `digits` | nasbench201 (cells_per_stage 1, stem_channels 2) | digits | digits | 10 | 2 | 5 |" in page
     for candidate_id in store.complete():
         exact, rounded = store.read(candidate_id), released.read(candidate_id)
         error = (rounded.trajectory.values - exact.trajectory.values).abs()

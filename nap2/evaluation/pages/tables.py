@@ -61,7 +61,12 @@ def to_rich(table: Table) -> RichTable:
     shown = RichTable(title=table.title, box=box.SIMPLE_HEAVY, caption="\n".join(table.notes) or None)
     shown.title_justify = shown.caption_justify = "left"
     for place, name in enumerate(table.header):
-        shown.add_column(Text(name), justify="right" if place else "left", no_wrap=not place)
+        shown.add_column(
+            Text(name),
+            justify="right" if place else "left",
+            no_wrap=not place,
+            overflow="fold" if place else "ellipsis",
+        )
     for i, row in enumerate(table.rows):
         shown.add_row(*(Text(cell, style="bold" if (i, j) in table.bold else "") for j, cell in enumerate(row)))
     return shown

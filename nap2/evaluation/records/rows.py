@@ -11,6 +11,7 @@ from typing import Any
 
 from nap2.errors import DataFileError, check_name
 from nap2.evaluation.judging.exam import ExamFacts, MethodFacts
+from nap2.snapshots.claims import NO_LOCKS
 
 LABELS = ("imported", "measured")
 FORMER_LABELS = {"published": "imported"}
@@ -103,7 +104,11 @@ def append_lines(path: Path, contents: Iterable[Mapping[str, Any]]) -> None:
     lines = "".join(json.dumps(content, sort_keys=True, allow_nan=False) + "\n" for content in contents)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:  # where there are none, a single writer still keeps what it found
+                raise
         _cut_unfinished_line(file.fileno())
         file.write(lines.encode())
         file.flush()

@@ -1,10 +1,11 @@
 """The snapshot sets of a folder as a table: how many candidates, of what, at what cost."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 
+from nap2.snapshots.manifest import Setting
 from nap2.snapshots.released.snapshot_set import SET_FILE, SnapshotSet
 
 HEADER = (
@@ -22,17 +23,22 @@ def sets_in(folder: Path) -> list[SnapshotSet]:
     return [SnapshotSet.open(path.parent) for path in sorted(folder.glob(f"*/{SET_FILE}"))]
 
 
-def sets_table(sets: Iterable[SnapshotSet]) -> str:
-    """Markdown; seconds are the median over the candidates, up to the last snapshot, validation excluded."""
-    return "\n".join((*HEADER, *map(_line, sets)))
+def sets_table(sets: Iterable[SnapshotSet], other_sizes: Callable[[Setting], str]) -> str:
+    """Markdown; seconds are the median over the candidates, up to the last snapshot, validation excluded.
+
+    Args:
+        sets: one line each.
+        other_sizes: in what the networks of a setting differ from the published ones; empty: in nothing.
+    """
+    return "\n".join((*HEADER, *(_line(one, other_sizes(one.setting)) for one in sets)))
 
 
-def _line(one: SnapshotSet) -> str:
+def _line(one: SnapshotSet, sizes: str) -> str:
     setting, counts = one.setting, one.complete()
     seconds = [float(one.record(candidate_id).arrays["snapshot_seconds"][-1]) for candidate_id in counts]
     cells = (
         f"`{one.root.name}`",
-        setting.space,
+        f"{setting.space} ({sizes})" if sizes else setting.space,
         setting.dataset,
         str(setting.recipe["name"]),
         f"{len(counts):,}",

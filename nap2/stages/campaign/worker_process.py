@@ -13,6 +13,7 @@ from nap2.stages.campaign.worker import run_worker
 from nap2.stages.campaign.worker_job import EXIT_DONE, EXIT_LOST_DEVICE, EXIT_REFUSED, EXIT_STOPPED, REFUSAL, WorkerJob
 from nap2.stages.command.console import say
 from nap2.stages.command.heap import keep_freed_memory
+from nap2.terminal import on_any_terminal
 
 
 def main() -> int:
@@ -44,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(on_any_terminal(main))

@@ -1,5 +1,6 @@
 """From command-line overrides to one typed `Config`, with one clear line for whatever is wrong with them."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nap2.config import Config
@@ -56,6 +57,7 @@ def typed(tree: DictConfig) -> Config:
     if missing := [key for key, value in _settings(_plain(tree)) if value == "???"]:
         raise ConfigError(f"{', '.join(missing)} must be set; add {missing[0]}=… to the command.")
     try:
+        _find_home(tree)
         config = OmegaConf.to_object(tree)
     except OmegaConfBaseException as error:
         raise ConfigError(refusal(error)) from error
@@ -124,6 +126,16 @@ def _settings(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
         yield f"{prefix}{key}", value
         if isinstance(value, dict):
             yield from _settings(value, f"{prefix}{key}.")
+
+
+def _find_home(node: DictConfig | ListConfig) -> None:
+    """Put the home folder for a leading `~/`, which no shell does behind an equals sign; it would be a folder here."""
+    for key in range(len(node)) if isinstance(node, ListConfig) else list(node):
+        value = None if OmegaConf.is_missing(node, key) else node[key]
+        if isinstance(value, DictConfig | ListConfig):
+            _find_home(value)
+        elif isinstance(value, str) and value.startswith("~/"):
+            node[key] = os.path.expanduser(value)
 
 
 def _plain(tree: DictConfig) -> dict[Any, Any]:

@@ -41,9 +41,9 @@ class RunLog:
             self.folder.mkdir(parents=True, exist_ok=True)  # the tasks of an array begin at the same moment
             config = self.folder / f"{self.stage}.yaml"
             if self.config_text:
-                config.write_text(self.config_text)
+                config.write_text(self.config_text, encoding="utf-8")
                 self.config_text = ""
-            with (self.folder / f"{self.stage}.log").open("a") as file:
+            with (self.folder / f"{self.stage}.log").open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
 

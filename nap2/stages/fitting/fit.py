@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -20,6 +22,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from rich.progress import TaskID
 
 from nap2.seeding import make_deterministic, seed_from
+from nap2.snapshots.disk import explained, write_atomically
 from nap2.stages.command.console import LINE_EVERY_S, console, duration, progress_bar, say
 from nap2.training.stopwatch import Stopwatch
 
@@ -69,6 +72,8 @@ def fit(
         callbacks.append(EarlyStopping(MONITORED, patience=patience))
     trainer = _trainer(folder, epochs, device, callbacks)
     last = folder / "last.ckpt"
+    for leftover in folder.glob(".*.ckpt.*.tmp"):  # of a killed process
+        leftover.unlink(missing_ok=True)
     with _ctrl_c_as_ever(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
     best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
@@ -84,7 +89,7 @@ def _trainer(folder: Path, epochs: int, device: str, callbacks: list[Callback]) 
         max_epochs=epochs,
         accelerator="gpu" if device.startswith("cuda") else "cpu",
         devices=1,
-        plugins=[LightningEnvironment()],
+        plugins=[LightningEnvironment(), _BesideTheOldOne()],
         callbacks=callbacks,
         logger=CSVLogger(folder, name="", version=""),
         enable_progress_bar=False,
@@ -123,6 +128,26 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*litlogger.*|.*does not have many workers.*|.*Checkpoint directory.*")
+
+
+class _BesideTheOldOne(TorchCheckpointIO):
+    """Writes a state beside the one it replaces, in one step: the old one or the new one is there, whole.
+
+    Lightning writes into `$TMPDIR`, and what is moved from there to another file system is copied over the old state:
+    a process that was killed, or a disk that was full, left half of it, from which no call could go on.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Replace a file.
+
+        Raises:
+            StoreError: if the disk refuses.
+        """
+        content, target = BytesIO(), Path(path)
+        torch.save(checkpoint, content)
+        with explained("Saving the state of a fit", target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, content.getvalue())
 
 
 class _StepSeed(Callback):

@@ -37,6 +37,10 @@ def exam_on(
 
 
 def other_sizes(setting: Setting) -> str:
-    """In what a setting's networks differ from the published ones; the number of classes is the dataset's."""
-    published, own = SPACES[setting.space].default_skeleton, setting.skeleton
+    """In what a setting's networks differ from the published ones; the number of classes is the dataset's.
+
+    Of a space that is not known here nothing can be said.
+    """
+    own = setting.skeleton
+    published = SPACES[setting.space].default_skeleton if setting.space in SPACES else own
     return ", ".join(f"{name} {own[name]}" for name in sorted(own) if name != CLASSES and own[name] != published[name])

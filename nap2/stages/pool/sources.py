@@ -17,7 +17,7 @@ def record_config(config: Config) -> None:
     """Keep the config of the predictors of one split beside them: what tests them elsewhere needs their labels."""
     path = RunFolder.of(config).config
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    path.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)), encoding="utf-8")
 
 
 def source_of(config: Config, source: str) -> Config | Path:

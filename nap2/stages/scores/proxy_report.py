@@ -45,8 +45,8 @@ def write_report(config: Config, scores: Scores, accuracy: Mapping[str, float], 
     beside = published_table(aggregates, published_figures(config))
     if beside.rows:
         text += "\n\n" + to_markdown(beside)
-    (folder / "table.md").write_text(text + "\n")
-    (folder / "table.csv").write_text(aggregates_csv(aggregates))
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+    (folder / "table.csv").write_text(aggregates_csv(aggregates), encoding="utf-8")
     plot = cost_plot(aggregates, folder / "tau-by-cost.png", title=f"{config.space.name} on {config.dataset.name}")
     for (name, reason), count in scores.failures().most_common():
         say(f"{name}: {count} of {len(scores.tasks)} without a value ({reason})")

@@ -53,7 +53,14 @@ def score_all(job: ScoringJob, work: Sequence[Work], path: Path, workers: int) -
     if not work:
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(work)), context, initializer=_start, initargs=(job,)) as pool:
+    try:
+        executor = ProcessPoolExecutor(min(workers, len(work)), context, initializer=_start, initargs=(job,))
+    except (OSError, ImportError) as error:  # as in containers without /dev/shm
+        raise EvaluationError(
+            f"No process that scores networks can be started: this system gives no semaphores ({described(error)}): "
+            "a container needs a /dev/shm that can be written to."
+        ) from error
+    with executor as pool:
         done = crowded = 0
         try:
             for content in track(_results(pool, work, IN_FLIGHT * workers), "networks scored", len(work)):
