@@ -10,6 +10,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from nap2.schema import EMBEDDING_SIZE
+
 
 @dataclass
 class SpaceConfig:
@@ -201,6 +203,11 @@ class PathsConfig:
     checkpoints: str = MISSING
 
 
+def _model() -> dict[str, Any]:
+    """What a file of `conf/model/` need not say: one of a user's own may be from before there was a choice."""
+    return {"encoder": "cae", "features": "all", "unlabelled": False, "cae": {"size": EMBEDDING_SIZE}}
+
+
 @dataclass
 class Config:
     """The whole composed config."""
@@ -213,7 +220,7 @@ class Config:
     space: SpaceConfig = field(default_factory=SpaceConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     recipe: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=_model)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     snapshot: SnapshotConfig = field(default_factory=SnapshotConfig)
     index: IndexConfig = field(default_factory=IndexConfig)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from nap2 import config_checks
 from nap2.config import Config
 from nap2.errors import ConfigError, Nap2Error, UnknownNameError
 from nap2.stages import STAGES
+from nap2.stages.command import compose
 from nap2.stages.command.compose import CONF, compose_config
 from nap2.stages.fitting import encoders
 
@@ -136,6 +138,21 @@ def test_bad_input_gets_one_clear_line(overrides: list[str], message: str) -> No
     with pytest.raises(Nap2Error, match=message) as caught:
         compose_config(overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_file_from_before_a_setting_has_what_there_was_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user's own copy of one stays what it was."""
+    today = compose_config(["stage=cae"])[1].model
+    copy = shutil.copytree(CONF, tmp_path / "conf") / "model/nap2.yaml"
+    since = ("encoder:", "features:", "unlabelled:", "size:")
+    lines = copy.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.strip().startswith(since)]
+    assert len(lines) - len(kept) == len(since)
+    copy.write_text("".join(kept))
+    monkeypatch.setattr(compose, "CONF", tmp_path / "conf")
+    assert compose_config(["stage=cae"])[1].model == today
 
 
 def test_parts_of_a_model_that_cannot_be_fitted_are_refused() -> None:
