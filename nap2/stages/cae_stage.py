@@ -5,7 +5,7 @@ from nap2.schema import MODALITIES
 from nap2.stages.command.console import say
 from nap2.stages.command.device import check_device
 from nap2.stages.fitting.encoders import FITTINGS, title_of
-from nap2.stages.fitting.fitted_with import claimed, encoder_spec, encoder_terms, length_terms, refuse_another
+from nap2.stages.fitting.fitted_with import claimed, encoder_spec, encoder_terms, length_terms, refuse_another, unnoted
 from nap2.stages.pool.splits import load_pools
 from nap2.stages.pool.union import open_with_union
 
@@ -22,7 +22,7 @@ def run(config: Config) -> int:
             if (folder / "checkpoint" / "spec.json").is_file():
                 encoder_spec(config, pool, modality)
                 refuse_another(folder, asked)
-                say(f"{title_of(config, pool, modality)}: already at {folder / 'checkpoint'}")
+                say(f"{title_of(config, pool, modality)}: already at {folder / 'checkpoint'}{unnoted(folder)}")
                 continue
             held = pool.lengths
             lengths = [min(held[candidate_id], config.snapshot.num_snapshots) for candidate_id in pool.encoder_ids]

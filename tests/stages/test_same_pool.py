@@ -181,14 +181,30 @@ def test_what_was_interrupted_goes_on_with_as_many_snapshots_or_not_at_all(pool:
     refuse_another(folder, asked)  # what is finished is not asked
 
 
-def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(pool: Pool) -> None:
+def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = begun(Variant().folder(pool.folder, 2, 0))
     terms = head_terms(config_of(), pool, pool.splits[0], 2, "abc")
     claim(folder, terms)
     assert not (folder / NOTE).exists()
+    assert "which an earlier version fitted, without a note of how" in " ".join(capsys.readouterr().out.split())
     (folder / NOTE).write_text("{")
     with pytest.raises(EvaluationError, match=r"fitted_with\.json is damaged .* delete .* and fit again"):
         claim(folder, terms)
+
+
+def test_a_fit_from_before_the_size_could_be_chosen_has_the_only_one_there_was(pool: Pool) -> None:
+    folder, asked = begun(pool.folder.encoder_of("weights")), encoder_terms(config_of(), pool)
+    other = encoder_terms(config_of(2, "model.cae.size=64"), pool)
+    for note in ({name: asked[name] for name in asked if name != "model.cae.size"}, None):
+        if note is None:
+            (folder / NOTE).unlink()
+        else:
+            (folder / NOTE).write_text(json.dumps(note))
+        claim(folder, asked)
+        with pytest.raises(EvaluationError, match=r"was fitted with model\.cae\.size=128 \(this call: 64\); ask for"):
+            claim(folder, other)
 
 
 def test_a_second_call_at_the_same_time_is_refused_and_leaves_the_note_of_the_first(pool: Pool) -> None:

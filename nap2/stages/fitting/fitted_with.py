@@ -2,7 +2,7 @@
 
 A training folder is named by its run, split and size; what is fitted there also depends on options, labels and
 encoders. They are noted in `fitted_with.json` when a fit begins, so that an interrupted one is not continued on other
-data either. A folder from before notes were kept makes no claim, and is taken as it is.
+data either. A folder from before notes were kept claims little, and is taken as it is: messages say so.
 """
 
 import fcntl
@@ -17,9 +17,11 @@ from nap2.checkpoint import load_spec
 from nap2.config import Config
 from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.splits import Split
+from nap2.schema import EMBEDDING_SIZE
 from nap2.snapshots.claims import NO_LOCKS
 from nap2.snapshots.disk import write_atomically
 from nap2.snapshots.manifest import Setting
+from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.run_folder import RunFolder, run_name
 from nap2.stages.pool.splits import Pool
@@ -28,6 +30,9 @@ NOTE = "fitted_with.json"
 HASHED = "sha256:"
 CANDIDATES, SETTING, LABELLED, ENCODERS = "training candidates", "setting", "candidates or labels", "encoders"
 LENGTHS = "numbers of snapshots"
+BEFORE = {"model.cae.size": EMBEDDING_SIZE}
+"""What notes from before it could be chosen do not name."""
+UNNOTED = "which an earlier version fitted, without a note of how"
 
 
 def encoder_terms(config: Config, pool: Pool) -> dict[str, Any]:
@@ -103,21 +108,24 @@ def claimed(folder: Path, asked: Mapping[str, Any]) -> Iterator[None]:
                 raise
         if any(folder.glob("*.ckpt")):
             refuse_another(folder, asked)
+            if unnoted(folder):
+                say(f"{folder}: goes on with what is there, {UNNOTED}")
         else:
             write_atomically(folder / NOTE, (json.dumps(dict(asked), indent=1) + "\n").encode())
         yield
 
 
 def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Check that the fit of a training folder agrees with these terms, as far as its note names them.
+    """Check that the fit of a training folder agrees with these terms, as far as its note, or its age, tells.
 
     Raises:
         EvaluationError: if it does not, or the note cannot be read.
     """
+    found: dict[str, Any] = dict(BEFORE)
     try:
-        found: dict[str, Any] = json.loads((folder / NOTE).read_text("utf-8"))
+        found |= json.loads((folder / NOTE).read_text("utf-8"))
     except FileNotFoundError:
-        return
+        pass
     except ValueError as error:
         raise EvaluationError(f"{folder / NOTE} is damaged ({error}); delete {folder} and fit again.") from error
     other = [_told(name, found[name], asked[name]) for name in asked if found.get(name, asked[name]) != asked[name]]
@@ -126,6 +134,11 @@ def refuse_another(folder: Path, asked: Mapping[str, Any]) -> None:
             f"{folder} was fitted with {', '.join(other)}; ask for the same, set name= for a new run, or delete that "
             "folder."
         )
+
+
+def unnoted(folder: Path) -> str:
+    """What a message adds where a fit is from before notes were kept; nothing elsewhere."""
+    return "" if (folder / NOTE).is_file() else f", {UNNOTED}"
 
 
 def pool_name(config: Config, pool: Pool) -> str:

@@ -20,7 +20,7 @@ from nap2.stages.command.parts import built
 from nap2.stages.command.provenance import commit, versions
 from nap2.stages.fitting.embedding import modality_columns
 from nap2.stages.fitting.fit import FitResult, fit
-from nap2.stages.fitting.fitted_with import claimed, head_terms, length_terms, pool_name, refuse_another
+from nap2.stages.fitting.fitted_with import claimed, head_terms, length_terms, pool_name, refuse_another, unnoted
 from nap2.stages.fitting.variants import AnyPredictor, Variant
 from nap2.stages.pool.budgets import budgets_of
 from nap2.stages.pool.candidates import setting_of
@@ -89,7 +89,7 @@ def train_head(
     asked = head_terms(config, pool, split, size, embeddings.encoders)
     if (folder / "checkpoint" / "spec.json").is_file():
         refuse_another(folder, asked)
-        say(f"{what}: already at {folder / 'checkpoint'}")
+        say(f"{what}: already at {folder / 'checkpoint'}{unnoted(folder)}")
         return
     data = learning_data(config, pool, split, size, embeddings, budget)
     with claimed(folder, {**asked, **length_terms(data.lengths.tolist())}):
