@@ -2,7 +2,7 @@ import errno
 import json
 import multiprocessing
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -110,3 +110,19 @@ def test_a_file_system_without_locks_costs_no_row(tmp_path, monkeypatch, number)
         return
     append_rows(tmp_path / "rows.jsonl", [ROW])
     assert read_rows(tmp_path / "rows.jsonl") == [ROW]
+
+
+def test_a_row_of_an_earlier_version_gives_way_to_a_later_one_of_the_same_figure(tmp_path):
+    """It named neither encoder nor sizes, nor what was changed of the recipe: a card would say each thing twice."""
+    path, now = tmp_path / "rows.jsonl", replace(ROW, encoder="cae", cae_pool="digits/6×2", recipe="digits, epochs 1")
+    now = replace(now, skeleton="stem_channels 2", value=0.9)
+    absent = {"encoder", "skeleton", "protocol"}
+    before = [replace(now, recipe="digits", value=0.1, trial=trial, seed=7) for trial in (0, 1)]
+    before.append(replace(before[0], query_batches=200))  # not evaluated again
+    lines = [{k: v for k, v in asdict(row).items() if k not in absent} for row in before]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [row.encoder for row in read_rows(path)] == ["cae"] * 3
+    append_rows(path, [now])
+    assert [(row.query_batches, row.value) for row in read_rows(path)] == [(200, 0.1), (100, 0.9)]
+    append_rows(path, [replace(now, skeleton="", value=0.8)])  # another size, of today
+    assert [row.value for row in read_rows(path)] == [0.1, 0.9, 0.8]

@@ -5,7 +5,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,25 @@ def append_lines(path: Path, contents: Iterable[Mapping[str, Any]]) -> None:
 def read_rows(path: Path) -> list[ResultRow]:
     """All rows of a file, the latest of equal keys, in the order in which their keys first appeared.
 
+    One that names neither sizes of networks nor what was changed of the recipe, as earlier versions wrote them, gives
+    way to a later one of the same figure that does.
+
     Raises:
         DataFileError: a file that is missing, or a line that is no row, with its number.
     """
-    return list({row.key(): row for row in _rows_of(path)}.values())
+    told: set[tuple[object, ...]] = set()
+    kept: list[ResultRow] = []
+    for row, tells in reversed(list(_rows_of(path))):
+        figure = replace(row, trial=None, seed=None, skeleton="", recipe=row.recipe.partition(",")[0]).key()
+        if tells:
+            told.add(figure)
+        if tells or figure not in told:
+            kept.append(row)
+    return list({row.key(): row for row in reversed(kept)}.values())
 
 
-def _rows_of(path: Path) -> Iterable[ResultRow]:
+def _rows_of(path: Path) -> Iterable[tuple[ResultRow, bool]]:
+    """Each row, and whether it tells all that a row does now."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -134,10 +146,12 @@ def _rows_of(path: Path) -> Iterable[ResultRow]:
             yield _row(line, f"{path}, line {number}")
 
 
-def _row(line: bytes, place: str) -> ResultRow:
+def _row(line: bytes, place: str) -> tuple[ResultRow, bool]:
     try:
         content: Any = json.loads(line)
-        return ResultRow(**content)
+        if "encoder" not in content:  # when rows did not name it there was one kind
+            content["encoder"] = "cae" if content.get("cae_pool") else ""
+        return ResultRow(**content), "skeleton" in content
     except (ValueError, TypeError) as error:
         raise DataFileError(f"{place}: not a result row ({error}): repair or remove the line.") from error
 
