@@ -4,17 +4,18 @@
 the order of their numbers: `intro.md` (its heading, and how the rows came about), rows of `stage=evaluate` in one or
 more `*.jsonl` files, and its `differences.jsonl`; where methods learned from several numbers of labels, or read several
 numbers of mini-batches, a picture is drawn there. What several files hold must agree: same split, same value. Any other
-`*.md` is a table that another command wrote, and stands below those of the rows. The folder's
-own `intro.md` is for all sections.
+`*.md` is a table that another command wrote, and stands below those of the rows. The folder's own `intro.md` is for all
+sections.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 
-from nap2.errors import EvaluationError
+from nap2.errors import EvaluationError, Nap2Error
 from nap2.evaluation.judging.exam import split_name
 from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.further_test import sizes_of
@@ -185,7 +186,14 @@ def _without_size(found: Aggregate) -> Aggregate:
 
 
 if __name__ == "__main__":
-    source = Path(sys.argv[1])
-    figures = load_published(source.parent / "published/nap2.csv")
-    draw_pictures(source)
-    source.with_suffix(".md").write_text(whole_page(source, figures), encoding="utf-8")
+    parser = argparse.ArgumentParser("python -m nap2.evaluation.results_page", description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of sections; the page is written beside it")
+    source: Path = parser.parse_args().folder
+    if not source.is_dir():
+        parser.error(f"{source} is no folder")
+    try:
+        figures = load_published(source.parent / "published/nap2.csv")
+        draw_pictures(source)
+        source.with_suffix(".md").write_text(whole_page(source, figures), encoding="utf-8")
+    except (Nap2Error, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -130,3 +132,14 @@ def test_what_holds_for_all_sections_stands_before_the_first(tmp_path):
     (tmp_path / "intro.md").write_text("Of all.\n")
     page = whole_page(tmp_path, [])
     assert page.index("# Results") < page.index("Of all.") < page.index("## Here")
+
+
+@pytest.mark.parametrize("page", ["results_page", "proxies_page"])
+def test_a_page_is_asked_for_by_its_folder(tmp_path: Path, page: str) -> None:
+    command = [sys.executable, "-m", f"nap2.evaluation.{page}"]
+    helped = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert "folder" in helped.stdout
+    refused = subprocess.run([*command, str(tmp_path / "none")], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith(f"{tmp_path / 'none'} is no folder\n")
+    assert not list(tmp_path.iterdir())
