@@ -333,6 +333,18 @@ def adamw() -> list[float]:
     ]
 
 
+def another_space() -> list[float]:
+    s, fits = Section("12-another-space"), [(240, "nasbench201/cifar10"), (304, "nasbench201/cifar10")]
+    for fit in fits:
+        paired = {one.method: one.verdict for one in s.differences(fit[0]) if one.against_source == fit[1]}
+        assert {paired[name] for name in ("parameters", "sotl", "last_losses", "az_nas")} == {"none"}
+    return [
+        *(s.tau(PCA, size, source=source) for size, source in fits),
+        *(s.tau("parameters", batches=0), s.tau("sotl"), s.tau("last_losses"), s.tau("az_nas", batches=0)),
+        *(s.tau("graph regression", 26, 0), s.tau(PCA, 26)),
+    ]
+
+
 CLAIMED = {
     "1-cifar10": cifar10,
     "2-pool": list,
@@ -345,6 +357,7 @@ CLAIMED = {
     "9-encoders": encoders,
     "10-more-mini-batches": more_mini_batches,
     "11-adamw": adamw,
+    "12-another-space": another_space,
 }
 
 
