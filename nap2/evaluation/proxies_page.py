@@ -6,15 +6,13 @@ of memory in runs of the stage (`memory.json`). Rows beside which a text of the 
 and how the rows came about) are a section of their own, with the figures of `docs/published/nap2.csv` beside them.
 """
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from nap2.baselines.zero_cost.table import proxies_page
-from nap2.errors import Nap2Error
 from nap2.evaluation.pages.beside_published import published_table
+from nap2.evaluation.pages.page_program import write_page
 from nap2.evaluation.pages.tables import Table, to_markdown
 from nap2.evaluation.pages.views import cost_table
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
@@ -92,12 +90,4 @@ def _commits(found: list[Aggregate]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m nap2.evaluation.proxies_page", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of rows and texts; the page is written beside it")
-    source: Path = parser.parse_args().folder
-    if not source.is_dir():
-        parser.error(f"{source} is no folder")
-    try:
-        source.with_suffix(".md").write_text(whole_page(source), encoding="utf-8")
-    except (Nap2Error, OSError) as error:
-        sys.exit(f"error: {error}")
+    write_page("nap2.evaluation.proxies_page", __doc__, whole_page)

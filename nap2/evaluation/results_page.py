@@ -8,17 +8,16 @@ numbers of mini-batches, a picture is drawn there. What several files hold must 
 sections.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 
-from nap2.errors import EvaluationError, Nap2Error
+from nap2.errors import EvaluationError
 from nap2.evaluation.judging.exam import split_name
 from nap2.evaluation.pages.beside_published import published_table
 from nap2.evaluation.pages.further_test import sizes_of
+from nap2.evaluation.pages.page_program import write_page
 from nap2.evaluation.pages.results_overview import most_labels, overview
 from nap2.evaluation.pages.tables import Table, folded, to_markdown
 from nap2.evaluation.pages.tables_by_size import tables_by_size, with_size
@@ -185,15 +184,11 @@ def _without_size(found: Aggregate) -> Aggregate:
     return replace(found, row=replace(found.row, train_size=0))
 
 
+def _with_pictures(folder: Path) -> str:
+    figures = load_published(folder.parent / "published/nap2.csv")
+    draw_pictures(folder)
+    return whole_page(folder, figures)
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser("python -m nap2.evaluation.results_page", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of sections; the page is written beside it")
-    source: Path = parser.parse_args().folder
-    if not source.is_dir():
-        parser.error(f"{source} is no folder")
-    try:
-        figures = load_published(source.parent / "published/nap2.csv")
-        draw_pictures(source)
-        source.with_suffix(".md").write_text(whole_page(source, figures), encoding="utf-8")
-    except (Nap2Error, OSError) as error:
-        sys.exit(f"error: {error}")
+    write_page("nap2.evaluation.results_page", __doc__, _with_pictures)

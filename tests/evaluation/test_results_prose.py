@@ -334,14 +334,25 @@ def adamw() -> list[float]:
 
 
 def another_space() -> list[float]:
-    s, fits = Section("12-another-space"), [(240, "nasbench201/cifar10"), (304, "nasbench201/cifar10")]
-    for fit in fits:
-        paired = {one.method: one.verdict for one in s.differences(fit[0]) if one.against_source == fit[1]}
-        assert {paired[name] for name in ("parameters", "sotl", "last_losses", "az_nas")} == {"none"}
+    s, own, tiny = Section("12-another-space"), "nasbench201/cifar10", "nasbench201/tinyimagenet16-120"
+    fits, beside = ((240, own), (196, tiny), (304, own)), ("parameters", "sotl", "last_losses")
+    for size, source in fits:
+        assert {s.paired(size, name, PCA, source).verdict for name in beside} == {"none"}
+    best = [s.paired(size, "az_nas", PCA, source) for size, source in fits]
+    assert [one.verdict for one in best] == ["none", "better", "none"]
+    assert bounds(best[1], 3) == (0.017, 0.419)
+    taus = {one.row.method: one.mean for one in s.found if one.row.metric == "kendall_tau"}
+    proxies = {name: taus[name] for name in (*PROXIES, *POOL_SCORES) if name in taus}
+    assert max(proxies, key=lambda name: proxies[name] or -1.0) == "az_nas"
+    asked = ("43", "kendall_tau", "NAP2", 1, "standard")
+    (paper,) = [p.mean for p in PUBLISHED if (p.table, p.metric, p.method, p.snapshots, p.condition) == asked]
+    graph = s.paired(26, "graph regression", PCA)
+    assert (graph.verdict, bounds(graph, 3)) == ("better", (0.239, 0.593))
     return [
         *(s.tau(PCA, size, source=source) for size, source in fits),
         *(s.tau("parameters", batches=0), s.tau("sotl"), s.tau("last_losses"), s.tau("az_nas", batches=0)),
-        *(s.tau("graph regression", 26, 0), s.tau(PCA, 26)),
+        best[1].interval.value,
+        *(s.tau("graph regression", 26, 0), s.tau(PCA, 26), graph.interval.value, paper),
     ]
 
 

@@ -8,17 +8,17 @@ from nap2.feature_maps.families import ALL, named
 
 def features_of(config: Config) -> str:
     """The families of statistics that the config's encoders read."""
-    return named(str(config.model.get("features", ALL)))
+    return named(str(config.model["features"]))
 
 
 def sees_unlabelled(config: Config) -> bool:
     """Whether the config's encoders learn from candidates without a label as well."""
-    return bool(config.model.get("unlabelled", False))
+    return bool(config.model["unlabelled"])
 
 
 def encoder_name(config: Config) -> str:
     """The kind, what it is restricted to, and what it learns from besides: `cae`, `pca-norm`, `pca-unlabelled`."""
-    return called(str(config.model.get("encoder", "cae")), features_of(config), sees_unlabelled(config))
+    return called(str(config.model["encoder"]), features_of(config), sees_unlabelled(config))
 
 
 def called(kind: str, features: str, unlabelled: bool) -> str:
