@@ -335,24 +335,39 @@ def adamw() -> list[float]:
 
 def another_space() -> list[float]:
     s, own, tiny = Section("12-another-space"), "nasbench201/cifar10", "nasbench201/tinyimagenet16-120"
-    fits, beside = ((240, own), (196, tiny), (304, own)), ("parameters", "sotl", "last_losses")
+    fits = ((240, own), (196, tiny), (304, own))
     for size, source in fits:
-        assert {s.paired(size, name, PCA, source).verdict for name in beside} == {"none"}
-    best = [s.paired(size, "az_nas", PCA, source) for size, source in fits]
-    assert [one.verdict for one in best] == ["none", "better", "none"]
-    assert bounds(best[1], 3) == (0.017, 0.419)
+        assert {s.paired(size, name, PCA, source).verdict for name in ("parameters", "sotl")} == {"none"}
+    losses, best = ([s.paired(size, name, PCA, source) for size, source in fits] for name in ("last_losses", "az_nas"))
+    assert [one.verdict for one in losses] == ["better", "better", "none"]
+    assert {one.verdict for one in best} == {"better"}
+    assert [bounds(one, 3) for one in losses[:2]] == [(0.024, 0.367), (0.012, 0.355)]
+    assert [bounds(one, 3) for one in best] == [(0.126, 0.449), (0.130, 0.423), (0.037, 0.337)]
     taus = {one.row.method: one.mean for one in s.found if one.row.metric == "kendall_tau"}
     proxies = {name: taus[name] for name in (*PROXIES, *POOL_SCORES) if name in taus}
     assert max(proxies, key=lambda name: proxies[name] or -1.0) == "az_nas"
     asked = ("43", "kendall_tau", "NAP2", 1, "standard")
     (paper,) = [p.mean for p in PUBLISHED if (p.table, p.metric, p.method, p.snapshots, p.condition) == asked]
-    graph = s.paired(26, "graph regression", PCA)
-    assert (graph.verdict, bounds(graph, 3)) == ("better", (0.239, 0.593))
+    graph = s.paired(60, "graph regression", PCA)
+    assert (graph.verdict, bounds(graph, 3)) == ("better", (0.046, 0.368))
     return [
         *(s.tau(PCA, size, source=source) for size, source in fits),
-        *(s.tau("parameters", batches=0), s.tau("sotl"), s.tau("last_losses"), s.tau("az_nas", batches=0)),
-        best[1].interval.value,
-        *(s.tau("graph regression", 26, 0), s.tau(PCA, 26), graph.interval.value, paper),
+        *(s.tau("parameters", batches=0), s.tau("sotl"), s.tau("last_losses")),
+        *(losses[0].interval.value, losses[1].interval.value, s.tau("az_nas", batches=0)),
+        *(one.interval.value for one in best),
+        *(s.tau("graph regression", 60, 0), s.tau(PCA, 60), graph.interval.value, paper),
+    ]
+
+
+def and_back() -> list[float]:
+    s, own = Section("13-and-back"), "nasbench101/cifar10/stem_channels 16"
+    curve = ("sotl", "sotl_e", "last_losses", "early_stopping")
+    assert {s.paired(60, name, PCA, own).verdict for name in curve} == {"worse"}
+    size = s.paired(60, "parameters", PCA, own)
+    assert (size.verdict, bounds(size, 3)) == ("better", (0.116, 0.266))
+    return [
+        *(s.tau(PCA, 60), s.tau("last_losses"), s.tau("parameters", batches=0), size.interval.value),
+        Section("1-cifar10").tau(PCA, 50),
     ]
 
 
@@ -369,6 +384,7 @@ CLAIMED = {
     "10-more-mini-batches": more_mini_batches,
     "11-adamw": adamw,
     "12-another-space": another_space,
+    "13-and-back": and_back,
 }
 
 
