@@ -133,3 +133,16 @@ def test_a_state_is_written_beside_the_old_one_and_not_by_way_of_another_file_sy
     assert (tmp_path / "last.ckpt").read_bytes() == before
     assert not list(tmp_path.glob(".*.tmp"))
     assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=2, **options).epochs == 2
+
+
+def test_a_state_that_was_cut_short_is_told_and_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a full disk or a broken copy leaves it; nothing in it could be gone on from."""
+    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
+    options = {"what": "a line", "patience": None, "device": "cpu"}
+    fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=1, **options)
+    state = tmp_path / "last.ckpt"
+    state.write_bytes(state.read_bytes()[:-100])
+    assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=2, **options).epochs == 2
+    assert "last.ckpt is cut short, so this fit begins again" in capsys.readouterr().out.replace("\n", " ")

@@ -10,6 +10,7 @@ import train
 from nap2.config import Config
 from nap2.errors import StoreError
 from nap2.snapshots.manifest import Candidate
+from nap2.snapshots.released.writer import Limits, add_part
 from nap2.snapshots.store import SnapshotStore
 from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
@@ -57,6 +58,19 @@ def test_nothing_is_said_of_an_intact_store(capsys: pytest.CaptureFixture[str]) 
     fill("stores/a")
     assert rows_of("store=stores/a") == sorted(ARCHS)
     assert capsys.readouterr().out == ""
+
+
+def test_a_set_that_lost_the_list_of_its_last_part_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The numbers of the lists have no gap then."""
+    fill("stores/a", archs=ARCHS[:2])
+    limits = Limits(at_most=1)
+    for _ in range(2):
+        add_part("set", SnapshotStore.open("stores/a"), 7, limits)
+    assert len(rows_of("store=set")) == 2
+    assert capsys.readouterr().out == ""
+    Path("set/part-0001.json").unlink()
+    assert len(rows_of("store=set")) == 1
+    assert "set/part-0001.bin is left out, without part-0001.json;" in capsys.readouterr().out
 
 
 def test_damaged_and_unreadable_candidates_are_counted_and_index_names_them(
@@ -122,7 +136,7 @@ def test_where_a_copy_is_intact_nothing_is_left_out_and_index_names_the_other(
 def test_without_any_label_there_are_no_curves_to_colour(capsys: pytest.CaptureFixture[str]) -> None:
     fill("stores/a", final=None)
     assert train.main(["stage=curves", *COMMON, "store=stores/a", "labels=measured"]) == 2
-    assert "None of 4 candidates was trained to its end" in capsys.readouterr().err
+    assert "Of 4 candidates none was trained to its end" in capsys.readouterr().err
 
 
 def test_a_short_curve_is_smoothed_over_what_there_is() -> None:

@@ -80,6 +80,11 @@ def numbers(root: Path) -> list[int]:
     return sorted(int(match[1]) for name in os.listdir(root) if (match := _NAME.fullmatch(name)))
 
 
+def unlisted(root: Path) -> list[Path]:
+    """Blobs without a list, sorted: of a writer that was killed or is at work, or of a copy that lost the list."""
+    return sorted(path for path in root.glob("part-*.bin") if not path.with_suffix(".json").exists())
+
+
 def data_path(root: Path, number: int) -> Path:
     """Where the blobs of a part lie."""
     return root / f"part-{number:04d}.bin"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -71,16 +72,26 @@ def fit(
     if patience is not None:
         callbacks.append(EarlyStopping(MONITORED, patience=patience))
     trainer = _trainer(folder, epochs, device, callbacks)
-    last = folder / "last.ckpt"
     for leftover in folder.glob(".*.ckpt.*.tmp"):  # of a killed process
         leftover.unlink(missing_ok=True)
     with _ctrl_c_as_ever(trainer):
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module, datamodule=data, ckpt_path=_whole_state(folder))
     best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     module.load_state_dict(best["state_dict"])
     score = best_weights.best_model_score
     loss = float(score) if score is not None else float("nan")
     return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
+
+
+def _whole_state(folder: Path) -> str | None:
+    """Where to go on from; None for the beginning."""
+    last = folder / "last.ckpt"
+    if not last.is_file():
+        return None
+    if not is_zipfile(last):  # its directory is written last
+        say(f"{last} is cut short, so this fit begins again")
+        return None
+    return str(last)
 
 
 def _trainer(folder: Path, epochs: int, device: str, callbacks: list[Callback]) -> Trainer:

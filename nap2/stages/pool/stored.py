@@ -1,12 +1,15 @@
 """What the config's store holds: its candidates, and what is known of their final accuracy."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from nap2.config import Config
 from nap2.errors import StoreError, counted
 from nap2.snapshots.index import COMPLETE, REFUSED, IndexRow, IndexSummary, refresh_index
 from nap2.snapshots.reader import SnapshotReader, open_joint
+from nap2.snapshots.released.part import unlisted
+from nap2.snapshots.released.snapshot_set import is_set
 from nap2.stages.command.console import say
 from nap2.stages.pool.candidates import setting_of
 
@@ -27,6 +30,8 @@ def open_store(config: Config) -> SnapshotReader:
     """
     store = open_joint(store_roots(config))
     check_setting(config, store)
+    for path in chain.from_iterable(unlisted(root) for root in store_roots(config) if is_set(root)):
+        say(f"{path} is left out, without {path.with_suffix('.json').name}; copy the set again, or finish its release")
     if not store.complete():
         failed = len(store.failures())
         advice = f"{failed} failed, stage=index says why" if failed else "run stage=snapshot first"
@@ -143,10 +148,11 @@ def no_label(config: Config, count: int) -> str:
     """What to say where none of so many candidates has a known accuracy."""
     if config.labels == "measured":
         return (
-            f"None of {count} candidates was trained to its end, which labels=measured asks for; train them with "
-            "snapshot.to_the_end=true, or import accuracies (stage=truth) and set labels=truth."
+            f"Of {counted(count, 'candidate')} none was trained to its end, which labels=measured asks for; train "
+            "them with snapshot.to_the_end=true, or import accuracies (stage=truth) and set labels=truth."
         )
+    dataset = config.dataset.stand_in_for or config.dataset.name
     return (
-        f"None of {count} candidates has an imported accuracy on {config.dataset.stand_in_for or config.dataset.name}; "
-        "run stage=truth, or set labels=measured for a store trained to the end."
+        f"Of {counted(count, 'candidate')} none has an imported accuracy on {dataset}; run stage=truth, or set "
+        "labels=measured for a store trained to the end."
     )
