@@ -2,12 +2,12 @@
 
 `python -m nap2.evaluation.compare FIRST.csv METHOD SECOND.csv METHOD` reads `predictions-*.csv` of `stage=evaluate`, of
 one run or of two: other statistics, other encoders, other numbers of mini-batches. `METHOD@50` names a budget, which is
-the largest otherwise.
+the largest otherwise. `--keep SECTION/differences.jsonl` adds the result to what a page of results says of differences.
 """
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from nap2.evaluation.judging.bootstrap import ROUNDS, paired_difference
 from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.judging.exam import scored_by_all
 from nap2.evaluation.judging.metrics import TAU
+from nap2.evaluation.records.difference_log import append_differences
 from nap2.evaluation.records.prediction_file import PredictionFile, read_predictions
 
 FEWEST = 3
@@ -96,9 +97,17 @@ if __name__ == "__main__":
     for name in ("first", "second"):
         parser.add_argument(name, type=Path, help="a predictions-*.csv of stage=evaluate")
         parser.add_argument(f"method_of_{name}", help="as in its columns, with @<mini-batches> for one budget")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="JSON lines to which the difference is added")
+    parser.add_argument("--size", type=int, default=0, help="what it is kept under: labels that both were fitted on")
+    parser.add_argument("--sources", nargs=2, default=("", ""), metavar="SOURCE", help="likewise: fitted on what")
     asked = parser.parse_args()
     try:
         sides = Side.of(asked.first, asked.method_of_first), Side.of(asked.second, asked.method_of_second)
-        sys.stdout.write(sentence(compare(*sides), asked.first, asked.second) + "\n")
+        result = compare(*sides)
+        sys.stdout.write(sentence(result, asked.first, asked.second) + "\n")
+        if asked.keep:
+            source, against = asked.sources
+            kept = replace(result.difference, source=source, against_source=against)
+            append_differences(asked.keep, [kept], asked.size)
     except Nap2Error as error:
         sys.exit(f"error: {error}")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from nap2.evaluation.compare import Side, compare, sentence
 from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.judging.exam import Exam, Predictions
 from nap2.evaluation.judging.metrics import kendall_tau
+from nap2.evaluation.records.difference_log import read_differences
 from nap2.evaluation.records.prediction_file import write_predictions
 
 ARCHS = [f"arch {place}" for place in range(40)]
@@ -94,3 +96,13 @@ def test_the_command_says_it_in_one_line(files):
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: ")
     assert refused.stderr.count("\n") == 1
+
+
+def test_a_difference_can_be_kept_for_a_page(files, tmp_path):
+    command = [sys.executable, "-m", "nap2.evaluation.compare", str(files[0]), "nap2", str(files[1]), "nap2"]
+    log = tmp_path / "section/differences.jsonl"
+    for _ in range(2):  # said twice it is one
+        asked = [*command, "--keep", str(log), "--size", "196", "--sources", "cifar10", "cifar10, under sgd"]
+        subprocess.run(asked, check=True, capture_output=True)
+    found = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2")).difference
+    assert read_differences(log, 196) == [replace(found, source="cifar10", against_source="cifar10, under sgd")]
