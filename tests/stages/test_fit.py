@@ -1,7 +1,9 @@
-"""What a fit says of itself after an interruption."""
+"""What a fit says of itself after an interruption, and what it leaves."""
 
 import errno
+import gc
 import signal
+import weakref
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,23 @@ def test_a_state_that_was_cut_short_is_told_and_not_gone_on_from(
     state.write_bytes(state.read_bytes()[:-100])
     assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=2, **options).epochs == 2
     assert "last.ckpt is cut short, so this fit begins again" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_one_fit_is_gone_when_the_next_one_trains(tmp_path: Path) -> None:
+    """Ten autoencoders in a row grew from 0.9 to 2.3 GB."""
+    options = {"what": "a line", "epochs": 1, "patience": None, "device": "cpu"}
+    first = Line(0.0, {"now": 0.0})
+    alive = weakref.ref(first)
+
+    class Next(Line):
+        def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+            assert alive() is None
+            return super().training_step(batch, batch_idx)
+
+    gc.disable()  # when it comes by itself is chance
+    try:
+        fit(first, Points(), tmp_path / "first", **options)
+        del first
+        fit(Next(0.0, {"now": 0.0}), Points(), tmp_path / "next", **options)
+    finally:
+        gc.enable()

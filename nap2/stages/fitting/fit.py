@@ -1,5 +1,6 @@
 """Fit one LightningModule: resumable, the best weights kept, with progress that suits a terminal and a batch log."""
 
+import gc
 import logging
 import signal
 import threading
@@ -25,6 +26,7 @@ from rich.progress import TaskID
 from nap2.seeding import make_deterministic, seed_from
 from nap2.snapshots.disk import explained, write_atomically
 from nap2.stages.command.console import LINE_EVERY_S, console, duration, progress_bar, say
+from nap2.stages.command.heap import return_freed_memory
 from nap2.training.stopwatch import Stopwatch
 
 SAVE_EVERY_S = 60.0
@@ -62,6 +64,8 @@ def fit(
     loaded into `module` at the end. An interruption costs the last `SAVE_EVERY_S` at most, and changes no weight: what
     a step draws depends on torch's seed at the call and on the number of the step alone.
     """
+    gc.collect()  # of the fit before, whose trainer and module hold each other
+    return_freed_memory()
     quiet_lightning()
     make_deterministic()
     best_weights = ModelCheckpoint(
