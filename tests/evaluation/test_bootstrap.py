@@ -100,3 +100,19 @@ def test_any_metric_has_an_interval():
 def test_an_undefined_figure_has_an_undefined_interval():
     found = bootstrap.interval(np.zeros(60), TRUTH, TAU, rounds=20)
     assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_a_score_that_tells_one_candidate_apart_has_no_interval():
+    truth, marks = np.random.default_rng(2).normal(size=320), np.ones(320)
+    marks[truth.argmin()] = 0.0  # a third of all rounds do not draw it, and are undefined
+    alone, against = bootstrap.interval(marks, truth), bootstrap.paired_difference(marks, truth, truth)
+    assert (alone.value > 0, against.value < 0) == (True, True)
+    assert np.isnan([alone.low, alone.high, alone.standard_error, against.low, against.high]).all()
+    assert not any(found.excludes_zero for found in (alone, against))
+
+
+def test_an_interval_survives_a_few_undefined_rounds():
+    truth, marks = np.random.default_rng(2).normal(size=320), np.ones(320)
+    marks[truth.argsort()[:6]] = 0.0  # about one round in 400 draws none of them
+    found = bootstrap.interval(marks, truth)
+    assert found.low < found.value < found.high

@@ -374,3 +374,11 @@ def test_an_undefined_difference_is_no_number_and_no_tie():
     constant = replace(predictions("constant", [0.0, 0.0]), values=np.ones((3, 2, 40)))
     (found,) = differences([constant], NAP2, EXAM, rounds=20)
     assert difference_table([found]).rows[0][-3:] == ("–", "–", "undefined")
+
+
+def test_a_difference_without_an_interval_is_a_number_alone():
+    marks = np.ones((3, 2, 40))
+    marks[:, :, EXAM.truth.argmin()] = 0.0
+    (found,) = differences([replace(predictions("marks", [0.0, 0.0]), values=marks)], NAP2, EXAM)
+    gap, interval, verdict = difference_table([found]).rows[0][-3:]
+    assert (f"{found.interval.value:+.3f}", "–", "undefined") == (gap, interval, verdict)

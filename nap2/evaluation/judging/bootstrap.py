@@ -19,7 +19,11 @@ _LARGEST_PAIR_TABLE = 2000  # candidates; above it the [A, A] table of pairs cos
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its 95 % percentile interval and standard error over bootstrap rounds; NaN where undefined."""
+    """A figure with its 95 % percentile interval and standard error over bootstrap rounds; NaN where undefined.
+
+    τ is undefined in a round that draws nobody whom a score tells apart. The other rounds would put a mark on one
+    candidate at random above 0; so where more rounds are undefined than lie beyond a bound, there is no interval.
+    """
 
     value: float
     low: float
@@ -147,10 +151,10 @@ def _pair_signs(values: Floats) -> NDArray[np.float32]:
 
 
 def _percentiles(value: float, samples: Floats) -> Interval:
-    defined = samples[np.isfinite(samples)]
-    if defined.size < 2 or not np.isfinite(value):
+    defined, tail = samples[np.isfinite(samples)], (1 - LEVEL) / 2
+    if defined.size < 2 or samples.size - defined.size > tail * samples.size or not np.isfinite(value):
         return Interval(value, float("nan"), float("nan"), float("nan"))
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(value, float(low), float(high), float(defined.std(ddof=1)))
 
 

@@ -39,8 +39,8 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or `none`: a difference whose interval holds 0 is none; `undefined`: no such number."""
-        if not math.isfinite(self.interval.value):
+        """`better`, `worse`, or `none`: a difference whose interval holds 0 is none; `undefined`: it has none."""
+        if not all(map(math.isfinite, (self.interval.value, self.interval.low, self.interval.high))):
             return "undefined"
         if not self.interval.excludes_zero:
             return "none"

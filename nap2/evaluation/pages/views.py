@@ -1,6 +1,7 @@
 """Aggregates into the tables that are printed: by query budget, by difference, by cost."""
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 
 from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.judging.exam import HOLDOUT, split_name
@@ -62,7 +63,7 @@ def difference_table(differences: Sequence[Difference]) -> Table:
             *(() if reference else (_with_source(found.against, found.against_source),)),
             str(found.query_batches),
             *(() if reference else (str(found.against_batches),)),
-            *(("–", "–") if found.verdict == "undefined" else _gap_and_interval(found)),
+            *_gap_and_interval(found),
             found.verdict,
         )
         for found in differences
@@ -87,7 +88,8 @@ def _with_source(method: str, source: str) -> str:
 
 def _gap_and_interval(found: Difference) -> tuple[str, str]:
     one = found.interval
-    return f"{one.value:+.3f}", f"[{one.low:+.3f}, {one.high:+.3f}]"
+    gap = f"{one.value:+.3f}" if isfinite(one.value) else "–"
+    return gap, "–" if found.verdict == "undefined" else f"[{one.low:+.3f}, {one.high:+.3f}]"
 
 
 def cost_table(aggregates: Iterable[Aggregate]) -> Table:
