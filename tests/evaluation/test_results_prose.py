@@ -1,6 +1,7 @@
 """Every decimal in the prose of the results page is a figure of the rows beside it, or of the paper.
 
-Bounds of intervals, in square brackets, are left out: those of `nap2.evaluation.compare` are not kept as rows.
+So is every interval, in square brackets, of the differences beside it, but for some from before
+`nap2.evaluation.compare` could keep them.
 """
 
 import re
@@ -11,7 +12,7 @@ import pytest
 from nap2.baselines import POOL_SCORES, PROXIES
 from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.records.aggregate import Aggregate, aggregate
-from nap2.evaluation.records.difference_log import read_differences
+from nap2.evaluation.records.difference_log import read_differences, read_lines
 from nap2.evaluation.records.published import load_published
 from nap2.evaluation.results_page import DIFFERENCES, one_of_each, section_rows
 
@@ -20,6 +21,9 @@ PUBLISHED = load_published(DOCS / "published/nap2.csv")
 DECIMAL = r"−?(?<![\d.])\.\d+"
 PCA, UNION = "nap2 (pca encoder)", "cifar10+tinyimagenet16-120"
 FAMILIES = ("norm", "general", "distribution")
+INTERVAL = re.compile(r"\[([+−]?\.\d+),\s+([+−]?\.\d+)\]")
+NOT_KEPT = {"3-transfer": 1, "5-union": 1, "6-what-it-reads": 3}
+"""Intervals in the prose of which no row says how they came about."""
 
 
 class Section:
@@ -120,6 +124,8 @@ def cifar10() -> list[float]:
         ("none", -0.026, 0.034),
         ("worse", -0.173, -0.087),
     ]
+    more_maps = [s.paired(size, f"{PCA[:-1]}, unlabelled maps too)", PCA) for size in (240, 50)]
+    assert [(one.verdict, *bounds(one, 3)) for one in more_maps] == [("none", -0.03, 0.012), ("none", -0.107, 0.037)]
     return [
         *(s.tau(PCA, size) for size in (240, 100, 50)),
         *(abs(paired[name].interval.value) for name in against[:3]),
@@ -274,6 +280,12 @@ def more_mini_batches() -> list[float]:
     compared = {one.method: one for one in s.differences(254)}
     pfn, svr, graph = compared["lc_pfn"], compared["lcsvr"], compared["graph regression"]
     assert {name for name, one in compared.items() if one.verdict != "none"} == {"lc_pfn", "lcsvr"}
+    own = [one for one in s.differences(254) if one.method == PCA]
+    assert [(one.query_batches, one.against_batches, one.verdict, *bounds(one, 3)) for one in own] == [
+        (100, 100, "better", 0.055, 0.518),
+        (500, 500, "better", 0.013, 0.51),
+        (500, 100, "none", -0.166, 0.091),
+    ]
     assert [bounds(one, 3) for one in (pfn, svr)] == [(-0.856, -0.028), (-0.615, -0.097)]
     assert bounds(graph, 3) == (-0.056, 0.478)
     curve = ("sotl", "last_losses", "early_stopping", "lce", "lc_pfn")
@@ -409,3 +421,18 @@ def test_the_prose_names_how_many_candidates_were_tested(name):
     largest = {max(row.num_test for row in of_file) for of_file in section_rows(DOCS / "results" / name).values()}
     assert rows
     assert all(re.search(rf"\b{count}\b", prose) for count in largest)
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_intervals_in_the_prose_are_those_of_the_differences(name):
+    section = DOCS / "results" / name
+    found = read_lines(section / DIFFERENCES) if (section / DIFFERENCES).exists() else []
+    kept = [tuple(one["interval"][bound] or 0.0 for bound in ("low", "high")) for one in found]
+    kept += [(-high, -low) for low, high in kept]
+    strangers = []
+    for typed in INTERVAL.findall((section / "intro.md").read_text()):
+        digits = len(typed[0].split(".")[1])
+        shown = tuple(float(bound.replace("−", "-")) for bound in typed)
+        if not any(all(abs(a - b) <= 0.501 * 10**-digits for a, b in zip(one, shown, strict=True)) for one in kept):
+            strangers.append(typed)
+    assert len(strangers) == NOT_KEPT.get(name, 0), strangers
