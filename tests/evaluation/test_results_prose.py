@@ -6,6 +6,7 @@ So is every interval, in square brackets, of the differences beside it, but for 
 
 import re
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 
@@ -353,6 +354,10 @@ def another_space() -> list[float]:
     losses, best = ([s.paired(size, name, PCA, source) for size, source in fits] for name in ("last_losses", "az_nas"))
     assert [one.verdict for one in losses] == ["better", "better", "none"]
     assert {one.verdict for one in best} == {"better"}
+    tried = [one.method for one in s.differences(240) if one.method in (*PROXIES, *POOL_SCORES) and one.against == PCA]
+    widened = NormalDist().inv_cdf(1 - 0.025 / len(tried))
+    assert f"best of {len(tried)} on" in s.prose
+    assert [abs(one.interval.value) > widened * one.interval.standard_error for one in best] == [True, True, False]
     assert [bounds(one, 3) for one in losses[:2]] == [(0.024, 0.367), (0.012, 0.355)]
     assert [bounds(one, 3) for one in best] == [(0.126, 0.449), (0.130, 0.423), (0.037, 0.337)]
     taus = {one.row.method: one.mean for one in s.found if one.row.metric == "kendall_tau"}
@@ -436,3 +441,13 @@ def test_intervals_in_the_prose_are_those_of_the_differences(name):
         if not any(all(abs(a - b) <= 0.501 * 10**-digits for a, b in zip(one, shown, strict=True)) for one in kept):
             strangers.append(typed)
     assert len(strangers) == NOT_KEPT.get(name, 0), strangers
+
+
+@pytest.mark.parametrize("page", ["README.md", "checkpoints/nb201-cifar10/card.md"])
+def test_what_is_said_elsewhere_of_narrow_cells_is_of_the_latest_section(page):
+    s = Section("12-another-space")
+    (count,) = {one.row.num_test for one in s.found if one.row.method == PCA}
+    assert re.findall(r"(\d+) narrow cells", (DOCS.parent / page).read_text()) == [str(count)]
+    curve = ("sotl", "sotl_e", "last_losses", "early_stopping")
+    shown = {s.paired(304, name, PCA, "nasbench201/cifar10").verdict for name in ("parameters", *curve)}
+    assert "worse" not in shown  # "it is not shown to rank better than"
