@@ -52,6 +52,15 @@ def test_failed_candidates_are_left_out_and_counted_at_their_budget_alone():
     assert select(rows, trial=0, query_batches=100)[0].value == pytest.approx(expected)
 
 
+def test_the_best_candidate_is_not_found_by_who_could_not_score_it():
+    mine, names = predictions(noise=(0.0,)), ("recall_top1_in_top-3", "coverage_top-3_in_top-3")
+    mine.values[1, 0, TRUTH.argmax()] = np.nan
+    rows = result_rows(mine, EXAM, [METRICS[name] for name in names], rounds=0)
+    found = [[select(rows, metric=name, trial=trial)[0].value for trial in (0, 1, 2)] for name in names]
+    assert found == [[1.0, 0.0, 1.0], [1.0, pytest.approx(2 / 3), 1.0]]
+    assert {(row.num_test, row.num_failed) for row in rows} == {(59, 1)}
+
+
 def test_undefined_figures_are_none_with_a_reason():
     constant = predictions()
     constant.values[:] = 0.5

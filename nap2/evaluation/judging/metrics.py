@@ -25,6 +25,7 @@ class Metric:
         chance: the value expected of a random ranking of `A` candidates.
         score: `(predicted, truth) -> value`; NaN where it is undefined.
         source: where it is defined.
+        picks: whether it asks who is found: one without a score is not, and counts; elsewhere such are left out.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Metric:
     chance: Callable[[int], float]
     score: Callable[[ArrayLike, ArrayLike], float]
     source: str
+    picks: bool = False
 
 
 def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
@@ -105,12 +107,16 @@ def _share(k: int, num_candidates: int) -> float:
 
 def _recall(k: int) -> Metric:
     score = partial(top_n_coverage, n=1, k=k)
-    return Metric(f"recall_top1_in_top-{k}", f"best in top {k}", partial(_share, k), score, "NAP2, App. F.1, eq. 33")
+    return Metric(
+        f"recall_top1_in_top-{k}", f"best in top {k}", partial(_share, k), score, "NAP2, App. F.1, eq. 33", picks=True
+    )
 
 
 def _coverage(n: int, k: int) -> Metric:
     score = partial(top_n_coverage, n=n, k=k)
-    return Metric(f"coverage_top-{n}_in_top-{k}", f"top {n} in top {k}", partial(_share, k), score, "NAP2, App. F.1")
+    return Metric(
+        f"coverage_top-{n}_in_top-{k}", f"top {n} in top {k}", partial(_share, k), score, "NAP2, App. F.1", picks=True
+    )
 
 
 TAU = Metric("kendall_tau", "Kendall τ", _zero, kendall_tau, "Kendall 1945, tau-b")

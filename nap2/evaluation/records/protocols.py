@@ -32,7 +32,8 @@ def result_rows(
 ) -> list[ResultRow]:
     """The rows of one method: per budget and metric, one of each trial and one of all (`trial` None).
 
-    Candidates that the method could not score in some trial are left out of its rows at that budget, and counted.
+    Candidates that the method could not score in some trial are left out of its rows at that budget, and counted; among
+    the predicted top K there are none of them, but the best candidates are those of all.
 
     Args:
         predictions: of one method.
@@ -49,7 +50,9 @@ def result_rows(
     for place in range(len(predictions.query_batches)):
         scores, truth = scored_by_all(predictions.values[:, place], exam.truth)
         for metric in metrics or metrics_for(exam.truth.size):
-            values = [_value(metric, trial, truth) for trial in scores]
+            asked = (_below_all(predictions.values[:, place]), exam.truth) if metric.picks else (scores, truth)
+            is_defined = truth.size >= 2 and metric in metrics_for(truth.size)
+            values = [metric.score(trial, asked[1]) if is_defined else float("nan") for trial in asked[0]]
             base = _base_row(predictions, exam, place, metric, truth.size)
             trials = zip(predictions.trials, predictions.seeds, values, strict=True)
             rows += [replace(_with_value(base, value), trial=trial, seed=own) for trial, own, value in trials]
@@ -59,9 +62,10 @@ def result_rows(
     return rows
 
 
-def _value(metric: Metric, scores: Floats, truth: Floats) -> float:
-    """NaN where too few candidates could be scored for the metric to make sense."""
-    return metric.score(scores, truth) if truth.size >= 2 and metric in metrics_for(truth.size) else float("nan")
+def _below_all(values: Floats) -> Floats:
+    """Predictions `[trials, A]`, those that are missing below all others."""
+    scored = np.isfinite(values)
+    return np.where(scored, values, np.nextafter(values.min(where=scored, initial=np.inf), -np.inf))
 
 
 def _interval(
