@@ -118,7 +118,7 @@ class SnapshotRecorder:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on in another process; tensors and plain values only."""
-        no_values = torch.zeros(0, len(MODALITIES), num_entries(self.units), device="cpu")
+        no_values = torch.zeros(0, len(MODALITIES), num_entries(self.units), dtype=torch.float32, device="cpu")
         no_counts = torch.zeros(0, len(MODALITIES), len(COUNTS), dtype=torch.int64, device="cpu")
         return {
             "num_steps": self.num_steps,

@@ -268,3 +268,12 @@ def test_networks_of_other_precisions_are_recorded_in_float32(dtype):
     recorder = SnapshotRecorder(model, every=1)
     recorder.step()
     assert recorder.trajectory().values.dtype == torch.float32
+
+
+def test_the_state_is_of_one_dtype_whatever_torch_makes_by_default():
+    recorder = SnapshotRecorder(nn.Linear(2, 2))
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert recorder.state_dict()["values"].dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
