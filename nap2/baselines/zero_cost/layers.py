@@ -67,13 +67,13 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
 
     Sequences are looked into, leaf modules are no blocks; a chain of plain layers therefore has none.
     """
-    return list(_blocks(network, is_root=True))
+    return list(_blocks(network))
 
 
-def _blocks(module: nn.Module, is_root: bool) -> Iterator[nn.Module]:
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
     for child in module.children():
         if isinstance(child, TRANSPARENT):
-            yield from _blocks(child, is_root=False)
+            yield from _blocks(child)
         elif next(child.children(), None) is not None:
             yield child
 
