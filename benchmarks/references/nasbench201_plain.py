@@ -3,7 +3,6 @@
 Only what a training step needs; parameters are created in the order of `nap2`'s network, so weights copy by order.
 """
 
-import torch
 from torch import Tensor, nn
 
 
@@ -67,10 +66,3 @@ def plain_network(
         blocks += [PlainReduction(width), *(PlainCell(arch_str, 2 * width) for _ in range(n))]
     head = [nn.BatchNorm2d(4 * c), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * c, num_classes)]
     return nn.Sequential(*blocks, *head)
-
-
-def copy_weights_by_order(source: nn.Module, target: nn.Module) -> None:
-    """Parameters and buffers, first to first, second to second; shapes must agree."""
-    with torch.no_grad():
-        for theirs, mine in zip(source.state_dict().values(), target.state_dict().values(), strict=True):
-            mine.copy_(theirs)
