@@ -1,6 +1,6 @@
 """A NAS-Bench-201 network written down as the paper draws it: every edge executed, contiguous tensors, eager PyTorch.
 
-Only what a training step needs; parameters are created in the order of `nap2`'s network, so weights copy by order.
+Only what a training step needs; parameters are created in the order of `nap2`'s network.
 """
 
 from torch import Tensor, nn
