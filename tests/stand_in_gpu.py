@@ -151,6 +151,7 @@ def stand_in_gpu():
         "is_available": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: 0,
+        "is_current_stream_capturing": lambda: False,  # asked where torch is built for CUDA
         "is_initialized": lambda: True,
         "is_bf16_supported": lambda *_, **__: True,
         "get_device_capability": lambda *_: (9, 0),  # the cuDNN of a CUDA build refuses old ones
@@ -166,6 +167,7 @@ def stand_in_gpu():
     with ExitStack() as stack:
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+        stack.enter_context(mock.patch.object(torch.backends.cudnn, "is_acceptable", return_value=False))
         stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwrites)
         torch.__future__.set_overwrite_module_params_on_conversion(True)  # a parameter cannot change its class
         stack.enter_context(_Entrance())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter, is_lazy
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
 from nap2.errors import NetworkError, kind_of
@@ -154,7 +154,7 @@ def _record(name: str, module: nn.Module) -> RecordedLayer:
     weight = getattr(module, "weight", None)
     if weight is None:
         raise NetworkError(f"Layer {name!r} has no weight; record the network before its weight is taken out.")
-    if isinstance(weight, UninitializedParameter):
+    if is_lazy(weight):
         raise NetworkError(
             f"Layer {name!r} has no weight yet; run one batch through the lazy network before recording."
         )
