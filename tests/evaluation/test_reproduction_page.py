@@ -1,5 +1,6 @@
 """`docs/reproduction.md` names every table and figure once, its commands compose, and it lists what has none."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from nap2.evaluation.records.rows import ResultRow
 from nap2.feature_maps.families import FAMILIES
 from nap2.models.readings import READINGS
 from nap2.schema import MODALITIES
+from nap2.snapshots.reader import open_snapshots
+from nap2.spaces import SPACES
 from nap2.stages.command.compose import compose_config
 from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.encoder_name import in_brackets
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "reproduction.md").read_text()
+CHECKPOINTS = DOCS.parent / "checkpoints"
 COMMANDS = re.findall(r"^python train\.py (.*)$", PAGE, re.MULTILINE)
 
 
@@ -41,6 +45,25 @@ def test_the_run_of_another_space_is_spelled_out_stage_by_stage() -> None:
     """Its predictors are a source further down; the run of NAS-Bench-201 is written once for all datasets."""
     stages = [command.split()[0].removeprefix("stage=") for command in COMMANDS if "experiment=nb101" in command]
     assert stages[:6] == ["truth", "snapshot", "cae", "embed", "predictor", "evaluate"]
+
+
+def of_new_classes(name: str, predictor: str) -> int:
+    """Candidates of a released set of whose class a released predictor has learned from no cell."""
+    spec = json.loads((CHECKPOINTS / predictor / "spec.json").read_text())
+    class_of = SPACES["nasbench201"].classes["functional"]
+    seen = {class_of(arch) for arch in spec["fitted_on"]}
+    found = open_snapshots(CHECKPOINTS / "snapshots" / name)
+    return sum(class_of(found.read(one).candidate.arch_str) not in seen for one in found.complete())
+
+
+@pytest.mark.parametrize(
+    ("name", "predictor"),
+    [("nb201_cifar10", "nb201-cifar10"), ("nb201_tinyimagenet16", "nb201-tinyimagenet16")],
+)
+def test_the_exam_has_as_many_candidates_as_the_page_says(name: str, predictor: str) -> None:
+    exam = PAGE.split("## An exam")[1].split("\n## ")[0]
+    assert f"evaluate.source={predictor}\n" in exam
+    assert re.search(rf"\b{of_new_classes(name, predictor)}\b", exam)
 
 
 def our_methods() -> list[str]:
