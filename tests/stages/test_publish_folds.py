@@ -159,6 +159,17 @@ def test_figures_of_another_procedure_are_refused() -> None:
             _protocol(one, spec, 3)
 
 
+def test_heads_of_one_modality_are_held_to_the_options_where_they_are_shipped() -> None:
+    config, other = config_of(), config_of("model.predictor.epochs=7")
+    spec = fitted(config)
+    (pool,) = load_pools(shipped_config(config))
+    terms = head_terms(other, pool, pool.splits[0], 8, "encoders")
+    with claimed(Variant("weights").folder(pool.folder, 8, 0), terms):
+        assert _protocol(config, spec, 3)
+    with pytest.raises(EvaluationError, match=r"n8-trial0-weights was fitted with model\.predictor\.epochs=7 "):
+        _protocol(config, {**spec, "heads": [{}, {"modality": "weights"}]}, 3)
+
+
 def test_a_card_is_of_what_was_evaluated_and_says_at_which_size(tmp_path: Path) -> None:
     others = [replace(ROW, method="nap2", train_size=size) for size in (3, 7)]  # of other encoders of this run
     append_rows(tmp_path / "rows.jsonl", [ROW, *others, replace(ROW, method="size", train_size=0)])

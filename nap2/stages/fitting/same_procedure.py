@@ -53,8 +53,9 @@ def check_same_options(
     """
     heads = [(pool.folder, size, trial) for pool in pools for trial in pool.trials]
     heads += [(shipped, int(spec["train_size"]), trial) for trial in range(config.split.trials)]
-    for folder, fitted, trial in heads:
-        refuse_another(Variant().folder(folder, fitted, trial), head_options(config))
+    for modality in sorted({head.get("modality", "both") for head in spec["heads"]}):
+        for folder, fitted, trial in heads:
+            refuse_another(Variant(modality).folder(folder, fitted, trial), head_options(config))
     for folder in (shipped, *(pool.folder for pool in pools)):
         for modality in MODALITIES:
             refuse_another(folder.encoder_of(modality), encoder_options(config))
