@@ -205,7 +205,8 @@ class PathsConfig:
 
 def _model() -> dict[str, Any]:
     """What a file of `conf/model/` need not say: one of a user's own may be from before there was a choice."""
-    return {"encoder": "cae", "features": "all", "unlabelled": False, "cae": {"size": EMBEDDING_SIZE}}
+    size = {"size": EMBEDDING_SIZE}
+    return {"encoder": "cae", "features": "all", "unlabelled": False, "cae": size, "pca": dict(size)}
 
 
 @dataclass

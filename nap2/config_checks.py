@@ -46,13 +46,20 @@ VARIABLES = {"paths.data": "NAP2_DATA", "paths.truth": "NAP2_TRUTH", "paths.chec
 """What `conf/paths` takes from the shell, where it may be set and empty."""
 MODEL_WHOLE = {
     "cae": {"size": 1, "warmup_epochs": 0, "step_size": 1, "batch_size": 1, "epochs": 1},
+    "pca": {"size": 1},
     "predictor": {"hidden": 1, "layers": 1, "batch_size": 1, "epochs": 1},
     "fusion": {"members": 1, "inner_folds": 2},
 }
 """Whole numbers of each part of a model, with the least of each."""
-MODEL_POSITIVE: dict[str, tuple[str, ...]] = {"cae": ("lr", "gamma"), "predictor": ("lr", "max_lr"), "fusion": ()}
+MODEL_POSITIVE: dict[str, tuple[str, ...]] = {
+    "cae": ("lr", "gamma"),
+    "pca": (),
+    "predictor": ("lr", "max_lr"),
+    "fusion": (),
+}
 MODEL_REST = {
     "cae": ("patience",),
+    "pca": (),
     "predictor": ("dropout", "loss", "prefix_sharing"),
     "fusion": ("ridges", "components", "rank_weight"),
 }

@@ -96,6 +96,7 @@ def test_every_stage_of_the_table_has_its_module(stage: str) -> None:
         (["stage=evaluate", "evaluate.bootstrap=0"], r"evaluate.bootstrap=0 is too small; use at least 1"),
         (["stage=cae", "split.folds=1"], r"split.folds=1 is no cross-validation"),
         (["stage=cae", "model.cae.size=0"], r"model\.cae\.size=0 must be a whole number of at least 1"),
+        (["stage=cae", "model.pca.size=0"], r"model\.pca\.size=0 must be a whole number of at least 1"),
         (["stage=cae", "model.cae.epochs=0"], r"model\.cae\.epochs=0 must be a whole number of at least 1"),
         (["stage=pipeline", "model.encoder=pcaa"], r"No encoder \(model\.encoder\) is called 'pcaa'"),
         (["stage=pipeline", "model.dtype=float16"], r"No dtype \(model\.dtype\) is called 'float16'"),
@@ -146,10 +147,10 @@ def test_a_model_file_from_before_a_setting_has_what_there_was_then(
     """A user's own copy of one stays what it was."""
     today = compose_config(["stage=cae"])[1].model
     copy = shutil.copytree(CONF, tmp_path / "conf") / "model/nap2.yaml"
-    since = ("encoder:", "features:", "unlabelled:", "size:")
+    since = ("encoder:", "features:", "unlabelled:", "size:", "pca:")
     lines = copy.read_text().splitlines(keepends=True)
     kept = [line for line in lines if not line.strip().startswith(since)]
-    assert len(lines) - len(kept) == len(since)
+    assert len(lines) - len(kept) == len(since) + 1  # two sizes
     copy.write_text("".join(kept))
     monkeypatch.setattr(compose, "CONF", tmp_path / "conf")
     assert compose_config(["stage=cae"])[1].model == today

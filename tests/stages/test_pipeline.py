@@ -376,8 +376,8 @@ def test_nothing_is_released_without_its_evaluation(here: Path, capsys: pytest.C
 def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_folds(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folds = [*TINY, "split.folds=3", "split.train_sizes=[0]", "model.encoder=pca"]
-    whole = [*TINY, "split.test_size=0", "split.train_sizes=[0]", "model.encoder=pca"]
+    few = ["split.train_sizes=[0]", "model.encoder=pca", "model.pca.size=3"]
+    folds, whole = [*TINY, "split.folds=3", *few], [*TINY, "split.test_size=0", *few]
     call = ["stage=publish", *folds, "publish.name=folded", "paths.checkpoints=released"]
     for stage in ("cae", "embed", "predictor", "evaluate"):
         assert train.main([f"stage={stage}", *folds]) == 0
@@ -392,6 +392,8 @@ def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_fo
     predictor = Predictor.from_pretrained(here / "released/folded")
     spec, trial = predictor.spec, Split.load(here / "runs/digits/functional-whole/splits/trial-0.json")
     assert (len(predictor.heads["both"]), spec["num_test"], spec["num_val"]) == (2, 0, 2)
+    assert (spec["directions"], predictor.weights_encoder.size, predictor.gradients_encoder.size) == (3, 3, 3)
+    assert {row.encoder for row in read_rows(here / "runs/digits/functional-3fold/results/rows.jsonl")} == {"", "pca3"}
     assert spec["train_size"] == len(trial.train) == len(trial.pool)
     assert set(spec["fitted_on"]) == {*trial.pool, *trial.val}
     for needed in (
@@ -404,7 +406,7 @@ def test_the_predictor_of_all_candidates_is_published_with_the_figures_of_the_fo
         assert needed in text
     assert train.main([*call, "snapshot.num_snapshots=1"]) == 2
     assert "was fitted with another num_snapshots than this config" in capsys.readouterr().err
-    written = here / "runs/digits/functional-whole/checkpoint-pca/spec.json"
+    written = here / "runs/digits/functional-whole/checkpoint-pca3/spec.json"
     content = json.loads(written.read_text())
     written.write_text(json.dumps({**content, "fitted_on": content["fitted_on"][1:]}))
     assert train.main(call) == 2

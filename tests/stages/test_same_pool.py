@@ -194,16 +194,18 @@ def test_a_damaged_note_is_said_and_a_folder_without_one_is_taken_as_it_is(
         claim(folder, terms)
 
 
-def test_a_fit_from_before_the_size_could_be_chosen_has_the_only_one_there_was(pool: Pool) -> None:
-    folder, asked = begun(pool.folder.encoder_of("weights")), encoder_terms(config_of(), pool)
-    other = encoder_terms(config_of(2, "model.cae.size=64"), pool)
-    for note in ({name: asked[name] for name in asked if name != "model.cae.size"}, None):
+@pytest.mark.parametrize("kind", ["cae", "pca"])
+def test_a_fit_from_before_the_size_could_be_chosen_has_the_only_one_there_was(pool: Pool, kind: str) -> None:
+    folder = begun(pool.folder.encoder_of("weights"))
+    asked = encoder_terms(config_of(2, f"model.encoder={kind}"), pool)
+    other = encoder_terms(config_of(2, f"model.encoder={kind}", f"model.{kind}.size=64"), pool)
+    for note in ({name: asked[name] for name in asked if name != f"model.{kind}.size"}, None):
         if note is None:
             (folder / NOTE).unlink()
         else:
             (folder / NOTE).write_text(json.dumps(note))
         claim(folder, asked)
-        with pytest.raises(EvaluationError, match=r"was fitted with model\.cae\.size=128 \(this call: 64\); ask for"):
+        with pytest.raises(EvaluationError, match=rf"was fitted with model\.{kind}\.size=128 \(this call: 64\); ask "):
             claim(folder, other)
 
 

@@ -25,7 +25,11 @@ def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
         for row, count in enumerate(contest.snapshots):
             values[0, row, place] = predictor.predict_with_spread(trajectory.first(count)).accuracy
     spec, kinds = predictor.spec, sorted(set(encoder_kinds(predictor.spec).values()))
-    encoders = "+".join(kinds), str(spec.get("features", ALL)), "num_unlabelled" in spec
+    encoders = (
+        f"{'+'.join(kinds)}{spec.get('directions', '')}",
+        str(spec.get("features", ALL)),
+        "num_unlabelled" in spec,
+    )
     num_heads = len(predictor.heads[predictor.modalities[0]])
     return Predictions(
         method="nap2" + in_brackets(encoders[0], encoders[1], unlabelled=encoders[2]),

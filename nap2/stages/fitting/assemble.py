@@ -23,7 +23,7 @@ from nap2.stages.fitting.embedding import load_encoders
 from nap2.stages.fitting.fitted_with import pool_name, refuse_another, require_trained, seen_terms
 from nap2.stages.fitting.variants import Variant
 from nap2.stages.pool.candidates import setting_of, space_of
-from nap2.stages.pool.encoder_name import features_of
+from nap2.stages.pool.encoder_name import directions_of, features_of
 from nap2.stages.pool.splits import Pool
 from nap2.stages.pool.stored import stands_in_for
 from nap2.training.recipe import Recipe
@@ -75,6 +75,7 @@ def learned_on(config: Config, pool: Pool, size: int) -> dict[str, Any]:
         "kind": "predictor",
         "encoders": {modality: {"kind": config.model["encoder"]} for modality in MODALITIES},
         **({} if features_of(config) == ALL else {"features": features_of(config)}),
+        **({} if (directions := directions_of(config)) is None else {"directions": directions}),
         "num_snapshots": config.snapshot.num_snapshots,
         "every": config.snapshot.every,
         "setting": setting_of(config).as_dict(),

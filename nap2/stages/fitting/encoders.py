@@ -27,7 +27,7 @@ from nap2.stages.command.provenance import versions
 from nap2.stages.fitting.fit import fit, forget
 from nap2.stages.fitting.fitted_with import pool_name
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.pool.encoder_name import features_of
+from nap2.stages.pool.encoder_name import encoder_kind, features_of
 from nap2.stages.pool.splits import Pool
 from nap2.stages.pool.union import roots_with_union
 
@@ -79,7 +79,7 @@ def fit_pca(config: Config, store: SnapshotReader, pool: Pool, modality: str) ->
     """The principal directions of the maps that encoders learn from."""
     started = time.monotonic()
     maps = pool_maps(config, store, pool, modality)
-    encoder = LinearEncoder.from_pca(maps)
+    encoder = LinearEncoder.from_pca(maps, config.model["pca"]["size"])
     release(config, pool, modality, {"encoder": encoder.state_dict()}, time.monotonic() - started)
     say(f"{title_of(config, pool, modality)}: {encoder.size} directions of {len(maps):,} maps")
 
@@ -141,6 +141,6 @@ def release(
 
 def title_of(config: Config, pool: Pool, modality: str) -> str:
     """How messages name an encoder."""
-    kind = "CAE" if config.model["encoder"] == "cae" else f"{config.model['encoder']} encoder"
+    kind = "CAE" if config.model["encoder"] == "cae" else f"{encoder_kind(config)} encoder"
     kind += "" if features_of(config) == ALL else f" ({features_of(config)} alone)"
     return ", ".join(filter(None, (f"{kind} of {modality}", pool.fold_name)))

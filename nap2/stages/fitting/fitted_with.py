@@ -30,7 +30,7 @@ NOTE = "fitted_with.json"
 HASHED = "sha256:"
 CANDIDATES, SETTING, LABELLED, ENCODERS = "training candidates", "setting", "candidates or labels", "encoders"
 LENGTHS = "numbers of snapshots"
-BEFORE = {"model.cae.size": EMBEDDING_SIZE}
+BEFORE = {"model.cae.size": EMBEDDING_SIZE, "model.pca.size": EMBEDDING_SIZE}
 """What notes from before it could be chosen do not name."""
 UNNOTED = "which an earlier version fitted, without a note of how"
 
@@ -60,7 +60,9 @@ def head_terms(config: Config, pool: Pool, split: Split, size: int, encoders: st
 
 
 def encoder_options(config: Config) -> dict[str, Any]:
-    """Those of an autoencoder; the other kinds have none."""
+    """Those of an autoencoder, or how many components are kept; random weights have none."""
+    if config.model["encoder"] == "pca":
+        return {"model.pca.size": config.model["pca"]["size"]}
     if config.model["encoder"] != "cae":
         return {}
     options = {f"model.cae.{name}": value for name, value in config.model["cae"].items()}

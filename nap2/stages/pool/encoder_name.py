@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from nap2.config import Config
 from nap2.feature_maps.families import ALL, named
+from nap2.schema import EMBEDDING_SIZE
 
 
 def features_of(config: Config) -> str:
@@ -16,9 +17,20 @@ def sees_unlabelled(config: Config) -> bool:
     return bool(config.model["unlabelled"])
 
 
+def directions_of(config: Config) -> int | None:
+    """How many principal components of a modality the config keeps; None where that is not its choice, or the usual."""
+    size = int(config.model["pca"]["size"])
+    return size if config.model["encoder"] == "pca" and size != EMBEDDING_SIZE else None
+
+
+def encoder_kind(config: Config) -> str:
+    """`cae`, `random`, `pca`, or `pca8` of eight components."""
+    return f"{config.model['encoder']}{directions_of(config) or ''}"
+
+
 def encoder_name(config: Config) -> str:
-    """The kind, what it is restricted to, and what it learns from besides: `cae`, `pca-norm`, `pca-unlabelled`."""
-    return called(str(config.model["encoder"]), features_of(config), sees_unlabelled(config))
+    """The kind, what it is restricted to, and what it learns from besides: `cae`, `pca8-norm`, `pca-unlabelled`."""
+    return called(encoder_kind(config), features_of(config), sees_unlabelled(config))
 
 
 def called(kind: str, features: str, unlabelled: bool) -> str:
@@ -28,7 +40,7 @@ def called(kind: str, features: str, unlabelled: bool) -> str:
 
 def encoder_words(config: Config, words: Sequence[str] = ()) -> str:
     """`in_brackets` of the config's encoders."""
-    return in_brackets(config.model["encoder"], features_of(config), words, sees_unlabelled(config))
+    return in_brackets(encoder_kind(config), features_of(config), words, sees_unlabelled(config))
 
 
 def in_brackets(kind: str, features: str = ALL, words: Sequence[str] = (), unlabelled: bool = False) -> str:
