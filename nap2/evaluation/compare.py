@@ -8,12 +8,13 @@ the largest otherwise. `--keep SECTION/differences.jsonl` adds the result to wha
 import argparse
 import sys
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from nap2.errors import EvaluationError, Nap2Error, counted
-from nap2.evaluation.judging.bootstrap import ROUNDS, paired_difference
+from nap2.evaluation.judging.bootstrap import ROUNDS, Interval, paired_difference
 from nap2.evaluation.judging.differences import Difference
 from nap2.evaluation.judging.exam import scored_by_all
 from nap2.evaluation.judging.metrics import TAU
@@ -46,7 +47,7 @@ class Comparison:
 
     Attributes:
         difference: of the first minus the second, paired.
-        values: of the first and of the second, on the same candidates: means over trials.
+        values: of the first and of the second, on the same candidates: means over trials; NaN where undefined.
     """
 
     difference: Difference
@@ -75,21 +76,28 @@ def compare(first: Side, second: Side, seed: int = 0) -> Comparison:
         )
     pair = scores[: len(own)], scores[len(own) :]
     found = paired_difference(*pair, accuracy, ROUNDS, seed)
-    value = float(np.mean([TAU.score(trial, accuracy) for trial in pair[0]]))
+    value, against = (float(np.mean([TAU.score(trial, accuracy) for trial in side])) for side in pair)
     facts = (first.method, second.method, TAU.name, seen, against_seen)
-    return Comparison(Difference(*facts, found, accuracy.size), (value, value - found.value))
+    return Comparison(Difference(*facts, found, accuracy.size), (value, against))
 
 
 def sentence(comparison: Comparison, first: Path, second: Path) -> str:
     """The result in words, with the files where two methods of one name are compared."""
-    found, (value, other) = comparison.difference, comparison.values
-    one, named = found.interval, found.method == found.against
+    found, named = comparison.difference, comparison.difference.method == comparison.difference.against
+    value, other = (f"{tau:.3f}" if isfinite(tau) else "undefined" for tau in comparison.values)
     where = [f" of {path}" if named and first != second else "" for path in (first, second)]
     return (
         f"{found.method}{where[0]} after {counted(found.query_batches, 'mini-batch', 'mini-batches')}, against "
-        f"{found.against}{where[1]} after {found.against_batches}: Kendall τ {value:.3f} against {other:.3f}, "
-        f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}] over {found.num_test} candidates: {found.verdict}"
+        f"{found.against}{where[1]} after {found.against_batches}: Kendall τ {value} against {other}"
+        f"{_gap(found.interval)} over {found.num_test} candidates: {found.verdict}"
     )
+
+
+def _gap(one: Interval) -> str:
+    """The difference and its bounds, as far as there are such numbers."""
+    if not isfinite(one.value):
+        return ""
+    return f", {one.value:+.3f} " + (f"[{one.low:+.3f}, {one.high:+.3f}]" if isfinite(one.low) else "without interval")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,20 @@ def test_the_command_says_it_in_one_line(files):
     assert refused.stderr.count("\n") == 1
 
 
+def test_numbers_that_there_are_not_are_not_printed(files, tmp_path):
+    flat, mark = np.ones((1, 2, 40)), np.ones((1, 2, 40))
+    mark[:, :, TRUTH.argmin()] = 0.0  # a third of the bootstrap's rounds do not draw it
+    given = (("flat", flat), ("mark", mark), ("good", method(0.1, trials=1).values))
+    path = tmp_path / "undefined.csv"
+    write_predictions(path, ARCHS, TRUTH, [replace(method(0.1, trials=1, name=n), values=v) for n, v in given])
+    compared = {name: compare(Side.of(path, name), Side.of(path, "good")) for name in ("flat", "mark")}
+    good, gap = compared["mark"].values[1], compared["mark"].difference.interval.value
+    assert compared["flat"].values[1] == good == pytest.approx(kendall_tau(given[2][1][0, 1], TRUTH))
+    flat_said, mark_said = (sentence(one, path, path).partition("τ ")[2] for one in compared.values())
+    assert flat_said == f"undefined against {good:.3f} over 40 candidates: undefined"
+    assert mark_said.endswith(f" against {good:.3f}, {gap:+.3f} without interval over 40 candidates: undefined")
+
+
 def test_a_difference_can_be_kept_for_a_page(files, tmp_path):
     command = [sys.executable, "-m", "nap2.evaluation.compare", str(files[0]), "nap2", str(files[1]), "nap2"]
     log = tmp_path / "section/differences.jsonl"
