@@ -106,9 +106,11 @@ if __name__ == "__main__":
         parser.add_argument(name, type=Path, help="a predictions-*.csv of stage=evaluate")
         parser.add_argument(f"method_of_{name}", help="as in its columns, with @<mini-batches> for one budget")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="JSON lines to which the difference is added")
-    parser.add_argument("--size", type=int, default=0, help="what it is kept under: labels that both were fitted on")
+    parser.add_argument("--size", type=int, help="what it is kept under: labels that both were fitted on")
     parser.add_argument("--sources", nargs=2, default=("", ""), metavar="SOURCE", help="likewise: fitted on what")
     asked = parser.parse_args()
+    if asked.keep and not asked.size:
+        parser.error("--keep needs --size: a page shows differences by the labels that its methods were fitted on")
     try:
         sides = Side.of(asked.first, asked.method_of_first), Side.of(asked.second, asked.method_of_second)
         result = compare(*sides)
@@ -117,5 +119,5 @@ if __name__ == "__main__":
             source, against = asked.sources
             kept = replace(result.difference, source=source, against_source=against)
             append_differences(asked.keep, [kept], asked.size)
-    except Nap2Error as error:
+    except (Nap2Error, OSError) as error:
         sys.exit(f"error: {error}")

@@ -120,3 +120,14 @@ def test_a_difference_can_be_kept_for_a_page(files, tmp_path):
         subprocess.run(asked, check=True, capture_output=True)
     found = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2")).difference
     assert read_differences(log, 196) == [replace(found, source="cifar10", against_source="cifar10, under sgd")]
+
+
+def test_what_could_not_be_kept_or_shown_is_refused_in_a_line(files, tmp_path):
+    command = [sys.executable, "-m", "nap2.evaluation.compare", str(files[0]), "nap2", str(files[1]), "nap2"]
+    for asked, status, reason in (
+        (["--keep", str(tmp_path / "differences.jsonl")], 2, "--keep needs --size"),
+        (["--keep", str(files[0] / "differences.jsonl"), "--size", "196"], 1, "error: [Errno"),
+    ):
+        done = subprocess.run([*command, *asked], capture_output=True, text=True, check=False)
+        assert (done.returncode, reason in done.stderr.splitlines()[-1]) == (status, True)
+    assert not (tmp_path / "differences.jsonl").exists()
