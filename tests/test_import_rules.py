@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*ROOT.glob("nap2/**/*.py"), *ROOT.glob("data_modules/**/*.py")])
 
 RANKS = (
-    {"errors", "schema", "seeding", "sharding", "tensor_file", "terminal", "versions"},
+    {"errors", "provenance", "schema", "seeding", "sharding", "tensor_file", "terminal", "versions"},
     {"spaces", "snapshots", "truth"},
     {"training", "feature_maps", "models", "baselines"},
     {"evaluation", "checkpoint"},

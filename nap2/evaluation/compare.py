@@ -20,6 +20,7 @@ from nap2.evaluation.judging.exam import scored_by_all
 from nap2.evaluation.judging.metrics import TAU
 from nap2.evaluation.records.difference_log import append_differences
 from nap2.evaluation.records.prediction_file import PredictionFile, read_predictions
+from nap2.provenance import commit
 
 FEWEST = 3
 """Candidates that a comparison of two rankings needs."""
@@ -118,6 +119,6 @@ if __name__ == "__main__":
         if asked.keep:
             source, against = asked.sources
             kept = replace(result.difference, source=source, against_source=against)
-            append_differences(asked.keep, [kept], asked.size)
+            append_differences(asked.keep, [kept], asked.size, commit())
     except (Nap2Error, OSError) as error:
         sys.exit(f"error: {error}")

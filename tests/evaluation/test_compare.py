@@ -12,8 +12,9 @@ from nap2.evaluation.compare import Side, compare, sentence
 from nap2.evaluation.judging.differences import differences
 from nap2.evaluation.judging.exam import Exam, Predictions
 from nap2.evaluation.judging.metrics import kendall_tau
-from nap2.evaluation.records.difference_log import read_differences
+from nap2.evaluation.records.difference_log import read_differences, read_lines
 from nap2.evaluation.records.prediction_file import write_predictions
+from nap2.provenance import commit
 
 ARCHS = [f"arch {place}" for place in range(40)]
 TRUTH = np.random.default_rng(0).uniform(size=40)
@@ -120,6 +121,7 @@ def test_a_difference_can_be_kept_for_a_page(files, tmp_path):
         subprocess.run(asked, check=True, capture_output=True)
     found = compare(Side.of(files[0], "nap2"), Side.of(files[1], "nap2")).difference
     assert read_differences(log, 196) == [replace(found, source="cifar10", against_source="cifar10, under sgd")]
+    assert {line["commit"] for line in read_lines(log)} == {commit()}
 
 
 def test_what_could_not_be_kept_or_shown_is_refused_in_a_line(files, tmp_path):

@@ -18,12 +18,12 @@ from nap2.models.cae import CAE
 from nap2.models.cae_module import CAEModule
 from nap2.models.linear_encoder import LinearEncoder
 from nap2.models.random_encoder import random_encoder
+from nap2.provenance import versions
 from nap2.schema import MODALITIES
 from nap2.seeding import forked_random_state, seed_from
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import duration, say
 from nap2.stages.command.parts import built
-from nap2.stages.command.provenance import versions
 from nap2.stages.fitting.fit import fit, forget
 from nap2.stages.fitting.fitted_with import pool_name
 from nap2.stages.pool.candidates import setting_of

@@ -13,11 +13,11 @@ from nap2.errors import EvaluationError
 from nap2.evaluation.splitting.splits import Split
 from nap2.models.predictor_module import PredictorModule
 from nap2.models.readings import ORDERED, SHUFFLED, one_embedding
+from nap2.provenance import commit, versions
 from nap2.seeding import seed_from
 from nap2.snapshots.embedding_store import EmbeddingStore
 from nap2.stages.command.console import duration, say
 from nap2.stages.command.parts import built
-from nap2.stages.command.provenance import commit, versions
 from nap2.stages.fitting.embedding import modality_columns
 from nap2.stages.fitting.fit import FitResult, fit
 from nap2.stages.fitting.fitted_with import claimed, head_terms, length_terms, pool_name, refuse_another, unnoted

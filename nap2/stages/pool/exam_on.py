@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from nap2.config import Config
 from nap2.evaluation.judging.exam import HOLDOUT, SAMPLE, Exam, Floats
+from nap2.provenance import commit, versions
 from nap2.snapshots.manifest import Setting
 from nap2.spaces import SPACES
-from nap2.stages.command.provenance import commit, versions
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.stored import stands_in_for
 from nap2.training.recipe import Recipe

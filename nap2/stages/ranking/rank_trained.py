@@ -15,11 +15,11 @@ from nap2.inference.architectures import networks_from
 from nap2.inference.importing import models_from, placed
 from nap2.inference.progress import ProgressLines
 from nap2.inference.ranking import OnBatch
+from nap2.provenance import versions
 from nap2.snapshots.image_note import Images, described_images
 from nap2.stages.campaign.training import trainer_parts
 from nap2.stages.command.console import console, progress_bar, say
 from nap2.stages.command.parts import built
-from nap2.stages.command.provenance import versions
 from nap2.stages.pool.candidates import draw, read_arch_strs, setting_of, space_of
 from nap2.stages.ranking.kept import KeptRankings, best_first
 from nap2.training.recipe import Recipe

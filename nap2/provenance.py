@@ -17,7 +17,7 @@ def versions() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def commit() -> str:
     """The checkout's commit, with a `+` if it had changes; empty outside a checkout."""
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[1]
     try:
         head = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True
