@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import io
 import signal
 import weakref
 from pathlib import Path
@@ -148,6 +149,26 @@ def test_a_state_that_was_cut_short_is_told_and_not_gone_on_from(
     state.write_bytes(state.read_bytes()[:-100])
     assert fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=2, **options).epochs == 2
     assert "last.ckpt is cut short, so this fit begins again" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_state_that_cannot_be_read_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file server that is away for a moment costs no hours of training."""
+    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
+    options = {"what": "a line", "patience": None, "device": "cpu"}
+    fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=1, **options)
+    before, opened = (tmp_path / "last.ckpt").read_bytes(), io.open
+
+    def away(file: object, *given: object, **named: object) -> object:
+        if str(file).endswith("last.ckpt"):
+            raise OSError(errno.EIO, "Input/output error", str(file))
+        return opened(file, *given, **named)
+
+    with monkeypatch.context() as patch:
+        for name in ("io.open", "builtins.open"):
+            patch.setattr(name, away)
+        with pytest.raises(StoreError, match=r"Reading the state of a fit failed at .*last\.ckpt: Input/output error"):
+            fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=2, **options)
+    assert (tmp_path / "last.ckpt").read_bytes() == before
 
 
 def test_one_fit_is_gone_when_the_next_one_trains(tmp_path: Path) -> None:

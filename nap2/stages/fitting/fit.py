@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import signal
 import threading
 import time
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -31,6 +31,8 @@ from nap2.training.stopwatch import Stopwatch
 
 SAVE_EVERY_S = 60.0
 MONITORED = "val/loss"
+STATE_END, STATE_END_BYTES = b"PK\5\6", 22
+"""How the last record of a state begins, a zip archive without a comment, and its length."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,13 @@ def fit(
 ) -> FitResult:
     """Train until `epochs`, or until the validation loss has not improved for `patience` epochs.
 
-    It goes on from `folder/last.ckpt`. `folder` keeps `last.ckpt`, `best.ckpt` and `metrics.csv`; the best weights are
-    loaded into `module` at the end. An interruption costs the last `SAVE_EVERY_S` at most, and changes no weight: what
-    a step draws depends on torch's seed at the call and on the number of the step alone.
+    It goes on from `folder/last.ckpt`, unless that was cut short. `folder` keeps `last.ckpt`, `best.ckpt` and
+    `metrics.csv`; the best weights are loaded into `module` at the end. An interruption costs the last `SAVE_EVERY_S`
+    at most, and changes no weight: what a step draws depends on torch's seed at the call and on the number of the step
+    alone.
+
+    Raises:
+        StoreError: if the disk refuses to read or to keep `last.ckpt`.
     """
     gc.collect()  # of the fit before, whose trainer and module hold each other
     return_freed_memory()
@@ -88,11 +94,18 @@ def fit(
 
 
 def _whole_state(folder: Path) -> str | None:
-    """Where to go on from; None for the beginning."""
+    """Where to go on from; None for the beginning.
+
+    Raises:
+        StoreError: if the disk refuses to read it; `zipfile.is_zipfile` would call that no archive.
+    """
     last = folder / "last.ckpt"
     if not last.is_file():
         return None
-    if not is_zipfile(last):  # its directory is written last
+    with explained("Reading the state of a fit", last), last.open("rb") as file:
+        file.seek(-min(STATE_END_BYTES, last.stat().st_size), os.SEEK_END)
+        is_whole = file.read().startswith(STATE_END)
+    if not is_whole:
         say(f"{last} is cut short, so this fit begins again")
         return None
     return str(last)
