@@ -8,12 +8,13 @@ from nap2.errors import StoreError, counted
 from nap2.snapshots.index import COMPLETE, REFUSED, IndexRow, refresh_index
 from nap2.snapshots.reader import open_joint
 from nap2.stages.command.console import say, track
-from nap2.stages.pool.stored import store_roots
+from nap2.stages.pool.stored import say_what_is_unlisted, store_roots
 
 
 def run(config: Config) -> int:
     """Check hashes of what is new (of everything with `index.full=true`). Returns 1 if something is damaged."""
     store = open_joint(store_roots(config))
+    say_what_is_unlisted(store_roots(config))
     if not store.complete() and not store.failures():
         raise StoreError(f"{store.root} holds no candidate yet; run stage=snapshot first.")
     summary = refresh_index(store, config.index.full, lambda ids: track(ids, "candidates verified", len(ids)))

@@ -17,6 +17,7 @@ from nap2.stages.command.compose import compose_config
 from nap2.stages.curves_stage import smoothed
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.stored import index_rows, learning_rows, open_store
+from nap2.stages.pool.union import companions_of
 
 ARCHS = SPACES["nasbench201"].arch_strings()[400:15000:4000]
 COMMON = ("experiment=digits", "snapshot.num_snapshots=2", "snapshot.every=5")
@@ -26,9 +27,11 @@ def config_of(*overrides: str) -> Config:
     return compose_config(["stage=curves", *COMMON, *overrides])[1]
 
 
-def fill(name: str, num_snapshots: int = 2, final: float | None = 0.5, archs: list[str] = ARCHS) -> list[Path]:
+def fill(
+    name: str, num_snapshots: int = 2, final: float | None = 0.5, archs: list[str] = ARCHS, dataset: str = "digits"
+) -> list[Path]:
     """A store of noise; the folders of its candidates (four if not told which), in that order."""
-    config = config_of(f"store={name}")
+    config = config_of(f"store={name}", f"dataset.name={dataset}")
     setting = setting_of(config)
     store = SnapshotStore.create(Path(name), setting)
     candidates = [Candidate(setting, arch_str, int(config.recipe["seed"])) for arch_str in archs]
@@ -71,6 +74,18 @@ def test_a_set_that_lost_the_list_of_its_last_part_says_so(capsys: pytest.Captur
     Path("set/part-0001.json").unlink()
     assert len(rows_of("store=set")) == 1
     assert "set/part-0001.bin is left out, without part-0001.json;" in capsys.readouterr().out
+    assert train.main(["stage=index", *COMMON, "store=set"]) == 0
+    assert "set/part-0001.bin is left out, without part-0001.json;" in capsys.readouterr().out
+
+
+def test_a_set_of_a_union_that_lost_a_list_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
+    fill("stores/b", archs=ARCHS[:2], dataset="inverted")
+    for _ in range(2):
+        add_part("other", SnapshotStore.open("stores/b"), 7, Limits(at_most=1))
+    Path("other/part-0001.json").unlink()
+    (companion,) = companions_of(config_of("store=stores/a", "union=[other]"))
+    assert len(companion.ids) == 1
+    assert "other/part-0001.bin is left out, without part-0001.json;" in capsys.readouterr().out
 
 
 def test_damaged_and_unreadable_candidates_are_counted_and_index_names_them(

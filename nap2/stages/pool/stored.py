@@ -1,6 +1,6 @@
 """What the config's store holds: its candidates, and what is known of their final accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -30,13 +30,18 @@ def open_store(config: Config) -> SnapshotReader:
     """
     store = open_joint(store_roots(config))
     check_setting(config, store)
-    for path in chain.from_iterable(unlisted(root) for root in store_roots(config) if is_set(root)):
-        say(f"{path} is left out, without {path.with_suffix('.json').name}; copy the set again, or finish its release")
+    say_what_is_unlisted(store_roots(config))
     if not store.complete():
         failed = len(store.failures())
         advice = f"{failed} failed, stage=index says why" if failed else "run stage=snapshot first"
         raise StoreError(f"{store.root} holds no complete candidate; {advice}.")
     return store
+
+
+def say_what_is_unlisted(roots: Iterable[Path]) -> None:
+    """One line for each part without a list: the set itself reads as if it were whole."""
+    for path in chain.from_iterable(unlisted(root) for root in roots if is_set(root)):
+        say(f"{path} is left out, without {path.with_suffix('.json').name}; copy the set again, or finish its release")
 
 
 def check_setting(config: Config, store: SnapshotReader) -> None:

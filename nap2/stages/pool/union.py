@@ -17,7 +17,7 @@ from nap2.snapshots.manifest import Setting
 from nap2.snapshots.reader import SnapshotReader, open_joint, open_snapshots
 from nap2.stages.command.compose import CONF
 from nap2.stages.pool.candidates import setting_of
-from nap2.stages.pool.stored import labels_of, learning_rows, store_roots
+from nap2.stages.pool.stored import labels_of, learning_rows, say_what_is_unlisted, store_roots
 
 FEWEST = 3
 """Architectures that two datasets must share before the scale of one can be told in that of the other."""
@@ -66,6 +66,7 @@ def companions_of(config: Config) -> tuple[Companion, ...]:
             statistics of two recipes or two widths cannot be compared.
     """
     found: list[Companion] = []
+    say_what_is_unlisted(map(Path, config.union))
     for root in config.union:
         store = open_snapshots(root)
         setting = store.setting
