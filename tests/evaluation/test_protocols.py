@@ -61,6 +61,22 @@ def test_the_best_candidate_is_not_found_by_who_could_not_score_it():
     assert {(row.num_test, row.num_failed) for row in rows} == {(59, 1)}
 
 
+def test_who_ties_with_the_worst_score_is_still_found_before_who_has_none():
+    mine = predictions(noise=(0.0,), trials=1)
+    mine.values[:] = 0.5
+    mine.values[0, 0, TRUTH.argmax()] = np.nan
+    rows = result_rows(mine, EXAM, [METRICS["recall_top1_in_top-3"], METRICS["coverage_top-3_in_top-3"]], rounds=0)
+    assert [row.value for row in rows if row.trial is None] == pytest.approx([0.0, 2 / 3 * 3 / 59])
+
+
+def test_no_top_k_is_filled_up_with_candidates_without_a_score():
+    mine = predictions(noise=(0.0,), trials=1)
+    mine.values[:, :, 5:] = np.nan
+    found = {row.metric: row.value for row in result_rows(mine, EXAM, rounds=0) if row.trial is None}
+    defined = {name for name, value in found.items() if value is not None}
+    assert defined == {metric.name for metric in metrics_for(5)}
+
+
 def test_undefined_figures_are_none_with_a_reason():
     constant = predictions()
     constant.values[:] = 0.5
