@@ -212,6 +212,14 @@ def test_a_recall_among_another_number_of_candidates_than_the_published_one_is_c
         assert not any("recall" in note for note in table.notes)
 
 
+def test_a_recall_is_among_the_candidates_without_a_score_too():
+    best, part = METRICS["recall_top1_in_top-3"], replace(NAP2, values=NAP2.values.copy())
+    part.values[:, :, :10] = np.nan
+    found = aggregates(part, metrics=(best,))
+    assert AMONG_MORE.format(len(TRUTH)) in published_table(found, load_published(SHIPPED)).notes
+    assert f"Chance: {3 / len(TRUTH):.3g}." in budget_table(found, best.name).notes
+
+
 def test_a_gap_is_marked_where_it_is_large_and_above_two_standard_errors():
     (exact,) = select(result_rows(NAP2, EXAM, [TAU], rounds=50), trial=None, query_batches=200)
     error = exact.standard_error

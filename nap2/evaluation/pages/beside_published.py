@@ -61,7 +61,7 @@ def published_table(aggregates: Iterable[Aggregate], published: Sequence[Publish
 def _among(shown: Sequence[Aggregate]) -> list[str]:
     """What to say where a recall or coverage is of another number of test candidates than the published ones."""
     tops = (found.row for found in shown if found.row.metric not in (TAU.name, RHO.name))
-    others = sorted({row.num_test for row in tops} - {PUBLISHED_TEST})
+    others = sorted({row.num_asked for row in tops} - {PUBLISHED_TEST})
     return [AMONG_MORE.format(", ".join(map(str, others)))] if others else []
 
 

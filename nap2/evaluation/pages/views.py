@@ -196,7 +196,7 @@ def _notes(chosen: Sequence[Aggregate], metric: str, another_seed: float | None)
     notes = [f"Mean ± standard deviation over trials ({_span(trials)}); {_span(tests)} test candidates."]
     if tests:
         notes.append(
-            f"Chance: {METRICS[metric].chance(tests[-1]):.3g}"
+            f"Chance: {METRICS[metric].chance(max(found.row.num_asked for found in chosen)):.3g}"
             + (f"; the same networks under another seed: {another_seed:.3f}." if another_seed is not None else ".")
         )
     return (*notes, *marks(chosen))

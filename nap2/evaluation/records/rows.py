@@ -60,6 +60,11 @@ class ResultRow(ExamFacts, MethodFacts):
             if number is not None and not math.isfinite(number):
                 object.__setattr__(self, name, None)  # NaN has no JSON; an undefined figure is None
 
+    @property
+    def num_asked(self) -> int:
+        """Test candidates, scored or not: among them are the best whom a recall or coverage asks for."""
+        return self.num_test + self.num_failed
+
     def key(self) -> tuple[object, ...]:
         """What was asked: a later row with an equal key replaces an earlier one."""
         return tuple(getattr(self, name) for name in KEY_FIELDS)
