@@ -171,8 +171,10 @@ def test_a_state_that_cannot_be_read_is_kept(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "last.ckpt").read_bytes() == before
 
 
-def test_one_fit_is_gone_when_the_next_one_trains(tmp_path: Path) -> None:
+def test_one_fit_is_gone_when_the_next_one_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten autoencoders in a row grew from 0.9 to 2.3 GB."""
+    gone: list[bool] = []
+    monkeypatch.setattr("nap2.stages.fitting.fit.return_freed_memory", lambda: gone.append(alive() is None))
     options = {"what": "a line", "epochs": 1, "patience": None, "device": "cpu"}
     first = Line(0.0, {"now": 0.0})
     alive = weakref.ref(first)
@@ -189,3 +191,4 @@ def test_one_fit_is_gone_when_the_next_one_trains(tmp_path: Path) -> None:
         fit(Next(0.0, {"now": 0.0}), Points(), tmp_path / "next", **options)
     finally:
         gc.enable()
+    assert gone == [False, True]  # what was returned before it was gone would stay
