@@ -66,11 +66,14 @@ def paired_difference(
     """Kendall's τ of `first` minus that of `second`, both seen on the same drawn candidates in every round.
 
     Args:
-        first: `[A]` or `[trials, A]`.
-        second: `[A]` or `[trials, A]`; trials are drawn together where both have equally many.
-        truth: `[A]`.
+        first: `[A]` or `[trials, A]`, finite.
+        second: `[A]` or `[trials, A]`, finite; trials are drawn together where both have equally many.
+        truth: `[A]`, accuracies.
         rounds: bootstrap rounds; ten times as many where an interval ends so near to 0 that its draws decide the side.
         seed: of the draws.
+
+    Raises:
+        EvaluationError: as `interval`.
     """
     labels = np.asarray(truth, np.float64)
     mine, theirs = (np.atleast_2d(np.asarray(values, np.float64)) for values in (first, second))

@@ -39,7 +39,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or `none`: a difference whose interval holds 0 is none; `undefined`: it has none."""
+        """`better`, `worse`, or `none`: a difference whose interval holds 0 is none; `undefined`: without interval."""
         if not all(map(math.isfinite, (self.interval.value, self.interval.low, self.interval.high))):
             return "undefined"
         if not self.interval.excludes_zero:
@@ -77,7 +77,15 @@ def differences(
 
 
 def paired(first: Floats, second: Floats, truth: Floats, rounds: int, seed: int) -> tuple[Interval, int]:
-    """The paired difference over the candidates that every trial of both scored, and how many those are."""
+    """The paired difference over the candidates that every trial of both scored, and how many those are.
+
+    Args:
+        first: `[trials, A]`; NaN where a candidate has no score.
+        second: `[trials, A]`, likewise.
+        truth: `[A]`, accuracies.
+        rounds: bootstrap rounds.
+        seed: of the draws.
+    """
     scores, truth = scored_by_all(np.concatenate([first, second]), truth)
     if truth.size < 2:
         return Interval(*[float("nan")] * 4), truth.size
