@@ -41,7 +41,10 @@ def open_store(config: Config) -> SnapshotReader:
 def say_what_is_unlisted(roots: Iterable[Path]) -> None:
     """One line for each part without a list: the set itself reads as if it were whole."""
     for path in chain.from_iterable(unlisted(root) for root in roots if is_set(root)):
-        say(f"{path} is left out, without {path.with_suffix('.json').name}; copy the set again, or finish its release")
+        say(
+            f"{path} is left out, without {path.with_suffix('.json').name}; copy the set again, or, where its release "
+            "was interrupted, release again, which replaces that part"
+        )
 
 
 def check_setting(config: Config, store: SnapshotReader) -> None:
