@@ -20,7 +20,7 @@ from nap2.evaluation.results_page import DIFFERENCES, one_of_each, section_rows
 DOCS = Path(__file__).parents[2] / "docs"
 PUBLISHED = load_published(DOCS / "published/nap2.csv")
 DECIMAL = r"−?(?<![\d.])\.\d+"
-PCA, UNION = "nap2 (pca encoder)", "cifar10+tinyimagenet16-120"
+PCA, FEW, UNION = "nap2 (pca encoder)", "nap2 (pca8 encoder)", "cifar10+tinyimagenet16-120"
 FAMILIES = ("norm", "general", "distribution")
 EARLY_CURVE = ("sotl", "sotl_e", "last_losses", "early_stopping")
 INTERVAL = re.compile(r"\[([+−]?\.\d+),\s+([+−]?\.\d+)\]")
@@ -146,18 +146,22 @@ def cifar10() -> list[float]:
 
 
 def encoders() -> list[float]:
-    s, random = Section("9-encoders"), "nap2 (random encoder)"
-    cae = [s.paired(size, "nap2", PCA) for size in (50, 100, 240)]
+    s, random, sizes = Section("9-encoders"), "nap2 (random encoder)", (50, 100, 240)
+    taus = [s.tau(name, size) for name in ("nap2", FEW) for size in sizes]
+    few, many = ([s.paired(size, FEW, against) for size in sizes] for against in ("nap2", PCA))
+    assert [one.verdict for one in (*few, *many)] == ["none"] * 3 + ["better", "none", "none"]
+    cae = [s.paired(size, "nap2", PCA) for size in sizes]
     assert [one.verdict for one in cae] == ["better", "none", "worse"]
     beside = [s.paired(size, name, random) for name, size in (("nap2", 50), ("nap2", 240), (PCA, 240), (PCA, 50))]
     assert [one.verdict for one in beside] == ["better", "better", "better", "none"]
-    size = s.paired(50, "parameters", "nap2")
-    assert size.verdict == "none"
+    size = [s.paired(50, "parameters", "nap2"), *(s.paired(size, FEW, "parameters", "") for size in (50, 240))]
+    assert [one.verdict for one in size] == ["none", "none", "better"]
     return [
-        *(s.tau("nap2", 50), s.tau(PCA, 50), cae[0].interval.value),
-        *(s.tau("nap2", 100), s.tau(PCA, 100), cae[1].interval.value),
-        *(s.tau(PCA, 240), s.tau("nap2", 240), -cae[2].interval.value),
-        *(s.tau(random, 50), s.tau(random, 240), *(one.interval.value for one in beside[:3]), size.interval.value),
+        *(*taus, *(one.interval.value for one in few)),
+        *(s.tau(PCA, 50), many[0].interval.value, cae[0].interval.value, s.tau(PCA, 100), s.tau(PCA, 240)),
+        *(-cae[2].interval.value, -many[2].interval.value),
+        *(s.tau(random, 50), s.tau(random, 240), *(one.interval.value for one in beside[:3])),
+        *(size[0].interval.value, -size[1].interval.value, size[2].interval.value),
     ]
 
 
