@@ -183,6 +183,28 @@ def encoders_elsewhere() -> list[float]:
     ]
 
 
+def encoders_on_other_labels() -> list[float]:
+    s, own, sizes = Section("15-encoders-own-labels"), "tinyimagenet16-120", (50, 100, 196)
+    pairs = (("nap2", PCA), (FEW, "nap2"), (FEW, PCA))
+    beside = [s.paired(size, *pair, own) for pair in pairs for size in sizes]
+    assert {one.verdict for one in beside} == {"none"}
+    for name, verdicts in (("parameters", ("none", "worse")), ("graph regression", ("better", "better"))):
+        for size, verdict in zip((50, 196), verdicts, strict=True):
+            assert {s.paired(size, name, one, own).verdict for one in ("nap2", FEW, PCA)} == {verdict}
+    assert {s.paired(100, "graph regression", one, own).verdict for one in ("nap2", FEW, PCA)} == {"better"}
+    largest = max(beside, key=lambda one: abs(one.interval.value))
+    assert (largest.method, largest.against) == ("nap2", PCA)
+    return [
+        *(s.tau(name, size) for name in ("nap2", FEW, PCA) for size in sizes),
+        *(
+            -largest.interval.value,
+            s.tau("parameters", batches=0),
+            -s.paired(196, "parameters", FEW, own).interval.value,
+        ),
+        *(s.tau("graph regression", size, 0) for size in sizes),
+    ]
+
+
 def transfer() -> list[float]:
     s, plus, own = Section("3-transfer"), "nap2_plus (pca encoder)", "tinyimagenet16-120"
     fits = {(240, "cifar10"): "better", (144, own): "none", (50, own): "none", (50, "cifar10"): "worse"}
@@ -209,22 +231,27 @@ def transfer() -> list[float]:
 
 
 def cifar100() -> list[float]:
-    s, own, tiny = Section("4-cifar100"), "cifar10", "tinyimagenet16-120"
+    s, own, tiny, sizes = Section("4-cifar100"), "cifar10", "tinyimagenet16-120", (50, 100, 240)
     size, graph = (s.paired(240, name, PCA, own) for name in ("parameters", "graph regression"))
-    few, of_tiny, of_both = s.paired(50, "parameters", PCA, own), s.between(196, tiny), s.between(240, UNION)
-    assert [one.verdict for one in (size, graph, few)] == ["none", "better", "better"]
+    little, of_tiny, of_both = s.paired(50, "parameters", PCA, own), s.between(196, tiny), s.between(240, UNION)
+    assert [one.verdict for one in (size, graph, little)] == ["none", "better", "better"]
     assert {of_tiny.verdict, of_both.verdict} == {"none"}
     assert {s.paired(240, name, PCA, own).verdict for name in EARLY_CURVE} == {"worse"}
     for name in ("sotl", "early_stopping"):
         assert (s.one(name).row.high or 0) < 0
-    cae = [s.paired(labels, "nap2", PCA, own) for labels in (50, 100, 240)]
-    assert [one.verdict for one in cae] == ["better", "better", "none"]
+    cae, few, both = (
+        [s.paired(labels, method, against, own) for labels in sizes]
+        for method, against in (("nap2", PCA), (FEW, PCA), (FEW, "nap2"))
+    )
+    assert [one.verdict for one in (*cae, *both)] == ["better", "better", "none", *["none"] * 3]
+    assert few[0].verdict == "better"
     return [
         *(s.tau(PCA, 240, source=own), s.tau("parameters", batches=0), -size.interval.value),
         *(s.tau("graph regression", 240, 0, own), graph.interval.value, s.tau("sotl"), s.tau("early_stopping")),
-        *(s.tau(PCA, 50, source=own), few.interval.value, s.tau("nap2", 50), cae[0].interval.value),
-        *(s.tau("nap2", 100), s.tau(PCA, 100, source=own), cae[1].interval.value),
-        *(s.tau("nap2", 240), s.tau(PCA, 240, source=own), cae[2].interval.value),
+        *(s.tau(PCA, 50, source=own), little.interval.value, s.tau(FEW, 50), few[0].interval.value),
+        *(s.tau("nap2", 50), cae[0].interval.value, s.tau(FEW, 100), s.tau("nap2", 100), both[1].interval.value),
+        *(s.tau(FEW, 240), s.tau("nap2", 240), both[2].interval.value),
+        *(s.tau(PCA, 100, source=own), cae[1].interval.value, -cae[2].interval.value),
         *(s.tau(PCA, 50, source=tiny), s.tau(PCA, 196, source=tiny)),
         *(s.tau(PCA, 240, source=UNION), s.tau(PCA, 50, source=UNION)),
         *(of_tiny.interval.value, -of_both.interval.value),
@@ -400,12 +427,14 @@ def another_space() -> list[float]:
     (paper,) = [p.mean for p in PUBLISHED if (p.table, p.metric, p.method, p.snapshots, p.condition) == asked]
     graph = s.paired(60, "graph regression", PCA)
     assert (graph.verdict, bounds(graph, 3)) == ("better", (0.046, 0.368))
+    encoders = [s.paired(240, one, other, own) for one, other in (("nap2", PCA), (FEW, PCA), (FEW, "nap2"))]
+    assert {one.verdict for one in encoders} == {"none"}
     return [
         *(s.tau(PCA, size, source=source) for size, source in fits),
         *(s.tau("parameters", batches=0), s.tau("sotl"), s.tau("last_losses")),
         *(losses[0].interval.value, losses[1].interval.value, s.tau("az_nas", batches=0)),
         *(one.interval.value for one in best),
-        *(s.tau("nap2", 240), -s.paired(240, "nap2", PCA, own).interval.value),
+        *(s.tau("nap2", 240), s.tau(FEW, 240), *(-one.interval.value for one in encoders[:2])),
         *(s.tau("graph regression", 60, 0), s.tau(PCA, 60), graph.interval.value, paper),
     ]
 
@@ -436,6 +465,7 @@ CLAIMED = {
     "12-another-space": another_space,
     "13-and-back": and_back,
     "14-encoders-elsewhere": encoders_elsewhere,
+    "15-encoders-own-labels": encoders_on_other_labels,
 }
 
 
