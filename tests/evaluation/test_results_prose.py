@@ -166,17 +166,23 @@ def encoders() -> list[float]:
 
 
 def encoders_elsewhere() -> list[float]:
-    s = Section("14-encoders-elsewhere")
-    cae = [s.paired(size, "nap2", PCA) for size in (50, 100, 240)]
-    by_size, by_graph = (
-        [s.paired(size, name, "nap2") for size in (50, 100, 240)] for name in ("parameters", "graph regression")
+    s, sizes = Section("14-encoders-elsewhere"), (50, 100, 240)
+    cae, few, many = (
+        [s.paired(size, one, other) for size in sizes] for one, other in (("nap2", PCA), (FEW, "nap2"), (FEW, PCA))
     )
-    assert [one.verdict for one in cae] == ["better", "better", "none"]
+    assert [one.verdict for one in (*cae, *few)] == ["better", "better", "none", "none", "worse", "none"]
+    assert many[0].verdict == "better"
+    by_size, by_graph = (
+        [s.paired(size, name, "nap2") for size in sizes] for name in ("parameters", "graph regression")
+    )
     assert [one.verdict for one in by_size] == ["none", "worse", "worse"]
+    assert s.paired(50, FEW, "parameters", "").verdict == "none"
+    assert s.tau(PCA, 50) < s.tau("parameters", batches=0)
     assert [one.verdict for one in by_graph] == ["none", "better", "better"]
-    taus = [(s.tau("nap2", size), s.tau(PCA, size)) for size in (50, 100, 240)]
     return [
-        *(value for pair, one in zip(taus, cae, strict=True) for value in (*pair, one.interval.value)),
+        *(s.tau(PCA, 50), s.tau("nap2", 50), cae[0].interval.value, s.tau(FEW, 50), many[0].interval.value),
+        *(s.tau("nap2", 100), s.tau(PCA, 100), cae[1].interval.value, s.tau(FEW, 100), -few[1].interval.value),
+        *(s.tau("nap2", 240), s.tau(PCA, 240), cae[2].interval.value, s.tau(FEW, 240), -few[2].interval.value),
         *(s.tau("parameters", batches=0), -by_size[1].interval.value),
         *(s.tau("graph regression", size, 0) for size in (100, 240)),
         *(one.interval.value for one in by_graph[1:]),
@@ -245,6 +251,10 @@ def cifar100() -> list[float]:
     )
     assert [one.verdict for one in (*cae, *both)] == ["better", "better", "none", *["none"] * 3]
     assert few[0].verdict == "better"
+    half = "cifar100-25k"
+    against = ((FEW, own), (PCA, half), ("parameters", ""), ("graph regression", half))
+    beside = [s.paired(46, FEW, *other) for other in against]
+    assert {one.verdict for one in beside} == {"none"}
     return [
         *(s.tau(PCA, 240, source=own), s.tau("parameters", batches=0), -size.interval.value),
         *(s.tau("graph regression", 240, 0, own), graph.interval.value, s.tau("sotl"), s.tau("early_stopping")),
@@ -255,6 +265,8 @@ def cifar100() -> list[float]:
         *(s.tau(PCA, 50, source=tiny), s.tau(PCA, 196, source=tiny)),
         *(s.tau(PCA, 240, source=UNION), s.tau(PCA, 50, source=UNION)),
         *(of_tiny.interval.value, -of_both.interval.value),
+        *(s.tau(FEW, 46), beside[0].interval.value, s.tau(PCA, 46), beside[1].interval.value, beside[2].interval.value),
+        *(s.tau("graph regression", 46, 0), beside[3].interval.value),
     ]
 
 
