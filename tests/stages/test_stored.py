@@ -28,13 +28,18 @@ def config_of(*overrides: str) -> Config:
 
 
 def fill(
-    name: str, num_snapshots: int = 2, final: float | None = 0.5, archs: list[str] = ARCHS, dataset: str = "digits"
+    name: str,
+    num_snapshots: int = 2,
+    final: float | None = 0.5,
+    archs: list[str] = ARCHS,
+    dataset: str = "digits",
+    seed: int = 4,
 ) -> list[Path]:
     """A store of noise; the folders of its candidates (four if not told which), in that order."""
     config = config_of(f"store={name}", f"dataset.name={dataset}")
     setting = setting_of(config)
     store = SnapshotStore.create(Path(name), setting)
-    candidates = [Candidate(setting, arch_str, int(config.recipe["seed"])) for arch_str in archs]
+    candidates = [Candidate(setting, arch_str, seed) for arch_str in archs]
     for candidate in candidates:
         with store.claim(candidate, num_snapshots) as writer:
             assert writer is not None
@@ -172,6 +177,12 @@ def test_a_store_of_nothing_but_failures_says_how_many(capsys: pytest.CaptureFix
         store.record_failure(Candidate(setting, arch_str, 4), "DivergedError: no")
     with pytest.raises(StoreError, match=r"holds no complete candidate; 2 failed, stage=index says why"):
         open_store(config_of("store=stores/a"))
+
+
+def test_a_store_of_other_seeds_alone_says_which_seed_is_read() -> None:
+    fill("stores/a", seed=0)
+    with pytest.raises(StoreError, match=r"stores/a holds no candidate of the recipe's seed, 4 \(its seeds: 0\); "):
+        rows_of("store=stores/a")
 
 
 def test_a_store_of_nothing_but_damage_says_so_before_it_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

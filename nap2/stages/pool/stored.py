@@ -70,11 +70,18 @@ def index_rows(config: Config, store: SnapshotReader, fewest: int | None = None,
         advice: what to do about those with too few.
 
     Raises:
-        StoreError: if there is none.
+        StoreError: if there is none, or none of that seed.
     """
     seed, wanted = int(store.setting.recipe.get("seed", 0)), fewest or config.snapshot.num_snapshots
     summary = refresh_index(store)
-    rows = [row for row in summary.rows if row.status == COMPLETE and row.seed == seed]
+    complete = [row for row in summary.rows if row.status == COMPLETE]
+    rows = [row for row in complete if row.seed == seed]
+    if complete and not rows:
+        raise StoreError(
+            f"{store.root} holds no candidate of the recipe's seed, {seed} "
+            f"(its seeds: {', '.join(map(str, sorted({row.seed for row in complete})))}); stages read that seed alone: "
+            "train the candidates with it, or fill a store whose recipe has the seed of its candidates."
+        )
     _say_what_is_damaged(store, summary, {row.id for row in rows if row.snapshots >= wanted}, wanted)
     enough = with_enough(rows, wanted, store.root)
     if few := len(rows) - len(enough):
