@@ -139,8 +139,8 @@ def _fitted_on(spec: Mapping[str, Any], facts: CardFacts) -> str:
 def _encoders(spec: Mapping[str, Any]) -> str:
     """What turned maps into embeddings; a spec that does not say is of the paper's."""
     kinds = {str(one["kind"]) for one in spec.get("encoders", {}).values()} or {"cae"}
-    size = f"{count} " if (count := spec.get("directions")) else ""
-    return size + " and ".join(ENCODERS.get(kind, kind) for kind in sorted(kinds))
+    found = " and ".join(ENCODERS.get(kind, kind) for kind in sorted(kinds))
+    return f"{count} {found}, of each modality" if (count := spec.get("directions")) else found
 
 
 def took_part(spec: Mapping[str, Any]) -> int:
