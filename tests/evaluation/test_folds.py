@@ -118,7 +118,7 @@ def test_folds_depend_on_the_candidates_and_not_on_their_order():
 def test_too_few_are_refused_in_one_line():
     with pytest.raises(EvaluationError, match=r"6 folds of the functional split.*15 candidates to be tested are 5"):
         draw(15, num_folds=6)
-    with pytest.raises(EvaluationError, match=r"Fold 1 of 5 .* asks for 60 \+ 6 \+ 1 candidates"):
+    with pytest.raises(EvaluationError, match=r"Fold 1 of 5 .* asks for 60 \+ 6 \+ 1 .*: ask for fewer, train"):
         draw(61, num_train=60)
 
 

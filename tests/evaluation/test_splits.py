@@ -113,7 +113,8 @@ def test_too_few_candidates_are_refused_with_both_counts():
     few = dict(list(ACCURACIES.items())[:300])
     with pytest.raises(
         EvaluationError,
-        match=r"asks for 300 \+ 50 \+ 100 candidates.*the 300 with a label give.*import the accuracies of more",
+        match=r"asks for 300 \+ 50 \+ 100 candidates.*the 300 with a label give.*ask for fewer \(split\.folds=5 split"
+        r"\.train_sizes=\[0\] and a small split\.val_size test each once\), train.*import the accuracies of more",
     ):
         draw(accuracies=few)
     with pytest.raises(EvaluationError, match="the 0 with a label"):

@@ -153,10 +153,13 @@ class Draw:
         if any(have < want for have, want in zip(given, asked, strict=True)):
             wanted, had = (" + ".join(map(str, sizes)) for sizes in (asked, given))
             title = f"Fold {fold + 1} of {num_folds} of the" if num_folds else "The"
+            each_once = (
+                "" if num_folds else " (split.folds=5 split.train_sizes=[0] and a small split.val_size test each once)"
+            )
             raise EvaluationError(
                 f"{title} {self.flavour} split of {self.space}/{self.dataset} asks for {wanted} candidates (train, "
                 f"validation, test); the {len(self.accuracies)} with a label{self._of_which} give {had}: ask for "
-                "fewer, train more candidates, or import the accuracies of more (stage=truth)."
+                f"fewer{each_once}, train more candidates, or import the accuracies of more (stage=truth)."
             )
         named, parts = (self.space, self.dataset, self.flavour, self.seed), (tuple(val), tuple(test), tuple(pool))
         orders = {trial: tuple(self.order(pool, "train", *purpose, trial)) for trial in trials}
