@@ -57,7 +57,7 @@ def test_the_card_says_what_turned_maps_into_embeddings():
     pca = {**SPEC, "encoders": {"weights": {"kind": "pca"}, "gradients": {"kind": "pca"}}}
     shown = [card(spec, FACTS, aggregates(NAP2), ()) for spec in (SPEC, pca)]
     few = card({**pca, "directions": 8}, FACTS, aggregates(NAP2), ())
-    assert "8 principal components instead of the paper's autoencoders, of each modality, fitted on pool" in few
+    assert "the first 8 of each modality's principal components instead of the paper's autoencoders, fitted" in few
     assert "- encoders: autoencoders, fitted on pool/functional" in shown[0]
     assert "- encoders: principal components instead of the paper's autoencoders, fitted on pool/functional" in shown[1]
 

@@ -48,7 +48,7 @@ class Points(LightningDataModule):
 def test_the_seconds_of_a_fit_are_those_of_all_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 0.0}
     monkeypatch.setattr("nap2.training.stopwatch.time.perf_counter", lambda: clock["now"])
-    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("nap2.stages.fitting.fit_state.SAVE_EVERY_S", 0.0)
     options = {"what": "a line", "epochs": 3, "patience": None, "device": "cpu"}
     with pytest.raises(KeyError, match="killed"):
         fit(Line(2.0, clock, dies_in_epoch=2), Points(), tmp_path, **options)
@@ -61,7 +61,7 @@ def test_the_seconds_of_a_fit_are_those_of_all_its_processes(tmp_path: Path, mon
 def test_an_interrupted_fit_ends_as_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_every_s
 ) -> None:
-    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", save_every_s)
+    monkeypatch.setattr("nap2.stages.fitting.fit_state.SAVE_EVERY_S", save_every_s)
     options = {"what": "a line", "epochs": 5, "patience": None, "device": "cpu"}
     modules = []
     for name, dies_in_epoch in (("whole", 99), ("killed", 3), ("killed", 99)):
@@ -120,7 +120,7 @@ def test_a_state_is_written_beside_the_old_one_and_not_by_way_of_another_file_sy
 ) -> None:
     """$TMPDIR often lies elsewhere; moved from there, a state is copied over the old one, and half of it may stay."""
     monkeypatch.setattr("tempfile.mkstemp", lambda *_, **__: pytest.fail("a temporary file elsewhere"))
-    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("nap2.stages.fitting.fit_state.SAVE_EVERY_S", 0.0)
     options = {"what": "a line", "patience": None, "device": "cpu"}
     fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=1, **options)
     before = (tmp_path / "last.ckpt").read_bytes()
@@ -142,7 +142,7 @@ def test_a_state_that_was_cut_short_is_told_and_not_gone_on_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As a full disk or a broken copy leaves it; nothing in it could be gone on from."""
-    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("nap2.stages.fitting.fit_state.SAVE_EVERY_S", 0.0)
     options = {"what": "a line", "patience": None, "device": "cpu"}
     fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=1, **options)
     state = tmp_path / "last.ckpt"
@@ -153,7 +153,7 @@ def test_a_state_that_was_cut_short_is_told_and_not_gone_on_from(
 
 def test_a_state_that_cannot_be_read_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file server that is away for a moment costs no hours of training."""
-    monkeypatch.setattr("nap2.stages.fitting.fit.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("nap2.stages.fitting.fit_state.SAVE_EVERY_S", 0.0)
     options = {"what": "a line", "patience": None, "device": "cpu"}
     fit(Line(0.0, {"now": 0.0}), Points(), tmp_path, epochs=1, **options)
     before, opened = (tmp_path / "last.ckpt").read_bytes(), io.open

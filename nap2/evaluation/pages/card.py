@@ -140,7 +140,7 @@ def _encoders(spec: Mapping[str, Any]) -> str:
     """What turned maps into embeddings; a spec that does not say is of the paper's."""
     kinds = {str(one["kind"]) for one in spec.get("encoders", {}).values()} or {"cae"}
     found = " and ".join(ENCODERS.get(kind, kind) for kind in sorted(kinds))
-    return f"{count} {found}, of each modality" if (count := spec.get("directions")) else found
+    return f"the first {count} of each modality's {found}" if (count := spec.get("directions")) else found
 
 
 def took_part(spec: Mapping[str, Any]) -> int:

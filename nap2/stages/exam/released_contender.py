@@ -13,7 +13,7 @@ from nap2.snapshots.manifest import Setting
 from nap2.stages.command.console import track
 from nap2.stages.exam.contest import Contest
 from nap2.stages.exam.transfer import source_name
-from nap2.stages.pool.encoder_name import called, in_brackets
+from nap2.stages.pool.encoder_name import called, in_brackets, kind_named
 
 
 def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
@@ -26,7 +26,7 @@ def released_predictions(contest: Contest, predictor: Predictor) -> Predictions:
             values[0, row, place] = predictor.predict_with_spread(trajectory.first(count)).accuracy
     spec, kinds = predictor.spec, sorted(set(encoder_kinds(predictor.spec).values()))
     encoders = (
-        f"{'+'.join(kinds)}{spec.get('directions', '')}",
+        kind_named("+".join(kinds), spec.get("directions")),
         str(spec.get("features", ALL)),
         "num_unlabelled" in spec,
     )

@@ -24,7 +24,8 @@ from nap2.seeding import forked_random_state, seed_from
 from nap2.snapshots.reader import SnapshotReader
 from nap2.stages.command.console import duration, say
 from nap2.stages.command.parts import built
-from nap2.stages.fitting.fit import fit, forget
+from nap2.stages.fitting.fit import fit
+from nap2.stages.fitting.fit_state import forget
 from nap2.stages.fitting.fitted_with import pool_name
 from nap2.stages.pool.candidates import setting_of
 from nap2.stages.pool.encoder_name import encoder_kind, features_of

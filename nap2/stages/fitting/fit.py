@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import signal
 import threading
 import time
@@ -10,13 +9,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -24,15 +21,12 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from rich.progress import TaskID
 
 from nap2.seeding import make_deterministic, seed_from
-from nap2.snapshots.disk import explained, write_atomically
 from nap2.stages.command.console import LINE_EVERY_S, console, duration, progress_bar, say
 from nap2.stages.command.heap import return_freed_memory
+from nap2.stages.fitting.fit_state import BesideTheOldOne, ResumePoint, whole_state
 from nap2.training.stopwatch import Stopwatch
 
-SAVE_EVERY_S = 60.0
 MONITORED = "val/loss"
-STATE_END, STATE_END_BYTES = b"PK\5\6", 22
-"""How the last record of a state begins, a zip archive without a comment, and its length."""
 
 
 @dataclass(frozen=True)
@@ -78,37 +72,19 @@ def fit(
         folder, filename="best", monitor=MONITORED, enable_version_counter=False, save_weights_only=True
     )
     progress = _FitProgress(what, epochs)
-    callbacks: list[Callback] = [_StepSeed(), progress, best_weights, _ResumePoint(folder)]
+    callbacks: list[Callback] = [_StepSeed(), progress, best_weights, ResumePoint(folder)]
     if patience is not None:
         callbacks.append(EarlyStopping(MONITORED, patience=patience))
     trainer = _trainer(folder, epochs, device, callbacks)
     for leftover in folder.glob(".*.ckpt.*.tmp"):  # of a killed process
         leftover.unlink(missing_ok=True)
     with _ctrl_c_as_ever(trainer):
-        trainer.fit(module, datamodule=data, ckpt_path=_whole_state(folder))
+        trainer.fit(module, datamodule=data, ckpt_path=whole_state(folder))
     best: dict[str, Any] = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     module.load_state_dict(best["state_dict"])
     score = best_weights.best_model_score
     loss = float(score) if score is not None else float("nan")
     return FitResult(trainer.current_epoch, loss, progress.watch.seconds)
-
-
-def _whole_state(folder: Path) -> str | None:
-    """Where to go on from; None for the beginning.
-
-    Raises:
-        StoreError: if the disk refuses to read it; `zipfile.is_zipfile` would call that no archive.
-    """
-    last = folder / "last.ckpt"
-    if not last.is_file():
-        return None
-    with explained("Reading the state of a fit", last), last.open("rb") as file:
-        file.seek(-min(STATE_END_BYTES, last.stat().st_size), os.SEEK_END)
-        is_whole = file.read().startswith(STATE_END)
-    if not is_whole:
-        say(f"{last} is cut short, so this fit begins again")
-        return None
-    return str(last)
 
 
 def _trainer(folder: Path, epochs: int, device: str, callbacks: list[Callback]) -> Trainer:
@@ -117,7 +93,7 @@ def _trainer(folder: Path, epochs: int, device: str, callbacks: list[Callback]) 
         max_epochs=epochs,
         accelerator="gpu" if device.startswith("cuda") else "cpu",
         devices=1,
-        plugins=[LightningEnvironment(), _BesideTheOldOne()],
+        plugins=[LightningEnvironment(), BesideTheOldOne()],
         callbacks=callbacks,
         logger=CSVLogger(folder, name="", version=""),
         enable_progress_bar=False,
@@ -144,38 +120,12 @@ def _ctrl_c_as_ever(trainer: Trainer) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def forget(folder: Path) -> None:
-    """Remove the training state of a finished fit whose result is saved elsewhere; it is three times as large."""
-    for name in ("last.ckpt", "best.ckpt"):
-        (folder / name).unlink(missing_ok=True)
-
-
 def quiet_lightning() -> None:
     """Keep Lightning's tips and device lines out of our output; its warnings about our small epochs say nothing new."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*litlogger.*|.*does not have many workers.*|.*Checkpoint directory.*")
-
-
-class _BesideTheOldOne(TorchCheckpointIO):
-    """Writes a state beside the one it replaces, in one step: the old one or the new one is there, whole.
-
-    Lightning writes into `$TMPDIR`, and what is moved from there to another file system is copied over the old state:
-    a process that was killed, or a disk that was full, left half of it, from which no call could go on.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Replace a file.
-
-        Raises:
-            StoreError: if the disk refuses.
-        """
-        content, target = BytesIO(), Path(path)
-        torch.save(checkpoint, content)
-        with explained("Saving the state of a fit", target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, content.getvalue())
 
 
 class _StepSeed(Callback):
@@ -186,22 +136,6 @@ class _StepSeed(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(seed_from("fit", self.seed, trainer.global_step))
-
-
-class _ResumePoint(ModelCheckpoint):
-    """`last.ckpt`, the whole state after an epoch, at most once every `SAVE_EVERY_S`.
-
-    That of an autoencoder is 220 MB, and a small pool has an epoch a second.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, filename="last", enable_version_counter=False)
-        self.saved = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if time.monotonic() - self.saved >= SAVE_EVERY_S:
-            super().on_train_epoch_end(trainer, pl_module)
-            self.saved = time.monotonic()
 
 
 class _FitProgress(Callback):

@@ -24,8 +24,13 @@ def directions_of(config: Config) -> int | None:
 
 
 def encoder_kind(config: Config) -> str:
+    """`kind_named` of the config's encoders."""
+    return kind_named(str(config.model["encoder"]), directions_of(config))
+
+
+def kind_named(kind: str, directions: int | None) -> str:
     """`cae`, `random`, `pca`, or `pca8` of eight components."""
-    return f"{config.model['encoder']}{directions_of(config) or ''}"
+    return f"{kind}{directions or ''}"
 
 
 def encoder_name(config: Config) -> str:
